@@ -1,0 +1,41 @@
+# Every target does its own set-up: Python 3.11 or later with its venv module, and make, are all it takes.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint lock clean
+
+# The program alone, as a user runs it.
+.venv/installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --require-hashes --requirement requirements.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+# The tools of tests and checks on top.
+.venv/tools: .venv/installed tests/requirements.lock
+	$(BIN)/pip install --quiet --require-hashes --requirement tests/requirements.lock
+	touch $@
+
+demo: .venv/installed  ## Watch payments go from dropped files into the embedded ConnectWise
+	$(BIN)/payment-watcher demo
+
+test: .venv/tools  ## Run all tests
+	$(BIN)/pytest --numprocesses=auto
+
+lint: .venv/tools  ## Style, types, and which module may import which
+	$(BIN)/ruff check watcher tests
+	$(BIN)/ruff format --check watcher tests
+	$(BIN)/mypy watcher
+	$(BIN)/lint-imports
+
+lock:  ## Upgrade every locked version
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/pip install --quiet uv
+	.venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --upgrade --generate-hashes \
+		--no-header --group build pyproject.toml --output-file requirements.lock
+	.venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --upgrade --generate-hashes \
+		--no-header --group test --constraint requirements.lock --output-file tests/requirements.lock
+	rm -r .venv-lock
+
+clean:  ## Remove what the other targets made
+	rm -rf .venv .venv-lock

@@ -1,0 +1,103 @@
+"""The check of an installation: folders, journal, sign-in and rights; every fault at once, each with its mend."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from watcher.connectwise import ConnectWise
+from watcher.errors import Fault, Outage, PaymentWatcherError, SignInRefused
+from watcher.spool import Folders, probe
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        what: what it is.
+        good: what was found, where it is as it should be.
+        fault: what is wrong, where it is not.
+        cause: the error behind a fault of ConnectWise's side.
+    """
+
+    what: str
+    good: str = ""
+    fault: Fault | None = None
+    cause: PaymentWatcherError | None = None
+
+
+def check_folders(folders: Folders, journal: Path) -> Iterator[Finding]:
+    """Try in each folder what work will do there: create, rename, delete.
+
+    Args:
+        folders: the five folders.
+        journal: the database file; its folder is tried.
+    """
+    for name in ("inbox", "success", "fail", "work", "archive"):
+        yield _check_folder(f"folders.{name}", getattr(folders, name))
+    yield _check_folder("journal.url", journal.parent)
+    try:
+        apart = folders.inbox.stat().st_dev != folders.work.stat().st_dev
+    except OSError:
+        return
+    if apart:
+        yield Finding("folders.work", fault=apart_fault(folders))
+
+
+def apart_fault(folders: Folders) -> Fault:
+    """Say that the inbox and work are on two file systems."""
+    return Fault(
+        "folders.work",
+        f"{folders.work} is on another file system than the inbox, and a file cannot be claimed across two",
+        "Choose a folder on the same disk or share as the inbox; .work beside it is the default.",
+    )
+
+
+def _check_folder(key: str, folder: Path) -> Finding:
+    if not folder.is_dir():
+        mend = "Make it (payment-watcher init DIR makes a whole set), or mount the share it is on."
+        return Finding(key, fault=Fault(key, f"{folder} is not there", mend))
+    try:
+        probe(folder)
+    except OSError as error:
+        mend = "Give the service's user the right to create, rename and delete files there."
+        return Finding(key, fault=Fault(key, f"{folder}: {os.strerror(error.errno or 0)}", mend))
+    return Finding(key, good=f"{folder}: files can be created, renamed and deleted")
+
+
+def check_connectwise(client: ConnectWise) -> Iterator[Finding]:
+    """Try the way there, the sign-in and the rights that reading proves.
+
+    The right to add and change payments shows only when one is written, which a check does not do.
+    """
+    try:
+        yield Finding("connectwise.site", good=f"ConnectWise {client.version()} answers")
+    except SignInRefused:
+        # Some versions answer this question only to those signed in; the next look says the same and more.
+        pass
+    except Outage as outage:
+        yield _outage("connectwise.site", outage)
+        return
+    except PaymentWatcherError as error:
+        yield Finding("connectwise.site", fault=Fault("connectwise.site", str(error), "Check site and codebase."))
+    try:
+        invoice_id = client.any_invoice_id()
+        yield Finding("connectwise sign-in", good="the keys are accepted and invoices can be read")
+        if invoice_id is not None:
+            client.list_payments(invoice_id)
+            yield Finding(
+                "connectwise rights",
+                good="payments can be read; the right to write shows at the first payment",
+            )
+    except Outage as outage:
+        yield _outage("connectwise sign-in", outage)
+    except PaymentWatcherError as error:
+        mend = "Give the API member's role Inquire on Finance > Invoicing."
+        yield Finding("connectwise rights", fault=Fault("connectwise rights", str(error), mend), cause=error)
+
+
+def _outage(what: str, outage: Outage) -> Finding:
+    return Finding(what, fault=Fault(what, str(outage), f"{outage.mend}."), cause=outage)

@@ -1,0 +1,391 @@
+"""The commands. The only place that builds the parts and puts them together, and that maps errors to exit codes."""
+
+from __future__ import annotations
+
+import importlib.resources
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import structlog
+import typer
+
+import watcher
+from watcher import apply as one_document
+from watcher import config, console, demo, document, logs
+from watcher.check import apart_fault, check_connectwise, check_folders
+from watcher.connectwise import ConnectWise
+from watcher.errors import (
+    ConfigurationError,
+    DocumentError,
+    Fault,
+    FolderTrouble,
+    Occupied,
+    Outage,
+    PaymentWatcherError,
+    SignInRefused,
+    Stopping,
+    Unreachable,
+)
+from watcher.events import Event
+from watcher.gateway import Account, Gateway
+from watcher.inbox import Inbox
+from watcher.journal import Journal
+from watcher.observer import Observer
+from watcher.pace import Pace
+from watcher.pipeline import Pipeline
+from watcher.records import Rules
+from watcher.sandbox import Sandbox, SignIn, numbered_invoices, read_invoices
+from watcher.service import Service, Systemd, holding, lock_file
+from watcher.spool import Folders, Spool, write_whole
+from watcher.workers import Workers
+
+# Exit codes beside 0 and what sysexits.h names; the README lists them.
+SOME_FAILED, UNUSABLE, UNREACHABLE, SIGN_IN_REFUSED, CONFIGURATION, INTERRUPTED = 1, 2, 69, 77, 78, 130
+_SUCCESS_FILE = Path("connectwise_accounting_interface_update_invoice_payments_success.xml")
+_FAIL_FILE = Path("connectwise_accounting_interface_update_invoice_payments_fail.xml")
+
+app = typer.Typer(
+    name="payment-watcher",
+    help="Sets the payments of dropped accounting exports on their ConnectWise PSA invoices.",
+    no_args_is_help=True,
+    # A traceback with local variables could show a key.
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        "-c",
+        help="The configuration file. Else $PAYMENT_WATCHER_CONFIG, ./payment-watcher.toml, "
+        "/etc/payment-watcher/payment-watcher.toml.",
+        show_default=False,
+    ),
+]
+
+
+def main() -> NoReturn:
+    """Run the command line and end with its exit code."""
+    try:
+        app()
+    except PaymentWatcherError as error:
+        _explain(error)
+        sys.exit(_exit_code(error))
+    sys.exit(0)
+
+
+def _exit_code(error: PaymentWatcherError) -> int:
+    match error:
+        case ConfigurationError() | Occupied() | FolderTrouble():
+            return CONFIGURATION
+        case SignInRefused():
+            return SIGN_IN_REFUSED
+        case Unreachable():
+            return UNREACHABLE
+        case Stopping():
+            return INTERRUPTED
+        case _:
+            return UNUSABLE
+
+
+def _explain(error: PaymentWatcherError) -> None:
+    if isinstance(error, ConfigurationError):
+        console.show_faults(error.faults)
+    elif isinstance(error, Outage):
+        console.err.print(f"{error}. {error.mend}.", style="red", markup=False)
+    else:
+        console.err.print(str(error), style="red", markup=False)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        console.out.print(f"payment-watcher {watcher.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def run(
+    config_file: ConfigOption = None,
+    once: Annotated[
+        bool,
+        typer.Option("--once", help="Handle what lies in the inbox now and end, with an exit code as apply's."),
+    ] = False,
+) -> None:
+    """Watch the inbox: the daemon, in the foreground."""
+    settings = config.load(config.find(config_file), folders=True)
+    logs.set_up(settings.logging.level, settings.logging.format, settings.secrets)
+    folders = _folders(settings)
+    with suppress(OSError):
+        if folders.inbox.stat().st_dev != folders.work.stat().st_dev:
+            raise ConfigurationError((apart_fault(folders),))
+    settings.journal.path.parent.mkdir(parents=True, exist_ok=True)
+    with holding(lock_file(settings.journal.path)):
+        service = _service(settings, folders)
+        service.catch_signals()
+        structlog.get_logger().info(
+            Event.STARTED,
+            version=watcher.__version__,
+            inbox=str(folders.inbox),
+            site=settings.connectwise.site,
+        )
+        if not once:
+            service.run()
+            return
+        tally = service.run_once()
+    if tally.rejected:
+        raise typer.Exit(SOME_FAILED)
+    if tally.refused:
+        raise typer.Exit(UNUSABLE)
+
+
+@app.command()
+def apply(
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[INPUT]",
+            help="A path, the XML itself, or - for standard input (the default).",
+            show_default=False,
+        ),
+    ] = None,
+    success_file: Annotated[
+        Path, typer.Option("--success-file", help="Gets the payments that ConnectWise has.")
+    ] = _SUCCESS_FILE,
+    fail_file: Annotated[
+        Path, typer.Option("--fail-file", help="Gets the payments that failed, each with its reason.")
+    ] = _FAIL_FILE,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and write nothing anywhere.")] = False,
+    config_file: ConfigOption = None,
+) -> None:
+    """Set the payments of one document, without folders or daemon."""
+    settings = config.load(config.find(config_file), folders=False)
+    # On a terminal the bar and the sums say what the log would.
+    level = "warning" if console.err.is_terminal and settings.logging.level == "info" else settings.logging.level
+    logs.set_up(level, settings.logging.format, settings.secrets)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda _number, _frame: stop.set())
+    client, workers = _client(settings, stop)
+    if dry_run:
+        _show_plan(_input(source), client, workers, _rules(settings))
+        return
+    try:
+        data = _input(source)
+        with console.progress_bar() as bar:
+            applied = one_document.apply(data, client, workers, _rules(settings), bar.begin, bar.advance)
+        success, fail = document.write_results(data, applied.results)
+    except DocumentError:
+        # Results of an earlier run must not pass for those of this one.
+        success, fail = document.empty_results()
+        _write_both(success_file, success, fail_file, fail)
+        raise
+    _write_both(success_file, success, fail_file, fail)
+    results = applied.known
+    console.show_sums(results, len(applied.results) - len(results))
+    if applied.held_up_by is not None:
+        console.err.print("The waiting payments are in neither file: give the same input again to finish them.")
+        raise applied.held_up_by
+    if any(result.message for result in results):
+        raise typer.Exit(SOME_FAILED)
+
+
+def _write_both(success_file: Path, success: bytes, fail_file: Path, fail: bytes) -> None:
+    write_whole(success_file, success)
+    write_whole(fail_file, fail)
+
+
+def _show_plan(data: bytes, client: ConnectWise, workers: Workers, rules: Rules) -> None:
+    _, rejected, plans = one_document.preview(data, client, workers, rules)
+    console.show_plan(rejected, plans)
+    if rejected or any(plan.rejects for plan in plans):
+        raise typer.Exit(SOME_FAILED)
+
+
+def _input(source: str | None) -> bytes:
+    """Give the document that apply is to work on."""
+    if source is not None and source.lstrip().startswith("<"):
+        return os.fsencode(source)
+    if source in (None, "-"):
+        if sys.stdin.isatty():
+            raise typer.BadParameter(
+                "name a file, give the XML itself, or send it to standard input", param_hint="INPUT"
+            )
+        return sys.stdin.buffer.read()
+    path = Path(source)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DocumentError(f"{path} cannot be read: {os.strerror(error.errno or 0)}.") from error
+
+
+@app.command()
+def check(config_file: ConfigOption = None) -> None:
+    """Check the configuration, the folders, the sign-in and the rights; say every fault with its mend."""
+    path = config.find(config_file)
+    settings = config.load(path, folders=True)
+    logs.set_up("error", settings.logging.format, settings.secrets)
+    console.out.print(f"ok    configuration: {path or 'from the environment'}", markup=False)
+    findings = list(check_folders(_folders(settings), settings.journal.path))
+    client, _ = _client(settings, threading.Event())
+    findings += check_connectwise(client)
+    for finding in findings:
+        console.show_finding(finding)
+    faults = [finding for finding in findings if finding.fault]
+    if not faults:
+        return
+    codes = [CONFIGURATION if finding.cause is None else _exit_code(finding.cause) for finding in faults]
+    raise typer.Exit(CONFIGURATION if CONFIGURATION in codes else codes[0])
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the folders are to lie.")],
+) -> None:
+    """Make the folders and a commented configuration file."""
+    folder = folder.expanduser().resolve()
+    for name in ("inbox", "success", "fail", ".work", "archive"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    file = folder / "payment-watcher.toml"
+    try:
+        # Only its owner reads it: keys go into it.
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        console.out.print(f"The folders are in {folder}; {file} was there already and is left as it is.", markup=False)
+        return
+    with open(descriptor, "w", encoding="utf-8") as opened:  # noqa: PTH123  (an open descriptor)
+        opened.write(config.template(folder))
+    console.out.print(
+        f"Made the folders in {folder} and {file}.\n"
+        f"Put your site, company and keys into it, then: payment-watcher check --config {file}",
+        markup=False,
+    )
+
+
+@app.command()
+def sandbox(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port on 127.0.0.1; 0 takes a free one.")] = 8470,
+    invoices: Annotated[
+        str, typer.Option(metavar="N|FILE", help="How many invoices it holds, or a JSON file of them.")
+    ] = "500",
+    latency: Annotated[float, typer.Option(min=0, help="Seconds it takes for each answer.")] = 0.0,
+    requests_per_minute: Annotated[
+        int | None, typer.Option(min=1, help="Answer 429 beyond this rate.", show_default="no limit")
+    ] = None,
+) -> None:
+    """Run the embedded stand-in for ConnectWise, to try things out without touching real books."""
+    try:
+        seeds = numbered_invoices(int(invoices)) if invoices.isdigit() else read_invoices(Path(invoices))
+    except (OSError, ValueError) as error:
+        raise typer.BadParameter(str(error), param_hint="--invoices") from error
+    sign_in = SignIn()
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda _number, _frame: stop.set())
+    with Sandbox(
+        invoices=seeds, sign_in=sign_in, port=port, latency=latency, requests_per_minute=requests_per_minute
+    ) as server:
+        console.out.print(
+            f"ConnectWise sandbox with {len(seeds)} invoices; its books: {server.url}/books\n\n"
+            f'[connectwise]\nsite = "{server.url}"\ncompany = "{sign_in.company}"\nclient_id = "{sign_in.client_id}"\n'
+            f'public_key = "{sign_in.public_key}"\nprivate_key = "{sign_in.private_key}"\n\nCtrl-C ends it.',
+            markup=False,
+        )
+        stop.wait()
+
+
+@app.command("demo")
+def show_demo() -> None:
+    """Show everything at work: sandbox, daemon and sample files in a temporary folder."""
+    raise typer.Exit(demo.show())
+
+
+@app.command()
+def schema() -> None:
+    """Print the XML schema (XSD) of the input and result documents."""
+    text = importlib.resources.files("watcher").joinpath("payments.xsd").read_text(encoding="utf-8")
+    sys.stdout.write(text)
+
+
+# --- building --------------------------------------------------------------------------------------------------
+
+
+def _folders(settings: config.Settings) -> Folders:
+    named = settings.folders
+    if named is None:
+        raise ConfigurationError((Fault("folders", "is missing", "Name the folders in [folders]."),))
+    return Folders(named.inbox, named.work, named.success, named.fail, named.archive)
+
+
+def _rules(settings: config.Settings) -> Rules:
+    chosen = settings.payments
+    return Rules(chosen.duplicates == "sum", chosen.zero_amount == "remove", chosen.date_partial_payments)
+
+
+def _client(
+    settings: config.Settings, stop: threading.Event, alive: Callable[[], None] = lambda: None
+) -> tuple[ConnectWise, Workers]:
+    section = settings.connectwise
+    account = Account(
+        url=section.url,
+        company=section.company,
+        public_key=section.public_key.get_secret_value(),
+        private_key=section.private_key.get_secret_value(),
+        client_id=section.client_id.get_secret_value(),
+        api_version=section.api_version,
+        ca_bundle=str(section.ca_bundle) if section.ca_bundle else None,
+        timeout_seconds=section.timeout_seconds,
+    )
+    pace = Pace(section.requests_per_minute, stop, alive=alive)
+    return ConnectWise(Gateway(account, pace)), Workers(section.concurrency, stop, alive)
+
+
+def _service(settings: config.Settings, folders: Folders) -> Service:
+    stop, systemd = threading.Event(), Systemd()
+    client, workers = _client(settings, stop, systemd.alive)
+    spool, journal = Spool(folders), Journal(settings.journal.url)
+    section = settings.inbox
+    pipeline = Pipeline(
+        spool,
+        journal,
+        client,
+        workers,
+        _rules(settings),
+        max_file_bytes=section.max_file_bytes,
+        prevent_reprocessing=settings.payments.prevent_reprocessing,
+        alive=systemd.alive,
+    )
+    inbox = Inbox(
+        folders.inbox,
+        unfinished=document.unfinished,
+        pattern=section.pattern,
+        settle_seconds=section.settle_seconds,
+        stalled_after_seconds=section.stalled_after_seconds,
+        max_file_bytes=section.max_file_bytes,
+    )
+    return Service(
+        inbox,
+        Observer(folders.inbox, section.observer),
+        spool,
+        journal,
+        pipeline,
+        stop=stop,
+        systemd=systemd,
+        scan_seconds=section.scan_seconds,
+        batch_bytes=section.max_file_bytes,
+    )

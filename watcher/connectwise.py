@@ -1,0 +1,175 @@
+"""ConnectWise PSA: the calls this program makes, typed. What an answer or a fault means to HTTP is ``gateway``'s.
+
+What is known of the API comes from ConnectWise's OpenAPI file (finance, 2025.1) and its developer guide. A payment has
+no field for a reference of ours.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from datetime import date
+from decimal import Decimal
+from typing import Any
+from urllib.parse import quote
+
+from watcher.errors import AnswerLost, Missing, Unreachable
+from watcher.gateway import Gateway
+from watcher.records import ZERO, Call, Change, Create, HeldPayment, Invoice, Remove, money
+
+# The developer guide recommends at most 2,000 characters a URL.
+_LONGEST_URL = 2000
+# The largest page ConnectWise gives (developer guide); without a size it gives 25 rows.
+_PAGE_SIZE = 1000
+_INVOICE_FIELDS = "id,invoiceNumber,type,total,payments,credits"
+
+
+class ConnectWise:
+    """The calls this program makes. Safe to use from several threads."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        """Make no call yet."""
+        self._gateway = gateway
+
+    def look_ups(self, invoice_numbers: Iterable[str]) -> Iterator[tuple[str, ...]]:
+        """Split invoice numbers into groups that fit into one ``find_invoices`` each."""
+        room = _LONGEST_URL - len(self._gateway.url(_invoices_path(())))
+        group: list[str] = []
+        used = 0
+        for number in invoice_numbers:
+            # The quoted number and its comma, as they stand in the URL.
+            length = len(quote(f'"{number}",', safe=","))
+            if group and used + length > room:
+                yield tuple(group)
+                group, used = [], 0
+            group.append(number)
+            used += length
+        if group:
+            yield tuple(group)
+
+    def find_invoices(self, invoice_numbers: Sequence[str]) -> dict[str, list[Invoice]]:
+        """Look up invoices by number, all in one request.
+
+        Args:
+            invoice_numbers: one group of ``look_ups``.
+
+        Returns:
+            The invoices found by their case-folded, trimmed number; several under one number if ConnectWise has them.
+        """
+        wanted = {number.casefold() for number in invoice_numbers}
+        found: dict[str, list[Invoice]] = defaultdict(list)
+        for row in self._pages(_invoices_path(invoice_numbers)):
+            invoice = _invoice(row)
+            key = invoice.number.strip().casefold()
+            if key in wanted:
+                found[key].append(invoice)
+        return found
+
+    def list_payments(self, invoice_id: int) -> tuple[HeldPayment, ...]:
+        """List an invoice's payment rows, applied credits among them.
+
+        Raises:
+            Missing: there is no such invoice.
+        """
+        path = f"/finance/invoices/{invoice_id}/payments?pageSize={_PAGE_SIZE}"
+        return tuple(_held_payment(row) for row in self._pages(path))
+
+    def carry_out(self, call: Call) -> int | None:
+        """Make the one writing call of a plan.
+
+        Returns:
+            ConnectWise's id of the payment row; None once it is removed.
+
+        Raises:
+            Rejection: ConnectWise refuses this record; Missing where the invoice or the row is gone.
+            AnswerLost: a POST may or may not have been carried out.
+            Unreachable, SignInRefused: nothing was done; the line waits.
+        """
+        payments = f"/finance/invoices/{call.invoice_id}/payments"
+        match call:
+            case Create(amount=amount, date_paid=day):
+                body: dict[str, Any] = {"type": "P", "amount": amount, "invoice": {"id": call.invoice_id}}
+                if day is not None:
+                    body["paymentDate"] = _midnight(day)
+                answer = self._gateway.once("POST", payments, body)
+                if not isinstance(answer, dict) or not isinstance(answer.get("id"), int):
+                    raise AnswerLost("ConnectWise answered a new payment without saying its id")
+                return int(answer["id"])
+            case Change():
+                self._gateway.repeatedly("PATCH", f"{payments}/{call.payment_id}", _patch(call))
+                return call.payment_id
+            case Remove():
+                # Missing is what is asked: a DELETE whose answer was lost has been repeated.
+                with suppress(Missing):
+                    self._gateway.repeatedly("DELETE", f"{payments}/{call.payment_id}")
+                return None
+
+    def version(self) -> str:
+        """Ask which ConnectWise this is; proves the way there, not the keys."""
+        answer = self._gateway.repeatedly("GET", "/system/info")
+        return str(answer.get("version", "unknown")) if isinstance(answer, dict) else "unknown"
+
+    def any_invoice_id(self) -> int | None:
+        """Read one invoice's id, which proves the sign-in and the right to read invoices; None where there is none."""
+        rows = self._gateway.repeatedly("GET", "/finance/invoices?pageSize=1&fields=id")
+        return int(rows[0]["id"]) if isinstance(rows, list) and rows else None
+
+    def _pages(self, path: str) -> Iterator[dict[str, Any]]:
+        page = 1
+        while True:
+            rows = self._gateway.repeatedly("GET", path if page == 1 else f"{path}&page={page}")
+            if not isinstance(rows, list):
+                raise Unreachable("ConnectWise answered a list with something else")
+            yield from rows
+            if len(rows) < _PAGE_SIZE:
+                return
+            page += 1
+
+
+def _invoices_path(invoice_numbers: Sequence[str]) -> str:
+    listed = ",".join(f'"{number}"' for number in invoice_numbers)
+    conditions = quote(f"invoiceNumber in ({listed})", safe="(),")
+    return f"/finance/invoices?pageSize={_PAGE_SIZE}&fields={_INVOICE_FIELDS}&conditions={conditions}"
+
+
+def _invoice(row: dict[str, Any]) -> Invoice:
+    return Invoice(
+        id=int(row["id"]),
+        number=str(row.get("invoiceNumber") or ""),
+        type=str(row.get("type") or ""),
+        total=_decimal(row.get("total")),
+        paid=_decimal(row.get("payments")),
+        credits=_decimal(row.get("credits")) or ZERO,
+    )
+
+
+def _held_payment(row: dict[str, Any]) -> HeldPayment:
+    written = row.get("paymentDate")
+    return HeldPayment(
+        id=int(row["id"]),
+        amount=_decimal(row.get("amount")) or ZERO,
+        date_paid=date.fromisoformat(written[:10]) if written else None,
+        applies_credit=bool(row.get("credit")),
+    )
+
+
+def _decimal(value: Any) -> Decimal | None:
+    return None if value is None else Decimal(value)
+
+
+def _patch(call: Change) -> list[dict[str, Any]]:
+    """Write a change in the developer guide's dialect: bare, case-sensitive paths; values as strings."""
+    operations: list[dict[str, Any]] = []
+    if call.amount is not None:
+        operations.append({"op": "replace", "path": "amount", "value": money(call.amount)})
+    if call.date_paid is not None:
+        operations.append({"op": "replace", "path": "paymentDate", "value": _midnight(call.date_paid)})
+    if call.clear_date:
+        operations.append({"op": "remove", "path": "paymentDate"})
+    return operations
+
+
+def _midnight(day: date) -> str:
+    """Write a calendar day as ConnectWise stores days: midnight UTC."""
+    return f"{day.isoformat()}T00:00:00Z"

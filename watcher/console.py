@@ -1,0 +1,133 @@
+"""What people see on a terminal: the plan, the findings of a check, a progress bar, the sums."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from watcher.check import Finding
+from watcher.errors import Fault
+from watcher.records import Change, Create, Keep, Plan, Reject, Remove, Result, money, total
+
+out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+err = Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
+
+
+def show_faults(faults: Iterable[Fault]) -> None:
+    """Print faults to standard error, each with its mend."""
+    for fault in faults:
+        err.print(Text.assemble((fault.key, "bold red"), f": {fault.problem}\n    {fault.mend}"))
+
+
+def show_finding(finding: Finding) -> None:
+    """Print what one look of a check found."""
+    if finding.fault is None:
+        out.print(Text.assemble(("ok    ", "green"), (finding.what, "bold"), f": {finding.good}"))
+    else:
+        out.print(
+            Text.assemble(
+                ("FAULT ", "bold red"),
+                (finding.what, "bold"),
+                f": {finding.fault.problem}\n      {finding.fault.mend}",
+            )
+        )
+
+
+def show_plan(rejected: Sequence[Result], plans: Sequence[Plan]) -> None:
+    """Print what would be done, a row a record, in the document's order."""
+    rows: dict[int, tuple[str, str, str, str, str]] = {}
+    for result in rejected:
+        rows[result.position] = (
+            str(result.line), result.invoice_number, money(result.asked), "reject", result.message or ""
+        )  # fmt: skip
+    for plan in plans:
+        for part in plan.demand.parts:
+            what, why = _step(plan)
+            rows[part.position] = (str(part.line), part.invoice_number, money(part.amount), what, why)
+    table = Table("Line", "Invoice", "Asked", "Would", "", title="Plan (nothing is written)", title_justify="left")
+    table.columns[2].justify = "right"
+    for position in sorted(rows):
+        table.add_row(*(Text(cell) for cell in rows[position]))
+    out.print(table)
+
+
+def _step(plan: Plan) -> tuple[str, str]:
+    said = "; ".join(plan.warnings)
+    match plan.step:
+        case Create(amount=amount, date_paid=day):
+            return f"create {money(amount)}{f' on {day}' if day else ', no date'}", said
+        case Change(amount=amount, date_paid=day, clear_date=clear):
+            changes = [money(amount)] if amount is not None else []
+            changes += [f"date {day}"] if day else []
+            changes += ["no date"] if clear else []
+            return f"change to {', '.join(changes)}", said
+        case Remove():
+            return "remove the payment", said
+        case Keep():
+            return "keep as it is", said
+        case Reject(message=message):
+            return "reject", message
+
+
+def show_sums(results: Sequence[Result], waiting: int) -> None:
+    """Print what a document came to, to standard error."""
+    for result in results:
+        if result.message or result.warning:
+            style = "red" if result.message else "yellow"
+            said = result.message or result.warning or ""
+            err.print(Text.assemble((result.invoice_number or f"line {result.line}", f"bold {style}"), f": {said}"))
+    sums = total(list(results))
+    err.print(
+        f"{sums.records} payments: {sums.succeeded} succeeded, {sums.rejected} rejected"
+        f"{f', {waiting} wait' if waiting else ''}. "
+        f"Asked {money(sums.asked)} = applied {money(sums.applied)} + unchanged {money(sums.unchanged)} "
+        f"+ discarded {money(sums.discarded)} + failed {money(sums.failed)}."
+    )
+
+
+@dataclass(slots=True)
+class Bar:
+    """A progress bar over a document's payments; silent where standard error is no terminal."""
+
+    progress: Progress
+    task: TaskID
+
+    def begin(self, count: int) -> None:
+        """Show the bar for so many payments."""
+        self.progress.update(self.task, total=count, visible=True)
+
+    def advance(self) -> None:
+        """Count one more payment."""
+        self.progress.advance(self.task)
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        """Give payments a second."""
+        return Text(f"{task.finished_speed or task.speed or 0:.1f}/s")
+
+
+@contextmanager
+def progress_bar() -> Iterator[Bar]:
+    """Show a bar with a rate and the time left while a document is worked on."""
+    columns = (
+        TextColumn("Payments"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn(), TextColumn("left")
+    )  # fmt: skip
+    with Progress(*columns, console=err, disable=not err.is_terminal) as progress:
+        yield Bar(progress, progress.add_task("payments", total=None, visible=False))

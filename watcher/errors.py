@@ -1,0 +1,136 @@
+"""The errors of this program, each with an owner who can mend it.
+
+::
+
+    PaymentWatcherError
+    ├── ConfigurationError      the operator's: the settings cannot be used; every fault at once
+    ├── Occupied                the operator's: another process holds the inbox or the journal
+    ├── DocumentError           the file's: it cannot be read as a payment document
+    ├── Rejection               the record's: ConnectWise refused this one, in its own words
+    │   └── Missing             ... because the invoice or payment is not there (any more)
+    ├── AnswerLost              nobody's: a POST may or may not have been carried out; read back before anything else
+    ├── Outage                  the line waits; nothing fails for it
+    │   ├── Unreachable         nobody's: ConnectWise cannot be reached or is in trouble
+    │   ├── SignInRefused       the operator's: keys, role, site or codebase are wrong
+    │   └── FolderTrouble       the operator's: a folder is missing, full, read-only or not the one it was
+    └── Stopping                nobody's: the program was asked to end while it waited
+
+An expected result ("rejected, because …") is a value in ``records``, not an exception.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class PaymentWatcherError(Exception):
+    """Base of every error this program raises on purpose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with the configuration or the installation.
+
+    Attributes:
+        key: the setting (``connectwise.site``), folder or file it is about.
+        problem: what is wrong, in words.
+        mend: what to do about it.
+    """
+
+    key: str
+    problem: str
+    mend: str
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.problem}. {self.mend}"
+
+
+class ConfigurationError(PaymentWatcherError):
+    """The settings cannot be used; carries every fault found, not just the first."""
+
+    def __init__(self, faults: tuple[Fault, ...]) -> None:
+        super().__init__("\n".join(str(fault) for fault in faults))
+        self.faults = faults
+
+
+class Occupied(PaymentWatcherError):
+    """Another process holds what this one needs for itself alone."""
+
+    def __init__(self, path: Path, holder: str) -> None:
+        super().__init__(
+            f"{path} is held by another payment-watcher ({holder or 'it left no name'}). "
+            "Two of them must not work on one inbox or journal: stop that one first."
+        )
+
+
+class DocumentError(PaymentWatcherError):
+    """A file cannot be read as a payment document.
+
+    Attributes:
+        problem: what is wrong, in a bookkeeper's words.
+        line: the line in the file, from 1, where it was noticed; None where there is none.
+    """
+
+    def __init__(self, problem: str, line: int | None = None) -> None:
+        super().__init__(f"line {line}: {problem}" if line else problem)
+        self.problem = problem
+        self.line = line
+
+
+class ConnectWiseError(PaymentWatcherError):
+    """A call to ConnectWise did not give what was asked.
+
+    Attributes:
+        request_id: ConnectWise's ``x-cw-request-id``, which its support asks for; None where no answer came.
+    """
+
+    def __init__(self, message: str, request_id: str | None = None) -> None:
+        super().__init__(message)
+        self.request_id = request_id
+
+
+class Rejection(ConnectWiseError):
+    """ConnectWise refused this one record; the message holds its words."""
+
+
+class Missing(Rejection):
+    """The invoice or the payment is not there."""
+
+
+class AnswerLost(ConnectWiseError):
+    """A POST was sent and its answer never came or could not be read: its effect is unknown."""
+
+
+class Outage(PaymentWatcherError):
+    """Something outside holds up the whole line; everything waits and nothing fails.
+
+    Attributes:
+        mend: what a person can do about it.
+        request_id: ConnectWise's request id where there is one.
+    """
+
+    def __init__(self, message: str, mend: str, request_id: str | None = None) -> None:
+        super().__init__(message)
+        self.mend = mend
+        self.request_id = request_id
+
+
+class Unreachable(Outage):
+    """ConnectWise cannot be reached, or its own trouble keeps it from answering."""
+
+    def __init__(self, message: str, request_id: str | None = None) -> None:
+        mend = "Nothing to do while ConnectWise or the network is down; the payments wait and go on by themselves"
+        super().__init__(message, mend, request_id)
+
+
+class SignInRefused(Outage):
+    """ConnectWise answers, but not to these keys, this role, this site or this codebase."""
+
+
+class FolderTrouble(Outage):
+    """A folder is missing, full, read-only, or not the one it was."""
+
+
+class Stopping(PaymentWatcherError):
+    """The program was asked to end while it waited for something."""

@@ -1,0 +1,281 @@
+"""HTTP to ConnectWise: signed in, paced, repeated where that is safe, every fault translated to its owner.
+
+The only user of ``requests``. What is safe to repeat is decided by method: GET, PATCH of an absolute amount and DELETE
+are; ConnectWise has no idempotency key, so a POST whose answer is lost is ``AnswerLost`` and never repeated here.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+import simplejson
+import structlog
+import tenacity
+import urllib3
+from requests.adapters import HTTPAdapter
+
+from watcher.errors import AnswerLost, Missing, Rejection, SignInRefused, Unreachable
+from watcher.events import Event
+from watcher.pace import Pace
+
+# Without a Retry-After ConnectWise's own text says thirty seconds.
+_RETRY_AFTER = 30.0
+_LONGEST_RETRY_AFTER = 600.0
+# How often a call that is safe to repeat is tried before the whole line waits instead.
+_TRIES = 3
+_MEND_SIGN_IN = (
+    "Check connectwise.site, company, codebase, public_key, private_key and client_id, and that the API member's "
+    "security role may inquire, add and edit in Finance > Invoicing and Finance > Accounting Interface"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Where ConnectWise is and who asks.
+
+    Attributes:
+        url: ``https://host/codebase/apis/3.0``.
+        company: the login company.
+        public_key, private_key: of the API member.
+        client_id: the integration's id, a header of every call.
+        api_version: the model version asked for, ``2025.1``.
+        ca_bundle: a file of certificates to trust instead of the usual ones, or None.
+        timeout_seconds: for connecting, and between two pieces of an answer.
+    """
+
+    url: str
+    company: str
+    public_key: str
+    private_key: str
+    client_id: str
+    api_version: str = "2025.1"
+    ca_bundle: str | None = None
+    timeout_seconds: float = 30
+
+    def __repr__(self) -> str:
+        return f"Account(url={self.url!r}, company={self.company!r})"
+
+
+class Gateway:
+    """Makes calls for any number of threads; each keeps its own connection alive."""
+
+    def __init__(self, account: Account, pace: Pace) -> None:
+        """Make no call yet.
+
+        Args:
+            account: where and who.
+            pace: the turns to call, shared by all threads.
+        """
+        self._account = account
+        self._pace = pace
+        self._mine = threading.local()
+        self._log = structlog.get_logger()
+
+    def url(self, path: str) -> str:
+        """Give the whole URL of a path of the API."""
+        return f"{self._account.url}{path}"
+
+    def repeatedly(self, method: str, path: str, body: Any = None) -> Any:
+        """Make a call that is safe to repeat, a few times if need be.
+
+        Args:
+            method: GET, PATCH or DELETE.
+            path: below the API's root, with its query.
+            body: what is sent as JSON; amounts Decimal.
+
+        Returns:
+            The JSON of the answer, numbers with a point as Decimal; None for 204.
+
+        Raises:
+            Rejection: ConnectWise refuses this record; Missing where it is not there.
+            Unreachable, SignInRefused: the line waits.
+        """
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type((Unreachable, AnswerLost)),
+            stop=tenacity.stop_after_attempt(_TRIES),
+            wait=tenacity.wait_exponential_jitter(initial=0.5, max=5),
+            sleep=self._pace.sleep,
+            before_sleep=self._tell_retry,
+            reraise=True,
+        )
+        try:
+            return retrying(self.once, method, path, body)
+        except AnswerLost as error:
+            raise Unreachable(str(error), error.request_id) from error
+
+    def _tell_retry(self, state: tenacity.RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        self._log.info(
+            Event.CONNECTWISE_RETRY,
+            reason=str(error),
+            request_id=getattr(error, "request_id", None),
+            attempt=state.attempt_number,
+        )
+
+    def once(self, method: str, path: str, body: Any = None) -> Any:
+        """Make one call; only a 429, which was not carried out, is waited out and asked again.
+
+        Raises:
+            AnswerLost: a POST may or may not have been carried out.
+            Rejection, Unreachable, SignInRefused: as for ``repeatedly``.
+        """
+        while True:
+            self._pace.turn()
+            answer = self._send(method, self.url(path), body)
+            if answer.status_code != requests.codes.too_many_requests:
+                return _judge(answer)
+            seconds = _retry_after(answer)
+            self._pace.hold(seconds)
+            self._log.warning(
+                Event.CONNECTWISE_SLOWED,
+                retry_after_seconds=seconds,
+                requests_per_minute=round(self._pace.requests_per_minute),
+                request_id=_request_id(answer),
+            )
+
+    def _send(self, method: str, url: str, body: Any) -> requests.Response:
+        data = None if body is None else simplejson.dumps(body, use_decimal=True).encode()
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        try:
+            return self._session().request(
+                method,
+                url,
+                data=data,
+                headers=headers,
+                timeout=self._account.timeout_seconds,
+                allow_redirects=False,
+            )
+        except requests.exceptions.RequestException as error:
+            if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error)):
+                raise SignInRefused(
+                    f"the certificate of {self._host()} is not trusted: {_innermost(error)}",
+                    "Check connectwise.site and the machine's clock; your own authority's goes into connectwise.ca_bundle",
+                ) from error
+            reason = f"{self._host()} {_trouble(error)}"
+            if method == "POST" and _may_have_arrived(error):
+                raise AnswerLost(reason) from error
+            raise Unreachable(reason) from error
+
+    def _session(self) -> requests.Session:
+        session: requests.Session | None = getattr(self._mine, "session", None)
+        if session is None:
+            account = self._account
+            session = requests.Session()
+            # Bytes, because requests would encode text as latin-1; its annotations know only text.
+            session.auth = (f"{account.company}+{account.public_key}".encode(), account.private_key.encode())  # type: ignore[assignment]
+            session.headers.update(
+                {
+                    "clientId": account.client_id,
+                    "Accept": f"application/vnd.connectwise.com+json; version={account.api_version}",
+                    "User-Agent": "payment-watcher",
+                }
+            )
+            if account.ca_bundle:
+                session.verify = account.ca_bundle
+            session.mount("https://", HTTPAdapter(pool_connections=1, pool_maxsize=1))
+            self._mine.session = session
+        return session
+
+    def _host(self) -> str:
+        return self._account.url.split("/")[2]
+
+
+def _judge(answer: requests.Response) -> Any:
+    """Give an answer's JSON, or raise what its status and body mean, with the owner of the fault."""
+    status, request_id = answer.status_code, _request_id(answer)
+    if status == requests.codes.no_content:
+        return None
+    content = _json(answer)
+    if answer.ok and content is not None and not answer.is_redirect:
+        return content
+    said = _words(answer, content)
+    if status in (requests.codes.unauthorized, requests.codes.forbidden):
+        raise SignInRefused(f"ConnectWise refused the sign-in ({status}): {said}", _MEND_SIGN_IN, request_id)
+    if answer.is_redirect or status == requests.codes.method_not_allowed:
+        raise SignInRefused(f"this is not the ConnectWise API ({status}): {said}", _MEND_SIGN_IN, request_id)
+    if content is None and 400 <= status < 500:
+        # Plain text "Cannot route", or the HTML 404 that the cloud gives for wrong keys: the gateway, not the API.
+        raise SignInRefused(f"ConnectWise's gateway does not know us ({status}): {said}", _MEND_SIGN_IN, request_id)
+    if status == requests.codes.not_found:
+        raise Missing(said, request_id)
+    if 400 <= status < 500:
+        raise Rejection(said, request_id)
+    reason = f"ConnectWise answered {status}: {said}"
+    if answer.request.method == "POST":
+        raise AnswerLost(reason, request_id)
+    raise Unreachable(reason, request_id)
+
+
+def _json(answer: requests.Response) -> Any:
+    """Parse a JSON body with exact numbers; None where it is none (a gateway's page, half a body)."""
+    try:
+        return simplejson.loads(answer.content, use_decimal=True)
+    except ValueError:
+        return None
+
+
+def _words(answer: requests.Response, content: Any) -> str:
+    """Give what ConnectWise said, in its own words."""
+    if isinstance(content, dict):
+        said = [str(content.get("message") or content.get("code") or "")]
+        errors = content.get("errors")
+        for error in errors if isinstance(errors, list) else ():
+            if isinstance(error, dict) and error.get("message"):
+                field = f" ({error['field']})" if error.get("field") else ""
+                said.append(f"{error['message']}{field}")
+        return ": ".join(filter(None, said)) or "no reason given"
+    text = re.sub(r"<(style|script).*?</\1>|<[^>]+>", " ", answer.text, flags=re.DOTALL | re.IGNORECASE)
+    return " ".join(text.split())[:200] or "an empty answer"
+
+
+def _retry_after(answer: requests.Response) -> float:
+    try:
+        seconds = float(answer.headers.get("Retry-After", _RETRY_AFTER))
+    except ValueError:
+        return _RETRY_AFTER
+    return min(max(seconds, 1.0), _LONGEST_RETRY_AFTER)
+
+
+def _request_id(answer: requests.Response) -> str | None:
+    return answer.headers.get("x-cw-request-id")
+
+
+def _may_have_arrived(error: requests.exceptions.RequestException) -> bool:
+    """Say whether a failed request can have reached the server; only a failed connection proves that it did not."""
+    if isinstance(error, requests.exceptions.ConnectTimeout):
+        return False
+    return not any(isinstance(cause, urllib3.exceptions.NewConnectionError) for cause in _causes(error))
+
+
+def _trouble(error: requests.exceptions.RequestException) -> str:
+    causes = list(_causes(error))
+    if any(isinstance(cause, urllib3.exceptions.NameResolutionError) for cause in causes):
+        return "has no address: its name could not be resolved"
+    if isinstance(error, requests.exceptions.ConnectTimeout):
+        return "could not be connected to in time"
+    if isinstance(error, requests.exceptions.Timeout):
+        return "did not answer in time"
+    return f"could not be reached: {_innermost(error)}"
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and what it wraps; urllib3 keeps the last fault of a connection in ``reason``."""
+    seen: set[int] = set()
+    left: list[Any] = [error]
+    while left:
+        cause = left.pop()
+        if isinstance(cause, BaseException) and id(cause) not in seen:
+            seen.add(id(cause))
+            yield cause
+            left += [*cause.args, cause.__cause__, cause.__context__, getattr(cause, "reason", None)]
+
+
+def _innermost(error: BaseException) -> str:
+    *_, last = _causes(error)
+    return str(getattr(last, "strerror", None) or last)

@@ -1,0 +1,271 @@
+"""The inbox: which of its files are ready. Scans, the readiness gate and the marker; reads, never moves.
+
+A scan is the truth; what the observer reports only brings the next one forward. The inbox carries a marker file: where
+the marker is missing, the share is not mounted or is another one, and an empty listing means nothing.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import os
+import re
+import secrets
+import stat
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from watcher import settle
+from watcher.errors import FolderTrouble
+from watcher.records import ReadyFile
+
+MARKER = ".payment-watcher"
+
+# What writers, editors, file managers and servers leave beside real files; compared case-folded. Leading dots cover
+# rsync, Syncthing, macOS, NFS and Samba; see the producers' manuals.
+_JUNK = re.compile(
+    "|".join(
+        fnmatch.translate(pattern)
+        for pattern in (
+            *(
+                ".*",
+                "~*",
+                "*~",
+                "*.tmp",
+                "*.temp",
+                "*.part",
+                "*.partial",
+                "*.filepart",
+                "*.crdownload",
+                "*.download",
+            ),
+            *("*.swp", "*.bak", "*.writing", "*.camellock", "thumbs.db", "desktop.ini"),
+            *("$recycle.bin", "@eadir", "#recycle"),
+        )
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something in the inbox a person may want to know of; said once as long as it stays.
+
+    Attributes:
+        name: the entry.
+        reason: what about it.
+        waits: True for a payment file that is not whole yet, False for an entry that is left alone.
+    """
+
+    name: str
+    reason: str
+    waits: bool = False
+
+
+class Inbox:
+    """Looks through one inbox, scan by scan."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        unfinished: Callable[[bytes], str | None],
+        clock: Callable[[], float] = time.monotonic,
+        pattern: str = "*.xml",
+        settle_seconds: float = 5,
+        stalled_after_seconds: float = 600,
+        max_file_bytes: int = 67108864,
+    ) -> None:
+        """Look at nothing yet.
+
+        Args:
+            folder: the inbox.
+            unfinished: says what a file's content still misses, or None.
+            clock: monotonic seconds.
+            pattern: the names of payment files, letter case ignored.
+            settle_seconds: how long a file must not change.
+            stalled_after_seconds: after how long without a change an unfinished file is taken all the same.
+            max_file_bytes: larger files are taken unread; they will be refused.
+        """
+        self.folder = folder
+        self._unfinished = unfinished
+        self._clock = clock
+        self._pattern = re.compile(fnmatch.translate(pattern.casefold()))
+        self._settle_seconds = settle_seconds
+        self._stalled_after_seconds = stalled_after_seconds
+        self._max_file_bytes = max_file_bytes
+        self._waiting: dict[str, settle.Waiting] = {}
+        self._arrivals = 0
+        self._noticed: dict[str, Notice] = {}
+        self._fresh: list[Notice] = []
+
+    # --- marker ------------------------------------------------------------------------------------------------
+
+    def marker(self) -> str | None:
+        """Give the inbox's marker; None if it has none.
+
+        Raises:
+            FolderTrouble: the inbox cannot be read.
+        """
+        try:
+            return (self.folder / MARKER).read_text(encoding="ascii", errors="replace").strip() or None
+        except FileNotFoundError:
+            if self.folder.is_dir():
+                return None
+            raise FolderTrouble(
+                f"the inbox {self.folder} is not there", "Mount the share it is on, or make the folder"
+            ) from None
+        except OSError as error:
+            raise _unreachable(self.folder, error) from error
+
+    def write_marker(self) -> str:
+        """Give the inbox a marker of its own, at the first start with it."""
+        marker = secrets.token_hex(8)
+        try:
+            (self.folder / MARKER).write_text(f"{marker}\n", encoding="ascii")
+        except OSError as error:
+            raise _unreachable(self.folder, error) from error
+        return marker
+
+    def check_marker(self, expected: str) -> None:
+        """Make sure that this is the inbox it was at the first start.
+
+        Raises:
+            FolderTrouble: it is not, or cannot be read.
+        """
+        found = self.marker()
+        if found == expected:
+            return
+        told = "has no marker any more" if found is None else "bears the marker of another inbox"
+        raise FolderTrouble(
+            f"the inbox {self.folder} {told}: its share is not mounted, or another one is in its place",
+            "Mount the share. If the folder was made anew on purpose, put the marker back: "
+            f"echo {expected} > '{self.folder / MARKER}'",
+        )
+
+    # --- scans -------------------------------------------------------------------------------------------------
+
+    def scan(self) -> list[ReadyFile]:
+        """Look through the inbox once.
+
+        Returns:
+            The ready files in the order of arrival.
+
+        Raises:
+            FolderTrouble: the inbox cannot be read; what is known of its files is kept.
+        """
+        try:
+            sightings = list(self._candidates())
+        except OSError as error:
+            raise _unreachable(self.folder, error) from error
+        now = self._clock()
+        self._waiting = settle.observe(self._waiting, sightings, now, self._arrivals)
+        self._arrivals = 1 + max((file.arrival for file in self._waiting.values()), default=self._arrivals - 1)
+        ready = []
+        for file in sorted(self._waiting.values(), key=lambda waiting: waiting.arrival):
+            if settle.quiet(file, now, self._settle_seconds):
+                checked = self._check(file, now)
+                if checked:
+                    ready.append(checked)
+        return ready
+
+    def taken(self, name: str) -> None:
+        """Forget a file that has left the inbox."""
+        self._waiting.pop(name, None)
+        self._noticed.pop(name, None)
+
+    def notices(self) -> list[Notice]:
+        """Give what has come up since the last call."""
+        fresh, self._fresh = self._fresh, []
+        return fresh
+
+    def seconds_to_next(self) -> float | None:
+        """Say how long it takes until the next file can be ready; None when none is settling."""
+        return settle.next_due(self._waiting.values(), self._clock(), self._settle_seconds)
+
+    @property
+    def waiting(self) -> int:
+        """How many payment files lie in the inbox as of the last scan."""
+        return len(self._waiting)
+
+    def _candidates(self) -> Iterator[settle.Sighting]:
+        """Yield the payment files by name and kind; everything else is noticed once and left alone."""
+        present = set()
+        with os.scandir(self.folder) as entries:
+            for entry in entries:
+                name = entry.name.casefold()
+                if name.startswith(MARKER):
+                    continue
+                present.add(entry.name)
+                reason = None
+                if _JUNK.fullmatch(name):
+                    reason = "a temporary or system file by its name"
+                elif not self._pattern.fullmatch(name):
+                    reason = "its name is not that of a payment file"
+                elif entry.is_file(follow_symlinks=False):
+                    facts = _facts(entry)
+                    if facts is None:
+                        continue
+                    if facts.st_nlink == 1:
+                        yield settle.Sighting(entry.name, facts.st_size, facts.st_mtime_ns, facts.st_ino)
+                        continue
+                    reason = "it has more than one name (hard links): it is taken once only one is left"
+                else:
+                    reason = _kind(entry)
+                self._notice(Notice(entry.name, reason))
+        self._noticed = {name: notice for name, notice in self._noticed.items() if name in present}
+
+    def _notice(self, notice: Notice) -> None:
+        if self._noticed.get(notice.name) != notice:
+            self._noticed[notice.name] = notice
+            self._fresh.append(notice)
+
+    def _check(self, file: settle.Waiting, now: float) -> ReadyFile | None:
+        """Look into a quiet file, once for each state it is in; None while it has to wait."""
+        seen = file.sighting
+        facts = ReadyFile(seen.name, seen.size, seen.modified_ns, seen.inode)
+        if seen.size > self._max_file_bytes:
+            return facts
+        stalled = now - file.quiet_since >= self._stalled_after_seconds
+        if file.missing is not None and not stalled:
+            return None
+        try:
+            content = (self.folder / seen.name).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            # Busy or unreadable is waiting, never failing: it is looked at again at every scan.
+            self._notice(Notice(seen.name, f"it cannot be read yet: {os.strerror(error.errno or 0)}", waits=True))
+            return None
+        missing = self._unfinished(content)
+        if missing is not None and not stalled:
+            self._waiting[seen.name] = replace(file, missing=missing)
+            self._notice(Notice(seen.name, missing, waits=True))
+            return None
+        return replace(facts, size=len(content), digest=hashlib.sha256(content).hexdigest())
+
+
+def _facts(entry: os.DirEntry[str]) -> os.stat_result | None:
+    try:
+        return entry.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+
+
+def _kind(entry: os.DirEntry[str]) -> str:
+    if entry.is_symlink():
+        return "a symbolic link is not followed"
+    if entry.is_dir(follow_symlinks=False):
+        return "a folder; only files directly in the inbox are taken"
+    facts = _facts(entry)
+    if facts is not None and stat.S_ISFIFO(facts.st_mode):
+        return "a named pipe, not a file"
+    return "a device or socket, not a file"
+
+
+def _unreachable(folder: Path, error: OSError) -> FolderTrouble:
+    return FolderTrouble(
+        f"the inbox {folder} cannot be used: {os.strerror(error.errno or 0)}",
+        "Check the share and the service user's rights on it; the work goes on by itself once it is back",
+    )

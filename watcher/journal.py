@@ -1,0 +1,304 @@
+"""The journal: what was asked, planned and done, in SQLite. The only SQL.
+
+It is the memory between two starts: which records of a claimed file have an outcome, which call was planned and may
+have been sent. ConnectWise and the folders hold the truth about money and files; should the journal be lost, the worst
+is that a repeated payment is reported as unchanged instead of applied.
+
+No transaction is open across a network call: every method is one short transaction, on disk when it returns
+(``synchronous=FULL``; SQLite documentation, PRAGMA synchronous).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sql
+from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from watcher.errors import ConfigurationError, Fault
+from watcher.records import Action, Claim, Demand, Intent, Outcome, Record, Result
+
+# Of the tables below; SQLite keeps it in the file (PRAGMA user_version).
+_VERSION = 1
+
+
+class _Amount(sql.types.TypeDecorator[Decimal]):
+    """A Decimal as text: SQLite has no exact number, and a float never touches an amount."""
+
+    impl = sql.String
+    cache_ok = True
+
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        return None if value is None else format(value, "f")
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Decimal | None:  # noqa: ARG002
+        return None if value is None else Decimal(value)
+
+
+_tables = sql.MetaData()
+_inboxes = sql.Table(
+    "inboxes",
+    _tables,
+    sql.Column("path", sql.String, primary_key=True),
+    sql.Column("marker", sql.String, nullable=False),
+)
+_files = sql.Table(
+    "files",
+    _tables,
+    sql.Column("claim", sql.String, primary_key=True),
+    sql.Column("name", sql.String, nullable=False, index=True),
+    sql.Column("digest", sql.String, nullable=False, index=True),
+    sql.Column("refusal", sql.String),
+    sql.Column("begun_at", sql.String, nullable=False),
+    sql.Column("finished_at", sql.String),
+)
+_payments = sql.Table(
+    "payments",
+    _tables,
+    sql.Column("claim", sql.ForeignKey("files.claim"), primary_key=True),
+    sql.Column("position", sql.Integer, primary_key=True),
+    sql.Column("line", sql.Integer, nullable=False),
+    sql.Column("invoice_number", sql.String, nullable=False, index=True),
+    sql.Column("asked", _Amount),
+    sql.Column("action", sql.String),
+    sql.Column("intended", _Amount),
+    sql.Column("intended_warning", sql.String),
+    sql.Column("outcome", sql.String),
+    sql.Column("settled", _Amount),
+    sql.Column("message", sql.String),
+    sql.Column("warning", sql.String),
+    sql.Column("invoice_id", sql.Integer),
+    sql.Column("payment_id", sql.Integer),
+    sql.Column("decided_at", sql.String),
+)
+_of_record = sql.and_(_payments.c.claim == sql.bindparam("of_claim"), _payments.c.position == sql.bindparam("at"))
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """A file of the same content that was processed before."""
+
+    claim: Claim
+    finished_at: datetime
+
+
+class Journal:
+    """One journal, opened by one daemon; used from one thread."""
+
+    def __init__(self, url: str) -> None:
+        """Open the journal, making its tables if there are none.
+
+        Args:
+            url: ``sqlite:////path/to/journal.db``; ``sqlite://`` keeps it in memory.
+
+        Raises:
+            ConfigurationError: it cannot be opened, is damaged, or was written by another version.
+        """
+        self._engine = sql.create_engine(url)
+        sql.event.listen(self._engine, "connect", _configure)
+        where = url.removeprefix("sqlite:///") or "journal"
+        try:
+            with self._engine.begin() as connection:
+                version = connection.execute(sql.text("PRAGMA user_version")).scalar_one()
+                if version == 0:
+                    _tables.create_all(connection)
+                    connection.execute(sql.text(f"PRAGMA user_version = {_VERSION}"))
+        except sql.exc.DatabaseError as error:
+            mend = "Check that the folder exists and may be written; move a damaged journal away and start again."
+            raise ConfigurationError((Fault("journal.url", f"{where} cannot be used: {error.orig}", mend),)) from error
+        if version not in (0, _VERSION):
+            mend = "Use the version of payment-watcher that wrote it, or a newer one."
+            raise ConfigurationError(
+                (Fault("journal.url", f"{where} is of version {version}; this program knows {_VERSION}", mend),)
+            )
+
+    def close(self) -> None:
+        """Close the file."""
+        self._engine.dispose()
+
+    def marker(self, inbox: str) -> str | None:
+        """Give the marker that an inbox carries since its first start; None before that."""
+        with self._engine.begin() as connection:
+            return connection.execute(
+                sql.select(_inboxes.c.marker).where(_inboxes.c.path == inbox)
+            ).scalar_one_or_none()
+
+    def remember_marker(self, inbox: str, marker: str) -> None:
+        """Remember the marker of an inbox."""
+        with self._engine.begin() as connection:
+            connection.execute(sql.delete(_inboxes).where(_inboxes.c.path == inbox))
+            connection.execute(sql.insert(_inboxes).values(path=inbox, marker=marker))
+
+    def begin(self, claim: Claim, digest: str, records: Sequence[Record], refusal: str | None = None) -> None:
+        """Write down a claimed file and what it asks; a file that is there already is left as it is.
+
+        Args:
+            claim: the file.
+            digest: SHA-256 of its content, hex.
+            records: its records; none if it is refused.
+            refusal: why it cannot be read as a payment document, where it cannot.
+        """
+        with self._engine.begin() as connection:
+            if connection.execute(sql.select(_files.c.claim).where(_files.c.claim == claim.id)).first():
+                return
+            file = {
+                "claim": claim.id,
+                "name": claim.name,
+                "digest": digest,
+                "refusal": refusal,
+                "begun_at": _now(),
+            }
+            connection.execute(sql.insert(_files).values(file))
+            if records:
+                rows = [
+                    {
+                        "claim": claim.id,
+                        "position": record.position,
+                        "line": record.line,
+                        "invoice_number": record.invoice_number,
+                        "asked": record.amount,
+                    }
+                    for record in records
+                ]
+                connection.execute(sql.insert(_payments), rows)
+
+    def intend(self, intents: Sequence[tuple[Demand, Intent]]) -> None:
+        """Write down calls before they are made; on disk when this returns."""
+        rows = [
+            {
+                "of_claim": demand.claim_id,
+                "at": part.position,
+                "action": intent.action.value,
+                "intended": intent.amount,
+                "intended_warning": intent.warning,
+            }
+            for demand, intent in intents
+            for part in demand.parts
+        ]
+        self._update(rows, ("action", "intended", "intended_warning"))
+
+    def record(self, results: Sequence[tuple[str, Result]]) -> None:
+        """Write down outcomes, each with the id of its claim; on disk when this returns."""
+        now = _now()
+        rows = [
+            {
+                "of_claim": claim_id,
+                "at": result.position,
+                "outcome": result.outcome.value,
+                "asked": result.asked,
+                "settled": result.settled,
+                "message": result.message,
+                "warning": result.warning,
+                "invoice_id": result.invoice_id,
+                "payment_id": result.payment_id,
+                "decided_at": now,
+            }
+            for claim_id, result in results
+        ]
+        columns = (
+            "outcome",
+            "asked",
+            "settled",
+            "message",
+            "warning",
+            "invoice_id",
+            "payment_id",
+            "decided_at",
+        )
+        self._update(rows, columns)
+
+    def _update(self, rows: list[dict[str, Any]], columns: Sequence[str]) -> None:
+        if not rows:
+            return
+        with self._engine.begin() as connection:
+            values: dict[str, Any] = {column: sql.bindparam(column) for column in columns}
+            connection.execute(sql.update(_payments).where(_of_record).values(values), rows)
+
+    def intents(self, claim_id: str) -> dict[int, Intent]:
+        """Give the calls that were planned for a claim's records and have no outcome, by position."""
+        query = sql.select(_payments).where(
+            _payments.c.claim == claim_id, _payments.c.outcome.is_(None), _payments.c.action.is_not(None)
+        )
+        with self._engine.begin() as connection:
+            return {
+                row.position: Intent(Action(row.action), row.intended, row.intended_warning)
+                for row in connection.execute(query)
+            }
+
+    def results(self, claim_id: str) -> list[Result]:
+        """Give the outcomes of a claim's records that have one, in order."""
+        query = (
+            sql.select(_payments)
+            .where(_payments.c.claim == claim_id, _payments.c.outcome.is_not(None))
+            .order_by(_payments.c.position)
+        )
+        with self._engine.begin() as connection:
+            return [
+                Result(
+                    row.position,
+                    row.line,
+                    row.invoice_number,
+                    Outcome(row.outcome),
+                    row.asked,
+                    row.settled,
+                    row.message,
+                    row.warning,
+                    row.invoice_id,
+                    row.payment_id,
+                )
+                for row in connection.execute(query)
+            ]
+
+    def decided_at(self, claim_id: str) -> datetime:
+        """Say when the last record of a claim got its outcome; when the claim was begun if it has none."""
+        query = sql.select(
+            sql.func.coalesce(
+                sql.select(sql.func.max(_payments.c.decided_at)).where(_payments.c.claim == claim_id).scalar_subquery(),
+                _files.c.begun_at,
+            )
+        ).where(_files.c.claim == claim_id)
+        with self._engine.begin() as connection:
+            return datetime.fromisoformat(connection.execute(query).scalar_one())
+
+    def earlier(self, digest: str, claim: Claim) -> Earlier | None:
+        """Find a finished, readable file of the same content that was claimed before this one."""
+        query = (
+            sql.select(_files)
+            .where(
+                _files.c.digest == digest,
+                _files.c.claim < claim.id,
+                _files.c.refusal.is_(None),
+                _files.c.finished_at.is_not(None),
+            )
+            .order_by(_files.c.claim)
+        )
+        with self._engine.begin() as connection:
+            row = connection.execute(query).first()
+        return Earlier(Claim(row.claim, row.name), datetime.fromisoformat(row.finished_at)) if row else None
+
+    def finish(self, claim_id: str) -> None:
+        """Write down that everything of a claim lies where it belongs."""
+        with self._engine.begin() as connection:
+            connection.execute(
+                sql.update(_files)
+                .where(_files.c.claim == claim_id, _files.c.finished_at.is_(None))
+                .values(finished_at=_now())
+            )
+
+
+def _configure(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    cursor = connection.cursor()
+    # Readers (a status command) never wait for the daemon, nor it for them (SQLite documentation, WAL).
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,112 @@
+"""Structured logs on standard error: JSON, or lines for people on a terminal; no secret ever in them.
+
+Everything goes one way: this program's events, other libraries' log records and uncaught errors are rendered by the
+same formatter, and the finished text passes the redaction last, so that a traceback or a library's debug line is
+covered as well.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import re
+import sys
+import threading
+import urllib.parse
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Literal, TextIO
+
+import structlog
+
+from watcher.events import Event
+
+# From this length on a secret is replaced even inside a longer word; a shorter one would take ordinary words apart.
+_CERTAIN_LENGTH = 8
+
+
+def set_up(
+    level: str = "info",
+    style: Literal["auto", "json", "console"] = "auto",
+    secrets: Iterable[str] = (),
+    stream: TextIO | None = None,
+) -> None:
+    """Send all logs of this process to one place in one form. May be called again; the last call holds.
+
+    Args:
+        level: the lowest level shown: debug, info, warning, error.
+        style: ``auto`` is console lines on a terminal and JSON anywhere else.
+        secrets: texts that must never appear, in any encoding the program sends them in.
+        stream: where to write; standard error if None.
+    """
+    stream = stream or sys.stderr
+    console = style == "console" or (style == "auto" and stream.isatty())
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    renderer: structlog.typing.Processor = (
+        structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback)
+        if console
+        else structlog.processors.JSONRenderer(default=str)
+    )
+    exceptions: list[structlog.typing.Processor] = [] if console else [structlog.processors.format_exc_info]
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        _Redacting(
+            structlog.stdlib.ProcessorFormatter(
+                foreign_pre_chain=shared,
+                processors=[
+                    structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                    *exceptions,
+                    renderer,
+                ],
+            ),
+            secrets,
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+    logging.captureWarnings(capture=True)
+    sys.excepthook = _log_uncaught
+    threading.excepthook = lambda args: _log_uncaught(args.exc_type, args.exc_value, args.exc_traceback)
+
+
+def _log_uncaught(kind: type[BaseException], error: BaseException | None, traceback: TracebackType | None) -> None:
+    structlog.get_logger().critical(Event.CRASHED, exc_info=(kind, error, traceback))
+
+
+class _Redacting(logging.Formatter):
+    """Takes the secrets out of what another formatter has finished."""
+
+    def __init__(self, formatter: logging.Formatter, secrets: Iterable[str]) -> None:
+        super().__init__()
+        self._formatter = formatter
+        forms = sorted({form for secret in secrets if secret for form in _forms(secret)}, key=len, reverse=True)
+        patterns = [
+            re.escape(form) if len(form) >= _CERTAIN_LENGTH else rf"(?<!\w){re.escape(form)}(?!\w)" for form in forms
+        ]
+        # Whatever the credentials are, what follows the scheme of an Authorization header is one.
+        patterns.append(r"(?<=Basic )[A-Za-z0-9+/=]{8,}")
+        self._secret = re.compile("|".join(patterns))
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Render a record with every secret replaced by ``***``."""
+        return self._secret.sub("***", self._formatter.format(record))
+
+
+def _forms(secret: str) -> Iterable[str]:
+    """The ways a secret may be written: as it is, in JSON, in a URL, in Base64."""
+    yield secret
+    yield json.dumps(secret)[1:-1]
+    yield urllib.parse.quote(secret, safe="")
+    yield base64.b64encode(secret.encode()).decode()

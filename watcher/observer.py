@@ -1,0 +1,174 @@
+"""The watchdog observer: wakes the loop when something happens in the inbox. It is a hint; the scan is the truth.
+
+inotify sees only what this machine's own kernel does, so folders on network and FUSE file systems are polled. An
+observer that dies, or whose folder has been replaced by another, is built anew at the next look.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from watchdog.events import (
+    DirDeletedEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileModifiedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
+from watchdog.observers import Observer as NativeObserver
+from watchdog.observers.api import BaseObserver
+from watchdog.observers.polling import PollingObserver
+
+Mode = Literal["native", "polling", "off"]
+
+# How often a polled folder is listed, seconds.
+_POLL_SECONDS = 2.0
+# File systems on which others write without this kernel knowing (mount(8), proc(5)).
+_REMOTE = (
+    "cifs",
+    "smb",
+    "nfs",
+    "fuse",
+    "9p",
+    "vboxsf",
+    "vmhgfs",
+    "afs",
+    "ceph",
+    "gfs2",
+    "ocfs2",
+    "lustre",
+    "glusterfs",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Watching:
+    """How the inbox is watched, and why so."""
+
+    mode: Mode
+    reason: str
+
+
+class Observer:
+    """Watches one folder, as long as it can."""
+
+    def __init__(self, folder: Path, setting: Literal["auto", "native", "polling", "off"]) -> None:
+        """Watch nothing yet.
+
+        Args:
+            folder: the inbox.
+            setting: ``inbox.observer``.
+        """
+        self._folder = folder
+        self._setting = setting
+        self._wake = threading.Event()
+        self._observer: BaseObserver | None = None
+        self._identity: tuple[int, int] | None = None
+        self.started = False
+
+    def start(self) -> Watching:
+        """Begin to watch, or begin anew; where that is not possible, scans alone do the work.
+
+        Returns:
+            How it is watched now.
+        """
+        self.stop()
+        self.started = True
+        watching = choose(self._folder, self._setting)
+        if watching.mode == "off":
+            return watching
+        observer: BaseObserver = (
+            NativeObserver() if watching.mode == "native" else PollingObserver(timeout=_POLL_SECONDS)
+        )
+        # Only what can make a file ready; our own reading of files wakes nobody.
+        kinds: list[type[FileSystemEvent]] = [
+            FileCreatedEvent,
+            FileClosedEvent,
+            FileMovedEvent,
+            DirDeletedEvent,
+        ]
+        if watching.mode == "polling":
+            kinds.append(FileModifiedEvent)
+        try:
+            observer.schedule(_Waker(self._wake), str(self._folder), event_filter=kinds)
+            observer.start()
+            facts = self._folder.stat()
+        except OSError as error:
+            # Out of inotify watches or instances, or the folder is gone: the scan finds out and says what matters.
+            return Watching("off", f"it cannot be watched: {os.strerror(error.errno or 0)}; scans alone do the work")
+        self._observer, self._identity = observer, (facts.st_dev, facts.st_ino)
+        return watching
+
+    def healthy(self) -> bool:
+        """Say whether events can still come: every thread lives and the folder is the one that is watched."""
+        if self._observer is None:
+            return True
+        try:
+            facts = self._folder.stat()
+        except OSError:
+            return False
+        alive = self._observer.is_alive() and all(emitter.is_alive() for emitter in self._observer.emitters)
+        return alive and self._identity == (facts.st_dev, facts.st_ino)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until something happens in the folder; say whether it did before the time was up."""
+        woken = self._wake.wait(seconds)
+        self._wake.clear()
+        return woken
+
+    def wake(self) -> None:
+        """End a wait at once, as a signal to stop does."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Stop watching."""
+        observer, self._observer = self._observer, None
+        if observer is not None and observer.is_alive():
+            observer.stop()
+            observer.join(1)
+
+
+class _Waker(FileSystemEventHandler):
+    """Sets a flag and does nothing else: an exception here would end the observer's thread."""
+
+    def __init__(self, wake: threading.Event) -> None:
+        self._wake = wake
+
+    def on_any_event(self, event: FileSystemEvent) -> None:  # noqa: ARG002  (watchdog fixes the signature)
+        self._wake.set()
+
+
+def choose(folder: Path, setting: Literal["auto", "native", "polling", "off"]) -> Watching:
+    """Decide how a folder is watched."""
+    if setting != "auto":
+        return Watching(setting, "inbox.observer says so")
+    kind = file_system(folder)
+    if kind.startswith(_REMOTE):
+        return Watching("polling", f"the inbox is on {kind}, where others write without this machine seeing it")
+    return Watching("native", f"the inbox is on {kind or 'a local disk'}")
+
+
+def file_system(folder: Path) -> str:
+    """Give the type of the file system a folder is on; empty where the system does not tell.
+
+    The mount table (proc(5), /proc/pid/mountinfo) lists a mount's place in its fifth field and its type after the dash.
+    """
+    try:
+        table = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        return ""
+    path = folder.resolve()
+    best, kind = -1, ""
+    for line in table.splitlines():
+        before, _, after = line.partition(" - ")
+        place = Path(before.split()[4].encode("utf-8", "surrogateescape").decode("unicode_escape"))
+        # Of two mounts on one place the later one counts.
+        if path.is_relative_to(place) and len(place.parts) >= best:
+            best, kind = len(place.parts), after.split()[0]
+    return kind

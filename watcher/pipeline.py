@@ -1,0 +1,242 @@
+"""The pipeline: a batch of claimed files, from bytes to published results.
+
+It does not ask whether a file was claimed a moment ago or before a crash: what the journal knows is not done again, and
+everything else is. That makes recovery the ordinary way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from watcher import document, plan
+from watcher.errors import DocumentError
+from watcher.events import Event
+from watcher.journal import Journal
+from watcher.receipt import receipt, refusal_note
+from watcher.records import Claim, Demand, Intent, Record, Result, Rules, money, total
+from watcher.rounds import Client, Rounds
+from watcher.spool import Spool
+from watcher.workers import Workers
+
+
+@dataclass(slots=True)
+class _File:
+    """A claimed file in work.
+
+    Attributes:
+        claim: the claim.
+        digest: SHA-256 of its content, hex.
+        records: its records; none if it is refused.
+        refusal: why it is refused, or None.
+        begun: when its turn began, monotonic seconds.
+        undecided: how many of its records have no outcome yet.
+    """
+
+    claim: Claim
+    digest: str
+    records: tuple[Record, ...]
+    refusal: str | None
+    begun: float
+    undecided: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What a batch came to."""
+
+    files: int = 0
+    refused: int = 0
+    rejected: int = 0
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(self.files + other.files, self.refused + other.refused, self.rejected + other.rejected)
+
+
+class Pipeline:
+    """Takes claimed files to their end."""
+
+    def __init__(
+        self,
+        spool: Spool,
+        journal: Journal,
+        client: Client,
+        workers: Workers,
+        rules: Rules,
+        *,
+        max_file_bytes: int,
+        prevent_reprocessing: bool = False,
+        alive: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Do nothing yet.
+
+        Args:
+            spool: the folders.
+            journal: the record of what was planned and done.
+            client: ConnectWise.
+            workers: make the calls.
+            rules: the operator's choices about money.
+            max_file_bytes: larger files are refused unread.
+            prevent_reprocessing: refuse a file whose content has been processed before.
+            alive: called with every file that has advanced.
+        """
+        self._spool = spool
+        self._journal = journal
+        self._rules = rules
+        self._max_file_bytes = max_file_bytes
+        self._prevent_reprocessing = prevent_reprocessing
+        self._alive = alive
+        self._rounds = Rounds(client, journal, rules, workers, self._tell_payment)
+        self._files: dict[str, _File] = {}
+        self._log = structlog.get_logger()
+
+    def settle(self, claims: Sequence[Claim]) -> Tally:
+        """Take a batch of claimed files to its end; each file is published as soon as all its records are decided.
+
+        Args:
+            claims: in the order of claiming.
+
+        Returns:
+            What the batch came to.
+
+        Raises:
+            Outage: the line waits; call again with what is still claimed.
+            Stopping: the program ends.
+            ConfigurationError: the journal cannot be used.
+        """
+        self._files = {claim.id: self._open(claim) for claim in claims}
+        demands: list[Demand] = []
+        intents: dict[tuple[str, int], Intent] = {}
+        for file in self._files.values():
+            wanted, planned = self._undecided(file)
+            demands += wanted
+            intents |= planned
+        tally = self._publish_decided()
+        for _ in self._rounds.settle(demands, intents):
+            tally += self._publish_decided()
+        return tally
+
+    def clear_emptied(self) -> None:
+        """Finish what a crash left of claims whose original was archived already."""
+        for claim_id in self._spool.emptied():
+            self._journal.finish(claim_id)
+            self._spool.clear(claim_id)
+
+    def _open(self, claim: Claim) -> _File:
+        """Read a claimed file and write down what it asks."""
+        begun = time.monotonic()
+        content = self._spool.read(claim, self._max_file_bytes)
+        digest = self._spool.digest(claim) if content is None else hashlib.sha256(content).hexdigest()
+        records: tuple[Record, ...] = ()
+        refusal = None
+        try:
+            records = self._read(claim, content, digest)
+        except DocumentError as error:
+            refusal = str(error)
+        self._journal.begin(claim, digest, records, refusal)
+        return _File(claim, digest, records, refusal, begun)
+
+    def _read(self, claim: Claim, content: bytes | None, digest: str) -> tuple[Record, ...]:
+        if content is None:
+            raise DocumentError(f"The file is larger than {self._max_file_bytes} bytes (inbox.max_file_bytes).")
+        earlier = self._journal.earlier(digest, claim) if self._prevent_reprocessing else None
+        if earlier is not None:
+            raise DocumentError(
+                f"The same content was processed on {earlier.finished_at:%Y-%m-%d at %H:%M} UTC "
+                f"as {earlier.claim.name} (claim {earlier.claim.id}), and payments.prevent_reprocessing is set."
+            )
+        return document.read(content)
+
+    def _undecided(self, file: _File) -> tuple[list[Demand], dict[tuple[str, int], Intent]]:
+        """Give a file's demands without an outcome and what was planned for them; write rejections down."""
+        claim_id = file.claim.id
+        decided = {result.position for result in self._journal.results(claim_id)}
+        file.undecided = len(file.records) - len(decided)
+        wanted, rejected = plan.demands(claim_id, file.records, self._rules)
+        fresh = [result for result in rejected if result.position not in decided]
+        self._journal.record([(claim_id, result) for result in fresh])
+        for result in fresh:
+            self._tell_payment(claim_id, result)
+        planned = {(claim_id, position): intent for position, intent in self._journal.intents(claim_id).items()}
+        return [demand for demand in wanted if demand.parts[0].position not in decided], planned
+
+    def _publish_decided(self) -> Tally:
+        """Publish, in order of claiming, every file whose records are all decided; the others stay."""
+        tally = Tally()
+        for claim_id, file in list(self._files.items()):
+            if file.undecided:
+                continue
+            results = self._journal.results(claim_id)
+            self._publish(file, results)
+            del self._files[claim_id]
+            self._alive()
+            tally += Tally(1, int(file.refusal is not None), total(results).rejected)
+        return tally
+
+    def _publish(self, file: _File, results: list[Result]) -> None:
+        """Publish, archive, write down, clear: each step can be repeated and relies on the ones before."""
+        claim, sums = file.claim, total(results)
+        if file.refusal is not None:
+            note = refusal_note(claim, self._spool.published_name(claim), file.refusal)
+            self._spool.publish_refusal(claim, note)
+        elif results:
+            content = self._spool.read(claim, self._max_file_bytes)
+            assert content is not None
+            success, fail = document.write_results(content, results)
+            if sums.succeeded:
+                self._spool.publish_success(claim, success)
+            if sums.rejected:
+                self._spool.publish_fail(claim, fail)
+        finished_at = self._journal.decided_at(claim.id)
+        self._spool.archive(claim, receipt(claim, file.digest, finished_at, results, file.refusal))
+        self._journal.finish(claim.id)
+        self._spool.clear(claim.id)
+        self._tell_file(file, results)
+
+    def _tell_file(self, file: _File, results: list[Result]) -> None:
+        duration = round((time.monotonic() - file.begun) * 1000)
+        where = {"file": file.claim.name, "claim": file.claim.id, "duration_ms": duration}
+        if file.refusal is not None:
+            self._log.warning(Event.FILE_REFUSED, reason=file.refusal, **where)
+            return
+        sums = total(results)
+        if not results:
+            outcome = "empty"
+        elif sums.rejected:
+            outcome = "partly failed" if sums.succeeded else "failed"
+        else:
+            outcome = "succeeded"
+        self._log.info(
+            Event.FILE_FINISHED,
+            outcome=outcome,
+            records=sums.records,
+            succeeded=sums.succeeded,
+            rejected=sums.rejected,
+            asked=money(sums.asked),
+            applied=money(sums.applied),
+            unchanged=money(sums.unchanged),
+            discarded=money(sums.discarded),
+            failed=money(sums.failed),
+            **where,
+        )
+
+    def _tell_payment(self, claim_id: str, result: Result) -> None:
+        file = self._files[claim_id]
+        file.undecided -= 1
+        self._log.info(
+            Event.PAYMENT,
+            file=file.claim.name,
+            claim=claim_id,
+            record=result.position + 1,
+            invoice_number=result.invoice_number,
+            outcome=result.outcome.value,
+            asked=money(result.asked),
+            applied=money(result.applied),
+            message=result.message or result.warning,
+            invoice_id=result.invoice_id,
+            payment_id=result.payment_id,
+        )

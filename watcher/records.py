@@ -1,0 +1,372 @@
+"""The words of this program: frozen values that the other modules pass to each other.
+
+A *document* holds *records*; each record is a payment or a misfit. A *demand* is what one document asks of one invoice
+(one payment, or several summed). ConnectWise *holds* an invoice with its payments. A *plan* says which *step* turns
+what is held into what is asked. A *result* says what became of one record. A *claim* is a file taken from the inbox.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from enum import StrEnum
+
+ZERO = Decimal(0)
+
+
+def money(amount: Decimal) -> str:
+    """Give an amount as people and ConnectWise write it: ``346.34``; more decimals only where it has them."""
+    exponent = amount.as_tuple().exponent
+    places = max(2, -exponent) if isinstance(exponent, int) else 2
+    return f"{amount:.{places}f}"
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """A record of a document that says which invoice is paid, how much and when.
+
+    Attributes:
+        position: its place among the document's records, from 0.
+        line: its line in the document, from 1.
+        invoice_number: as written, trimmed.
+        amount: zero or more, at most two decimal places.
+        date_paid: the calendar day as written; time and offset dropped.
+    """
+
+    position: int
+    line: int
+    invoice_number: str
+    amount: Decimal
+    date_paid: date
+
+
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    """A record that cannot be read as a payment, and why.
+
+    Attributes:
+        position: its place among the document's records, from 0.
+        line: its line in the document, from 1.
+        invoice_number: as written, trimmed; empty where there is none.
+        amount: what it asks where at least that can be read.
+        fault: what is wrong and what is accepted, for the payer.
+    """
+
+    position: int
+    line: int
+    invoice_number: str
+    amount: Decimal | None
+    fault: str
+
+
+Record = Payment | Misfit
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Claim:
+    """A file taken from the inbox for work.
+
+    Attributes:
+        id: ``<UTC yyyymmddThhmmssZ>_<8 hex>``; sorts in the order of claiming.
+        name: the file's name in the inbox.
+    """
+
+    id: str
+    name: str
+
+    @property
+    def claimed_at(self) -> datetime:
+        """The second of the claim, aware, in UTC."""
+        return datetime.strptime(self.id.partition("_")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldPayment:
+    """A payment row of an invoice in ConnectWise (OpenAPI 2025.1, ``InvoicePayment``).
+
+    Attributes:
+        id: ConnectWise's id of the row.
+        amount: what it pays.
+        date_paid: the calendar day of ``paymentDate``; None where it carries none.
+        applies_credit: the row applies a credit memo (``credit`` is set): it is not a payment.
+    """
+
+    id: int
+    amount: Decimal
+    date_paid: date | None
+    applies_credit: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Invoice:
+    """An invoice as ConnectWise holds it.
+
+    Attributes:
+        id: ConnectWise's id, the ``parentId`` of the payment paths.
+        number: the invoice number as ConnectWise writes it.
+        type: ``Standard``, ``CreditMemo``, …; an open list.
+        total: None where ConnectWise gives none.
+        paid: the sum of its payments; None where ConnectWise does not say.
+        credits: the sum of applied credit memos.
+        payments: its payment rows; None while they have not been listed.
+    """
+
+    id: int
+    number: str
+    type: str
+    total: Decimal | None
+    paid: Decimal | None
+    credits: Decimal = ZERO
+    payments: tuple[HeldPayment, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What one document asks of one invoice.
+
+    Attributes:
+        claim_id: the claim the document belongs to.
+        invoice_number: the number as the first of its records writes it.
+        parts: the records behind it; more than one only where duplicates are summed.
+    """
+
+    claim_id: str
+    invoice_number: str
+    parts: tuple[Payment, ...]
+
+    @property
+    def amount(self) -> Decimal:
+        """The sum of its parts."""
+        return sum((part.amount for part in self.parts), ZERO)
+
+    @property
+    def date_paid(self) -> date:
+        """The latest day among its parts."""
+        return max(part.date_paid for part in self.parts)
+
+    @property
+    def key(self) -> str:
+        """Equal for two demands on the same invoice: the number case-folded, as answers are compared."""
+        return self.invoice_number.casefold()
+
+
+class Action(StrEnum):
+    """What is done to an invoice's payment."""
+
+    CREATE = "create"
+    CHANGE = "change"
+    REMOVE = "remove"
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """POST a payment; ``date_paid`` None sends no date."""
+
+    invoice_id: int
+    amount: Decimal
+    date_paid: date | None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """PATCH the payment row; only what differs is set.
+
+    Attributes:
+        amount: the new amount, or None to leave it.
+        date_paid: the new day, or None to leave it.
+        clear_date: take the date off the row.
+    """
+
+    invoice_id: int
+    payment_id: int
+    amount: Decimal | None
+    date_paid: date | None
+    clear_date: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """DELETE a payment row.
+
+    Attributes:
+        surplus: it is the second of two rows that a lost answer of ours left; the other one stays and is looked at
+            again.
+    """
+
+    invoice_id: int
+    payment_id: int
+    surplus: bool = False
+
+
+Call = Create | Change | Remove
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Nothing to do: ConnectWise holds what is asked."""
+
+    invoice_id: int
+    payment_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Nothing is done: the payment cannot be set, and why."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A call that was planned, written down, and perhaps sent, before its answer was known.
+
+    Attributes:
+        action: what was going to be done.
+        amount: the amount that was to be set.
+        warning: what the payer was to be told once it was done.
+    """
+
+    action: Action
+    amount: Decimal
+    warning: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do about one demand.
+
+    Attributes:
+        demand: what is asked.
+        step: the call to make, or that there is none to make.
+        amount: what the invoice's payment will be afterwards.
+        warnings: what the payer should know once it is done.
+        applied: True where the step is Keep because an earlier attempt of this same claim did it.
+    """
+
+    demand: Demand
+    step: Call | Keep | Reject
+    amount: Decimal = ZERO
+    warnings: tuple[str, ...] = ()
+    applied: bool = False
+
+    @property
+    def rejects(self) -> bool:
+        """Whether its records are rejected."""
+        return isinstance(self.step, Reject)
+
+
+class Outcome(StrEnum):
+    """How a record ended. While it cannot be known it is deferred: it has no outcome yet and waits."""
+
+    APPLIED = "applied"
+    UNCHANGED = "unchanged"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one record.
+
+    ``asked = applied + unchanged + discarded + failed`` holds of every one.
+
+    Attributes:
+        position: the record's place in its document, from 0.
+        line: its line there, from 1.
+        invoice_number: as written.
+        outcome: how it ended.
+        asked: the amount it asked, zero where that cannot be read.
+        settled: the part of it that ConnectWise now holds.
+        message: why it was rejected, else None.
+        warning: what the payer should know of a success, else None.
+        invoice_id: ConnectWise's id of the invoice where one was found.
+        payment_id: ConnectWise's id of the payment row where there is one.
+    """
+
+    position: int
+    line: int
+    invoice_number: str
+    outcome: Outcome
+    asked: Decimal
+    settled: Decimal = ZERO
+    message: str | None = None
+    warning: str | None = None
+    invoice_id: int | None = None
+    payment_id: int | None = None
+
+    @property
+    def applied(self) -> Decimal:
+        """The part set now."""
+        return self.settled if self.outcome is Outcome.APPLIED else ZERO
+
+    @property
+    def unchanged(self) -> Decimal:
+        """The part that ConnectWise had already."""
+        return self.settled if self.outcome is Outcome.UNCHANGED else ZERO
+
+    @property
+    def discarded(self) -> Decimal:
+        """The overage: asked beyond what the invoice can take."""
+        return ZERO if self.outcome is Outcome.REJECTED else self.asked - self.settled
+
+    @property
+    def failed(self) -> Decimal:
+        """The whole amount of a rejected record."""
+        return self.asked if self.outcome is Outcome.REJECTED else ZERO
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The sums over a document's results."""
+
+    records: int = 0
+    succeeded: int = 0
+    rejected: int = 0
+    asked: Decimal = ZERO
+    applied: Decimal = ZERO
+    unchanged: Decimal = ZERO
+    discarded: Decimal = ZERO
+    failed: Decimal = ZERO
+
+
+def total(results: list[Result]) -> Totals:
+    """Add up a document's results."""
+    rejected = sum(result.outcome is Outcome.REJECTED for result in results)
+    return Totals(
+        records=len(results),
+        succeeded=len(results) - rejected,
+        rejected=rejected,
+        asked=sum((result.asked for result in results), ZERO),
+        applied=sum((result.applied for result in results), ZERO),
+        unchanged=sum((result.unchanged for result in results), ZERO),
+        discarded=sum((result.discarded for result in results), ZERO),
+        failed=sum((result.failed for result in results), ZERO),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The choices an operator makes about money (``[payments]`` of the configuration)."""
+
+    sum_duplicates: bool = False
+    remove_on_zero: bool = False
+    date_partial_payments: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyFile:
+    """A file of the inbox that is whole and quiet.
+
+    Attributes:
+        name: its name.
+        size: bytes.
+        modified_ns: its modification time, nanoseconds.
+        inode: its inode number.
+        digest: SHA-256 of its content, hex; None where it is too large to be read.
+    """
+
+    name: str
+    size: int
+    modified_ns: int
+    inode: int
+    digest: str | None = field(default=None)

@@ -1,0 +1,165 @@
+"""One invoice with its payment rows, and the rules for what may be paid on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from decimal import Decimal
+
+from watcher.sandbox.errors import Record, invalid_payment, not_found
+from watcher.sandbox.payments import Payment, exact_cents
+from watcher.sandbox.seeds import InvoiceSeed
+
+_NOTHING = Decimal("0.00")
+_COMPANIES = ("Northwind Traders", "Contoso", "Fabrikam", "Tailspin Toys", "Woodgrove Bank")
+_FIRST_DATE = date(2025, 1, 2)
+_CURRENCY: Record = {
+    "id": 1,
+    "symbol": "$",
+    "currencyCode": "USD",
+    "decimalSeparator": ".",
+    "numberOfDecimals": 2,
+    "thousandsSeparator": ",",
+    "negativeParenthesesFlag": False,
+    "displaySymbolFlag": True,
+    "currencyIdentifier": "USD",
+    "displayIdFlag": False,
+    "rightAlign": False,
+    "name": "US Dollars",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Invoice:
+    """An invoice as it stands; every change gives a new one, so a reader needs no lock.
+
+    Attributes:
+        id: the number the API knows it by; not the invoice number.
+        number: the invoice number.
+        total: its amount.
+        record: the invoice as the API serves it, with payments, credits and balance computed.
+        payments: its rows in the order they came, applied credits among them.
+        member: whose changes these are.
+    """
+
+    id: int
+    number: str
+    total: Decimal
+    record: Record
+    payments: tuple[Payment, ...]
+    member: str
+
+    def rows(self) -> list[Record]:
+        """Return the payment rows as the API serves them."""
+        return [payment.record(self.record, self.member) for payment in self.payments]
+
+    def payment(self, payment_id: int) -> Payment:
+        """Return one of its rows.
+
+        Raises:
+            RequestError: 404, the invoice has no such row.
+        """
+        for payment in self.payments:
+            if payment.id == payment_id:
+                return payment
+        raise not_found("Payment", payment_id)
+
+    def settled(self, payments: Sequence[Payment], updated: str) -> Invoice:
+        """Return the invoice with other rows, whatever they are.
+
+        The one published sample of the three amounts agrees with balance = total - payments - credits.
+        """
+        paid, credited = _sums(payments)
+        record = {
+            **self.record,
+            "payments": paid,
+            "credits": credited,
+            "balance": self.total - paid - credited,
+            "_info": {"lastUpdated": updated, "updatedBy": self.member},
+        }
+        return replace(self, record=record, payments=tuple(payments))
+
+    def adding(self, payment: Payment) -> Invoice:
+        """Return the invoice with one payment more.
+
+        Integrators' documentation: ConnectWise allows a single payment an invoice; rows that
+        apply a credit do not count.
+
+        Raises:
+            RequestError: 400, there is a payment already, or the amount is too much.
+        """
+        if any(row.credit is None for row in self.payments):
+            raise invalid_payment("ObjectExists", f"Invoice {self.number} already has a payment.", "invoice")
+        return self._checked((*self.payments, payment), payment.updated)
+
+    def changing(self, payment: Payment) -> Invoice:
+        """Return the invoice with the row of the payment's id replaced by the payment.
+
+        Raises:
+            RequestError: 400, the amount is too much.
+        """
+        rows = [payment if row.id == payment.id else row for row in self.payments]
+        return self._checked(rows, payment.updated)
+
+    def removing(self, payment: Payment, updated: str) -> Invoice:
+        """Return the invoice without one of its payments."""
+        return self.settled([row for row in self.payments if row.id != payment.id], updated)
+
+    def _checked(self, payments: Sequence[Payment], updated: str) -> Invoice:
+        # What a payment on a credit memo would mean is documented nowhere, so none is taken.
+        if self.record["type"] == "CreditMemo":
+            raise invalid_payment("InvalidField", f"{self.number} is a credit memo.", "invoice")
+        paid, credited = _sums(payments)
+        open_amount = self.total - credited
+        if paid > open_amount:
+            message = f"amount {paid} is more than {open_amount}, the total less credits."
+            raise invalid_payment("InvalidField", message, "amount")
+        return self.settled(payments, updated)
+
+
+def open_invoice(ordinal: int, invoice_id: int, seed: InvoiceSeed, member: str, updated: str) -> Invoice:
+    """Return an invoice without payment rows.
+
+    Args:
+        ordinal: its place in the books, from which company and dates follow.
+        invoice_id: the number the API is to know it by.
+        seed: its number, total and type.
+        member: who is said to have written it.
+        updated: when, as the API writes times.
+    """
+    total = exact_cents(seed.total)
+    company_id = ordinal % len(_COMPANIES)
+    name = _COMPANIES[company_id]
+    company = {"id": 20 + company_id, "identifier": name.replace(" ", ""), "name": name}
+    day = _FIRST_DATE + timedelta(days=ordinal % 365)
+    record: Record = {
+        "id": invoice_id,
+        "invoiceNumber": seed.number,
+        "type": seed.type,
+        # Closing an invoice is what sends it to accounting, so closed invoices are the ones that get paid.
+        "status": {"id": 3, "name": "Closed", "isClosed": True},
+        "company": company,
+        "billToCompany": company,
+        "shipToCompany": company,
+        "applyToType": "All",
+        "date": f"{day}T00:00:00Z",
+        "dueDate": f"{day + timedelta(days=30)}T00:00:00Z",
+        "restrictDownpaymentFlag": False,
+        "locationId": 2,
+        "departmentId": 10,
+        "taxableFlag": False,
+        "currency": _CURRENCY,
+        "subtotal": total,
+        "salesTax": _NOTHING,
+        "total": total,
+        "downpaymentApplied": _NOTHING,
+        "specialInvoiceFlag": False,
+    }
+    return Invoice(invoice_id, seed.number, total, record, (), member).settled((), updated)
+
+
+def _sums(payments: Sequence[Payment]) -> tuple[Decimal, Decimal]:
+    paid = sum((row.fields.amount for row in payments if row.credit is None), _NOTHING)
+    credited = sum((row.fields.amount for row in payments if row.credit is not None), _NOTHING)
+    return paid, credited

@@ -1,0 +1,331 @@
+"""The daemon: the loop, the locks, the signals, and what systemd is told.
+
+One turn of the loop finishes what is claimed, or claims what is ready, or waits. Whatever holds up the line is waited
+out, with growing pauses, for as long as it takes.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+
+import structlog
+from filelock import FileLock, Timeout
+
+from watcher.errors import FolderTrouble, Occupied, Outage, Stopping
+from watcher.events import Event
+from watcher.inbox import MARKER, Inbox
+from watcher.journal import Journal
+from watcher.observer import Observer
+from watcher.pipeline import Pipeline, Tally
+from watcher.records import Claim, ReadyFile
+from watcher.spool import Changed, Spool
+
+# Files of one batch: their look-ups are shared.
+_BATCH_FILES = 100
+# Pauses of an outage, seconds: from the first to the longest, doubling, with chance in them.
+_FIRST_PAUSE = 2.0
+_LONGEST_PAUSE = 300.0
+# How often an outage that lasts is logged again, seconds.
+_REMIND_SECONDS = 3600.0
+# After an event the scan waits this long, so that a burst of events costs one scan.
+_GATHER_SECONDS = 0.1
+# A wait never keeps the process from saying that it is alive for longer than this, seconds.
+_BREATH_SECONDS = 5.0
+
+
+class Systemd:
+    """Speaks sd_notify(3) where systemd listens (``$NOTIFY_SOCKET``), and is silent elsewhere."""
+
+    def __init__(self) -> None:
+        """Find the socket."""
+        address = os.environ.get("NOTIFY_SOCKET", "")
+        # A leading @ is a socket in the abstract namespace (sd_notify(3)).
+        self._address = f"\0{address[1:]}" if address.startswith("@") else address
+        self._status = ""
+
+    def tell(self, message: str) -> None:
+        """Send one message, such as ``READY=1``."""
+        if self._address:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notify:
+                try:
+                    notify.sendto(message.encode(), self._address)
+                except OSError as error:
+                    structlog.get_logger().debug("systemd.unreachable", reason=str(error))
+
+    def status(self, sentence: str) -> None:
+        """Say in a plain sentence what is going on; shown by ``systemctl status``."""
+        if sentence != self._status:
+            self._status = sentence
+            self.tell(f"STATUS={sentence}")
+
+    def alive(self) -> None:
+        """Feed the watchdog: work has advanced, or a wait is a wait on purpose."""
+        self.tell("WATCHDOG=1")
+
+
+@contextmanager
+def holding(file: Path) -> Iterator[None]:
+    """Hold a lock file for this process alone; a lock of a process that ended, however it ended, holds nobody up.
+
+    Args:
+        file: the lock file; made if missing, in a folder that exists.
+
+    Raises:
+        Occupied: another process holds it.
+        FolderTrouble: it cannot be made.
+    """
+    lock = FileLock(file, blocking=False, fallback_to_soft=False, on_acquired=_sign)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        holder = file.read_text(encoding="utf-8", errors="replace").strip()
+        raise Occupied(file, holder) from error
+    except OSError as error:
+        mend = "Check that the folder is there and that the service's user may write to it"
+        raise FolderTrouble(f"{file}: {os.strerror(error.errno or 0)}", mend) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _sign(descriptor: int) -> None:
+    """Write into a lock who holds it."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()} since {now}\n".encode(), 0)
+
+
+class Service:
+    """The loop over one inbox."""
+
+    def __init__(
+        self,
+        inbox: Inbox,
+        observer: Observer,
+        spool: Spool,
+        journal: Journal,
+        pipeline: Pipeline,
+        *,
+        stop: threading.Event,
+        systemd: Systemd,
+        scan_seconds: float,
+        batch_bytes: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Do nothing yet.
+
+        Args:
+            inbox: where files come from.
+            observer: wakes the loop.
+            spool: claims files.
+            journal: knows the inbox's marker.
+            pipeline: takes claimed files to their end.
+            stop: set when the program is to end.
+            systemd: is told how things are.
+            scan_seconds: the longest time between two scans.
+            batch_bytes: a batch ends with the file that goes beyond this.
+            clock: monotonic seconds.
+        """
+        self._inbox = inbox
+        self._observer = observer
+        self._spool = spool
+        self._journal = journal
+        self._pipeline = pipeline
+        self._stop = stop
+        self._systemd = systemd
+        self._scan_seconds = scan_seconds
+        self._batch_bytes = batch_bytes
+        self._clock = clock
+        self._log = structlog.get_logger()
+        self._ready = False
+        self._held = False
+        self._locks = ExitStack()
+        self._outage_since: float | None = None
+        self._outage_told = 0.0
+        self._pause = _FIRST_PAUSE
+
+    def catch_signals(self) -> None:
+        """End in order on SIGTERM and SIGINT; for the main thread."""
+
+        def asked(number: int, _frame: FrameType | None) -> None:
+            self._log.info(Event.STOPPING, signal=signal.Signals(number).name)
+            self._stop.set()
+            self._observer.wake()
+
+        signal.signal(signal.SIGTERM, asked)
+        signal.signal(signal.SIGINT, asked)
+
+    def run(self) -> None:
+        """Work until asked to stop.
+
+        Raises:
+            Occupied: another process holds the inbox.
+        """
+        try:
+            while not self._stop.is_set():
+                try:
+                    self._turn()
+                    self._moving()
+                    self._wait()
+                except Outage as outage:
+                    self._hold(outage)
+        except Stopping:
+            pass
+        finally:
+            self._end()
+
+    def run_once(self) -> Tally:
+        """Handle what is claimed and what lies in the inbox now; files that are not whole yet are left there.
+
+        Raises:
+            Outage: something holds up the line; what is claimed stays claimed and is finished by the next run.
+            Occupied: another process holds the inbox.
+        """
+        tally = Tally()
+        try:
+            tally += self._turn()
+            while not self._stop.is_set() and self._inbox.seconds_to_next() is not None:
+                self._observer.wait(max(0.01, self._inbox.seconds_to_next() or 0))
+                tally += self._turn()
+        except Stopping:
+            pass
+        finally:
+            self._end()
+        return tally
+
+    # --- one turn ----------------------------------------------------------------------------------------------
+
+    def _turn(self) -> Tally:
+        """Finish what is claimed; then scan, claim and settle, batch by batch, until nothing is ready."""
+        self._check_inbox()
+        ready = self._scan()
+        self._spool.check()
+        self._pipeline.clear_emptied()
+        claims = self._spool.claimed()
+        for claim in claims:
+            self._log.info(Event.FILE_RESUMED, file=claim.name, claim=claim.id)
+        tally = Tally()
+        while True:
+            if claims:
+                self._systemd.status(f"Working on {len(claims)} file{'s' if len(claims) != 1 else ''}.")
+                for start in range(0, len(claims), _BATCH_FILES):
+                    tally += self._pipeline.settle(claims[start : start + _BATCH_FILES])
+                ready = self._scan()
+            if not ready or self._stop.is_set():
+                return tally
+            claims = self._claim(ready)
+
+    def _check_inbox(self) -> None:
+        """Make sure the inbox is ours alone and the one it was; mark it at the first start; keep it watched."""
+        if not self._held:
+            self._locks.enter_context(holding(lock_file(self._inbox.folder / MARKER)))
+            self._held = True
+        place = str(self._inbox.folder)
+        expected = self._journal.marker(place)
+        if expected is None:
+            expected = self._inbox.marker() or self._inbox.write_marker()
+            self._journal.remember_marker(place, expected)
+        self._inbox.check_marker(expected)
+        if not self._observer.started or not self._observer.healthy():
+            if self._observer.started:
+                self._log.warning(Event.WATCH_LOST)
+            watching = self._observer.start()
+            self._log.info(Event.WATCHING, mode=watching.mode, reason=watching.reason)
+
+    def _scan(self) -> list[ReadyFile]:
+        ready = self._inbox.scan()
+        self._systemd.alive()
+        for notice in self._inbox.notices():
+            event = Event.FILE_WAITING if notice.waits else Event.ENTRY_IGNORED
+            self._log.info(event, file=notice.name, reason=notice.reason)
+        if not self._ready:
+            self._ready = True
+            self._systemd.tell("READY=1")
+        return ready
+
+    def _claim(self, ready: list[ReadyFile]) -> list[Claim]:
+        """Take the first files, up to a batch."""
+        claims: list[Claim] = []
+        size = 0
+        for file in ready[:_BATCH_FILES]:
+            try:
+                claim = self._spool.claim(file, datetime.now(UTC))
+            except Changed as changed:
+                self._log.info(Event.FILE_RETURNED, file=file.name, reason=str(changed))
+                self._inbox.taken(file.name)
+                continue
+            self._inbox.taken(file.name)
+            self._log.info(Event.FILE_CLAIMED, file=file.name, claim=claim.id, bytes=file.size)
+            claims.append(claim)
+            size += file.size
+            if size >= self._batch_bytes:
+                break
+        return claims
+
+    # --- waiting -----------------------------------------------------------------------------------------------
+
+    def _wait(self) -> None:
+        """Wait for an event, for a file to be quiet, or for the next scan."""
+        waiting = self._inbox.waiting
+        self._systemd.status(
+            f"Watching {self._inbox.folder}; {waiting} file{'s' if waiting != 1 else ''} not ready yet."
+            if waiting
+            else f"Watching {self._inbox.folder}; nothing to do."
+        )
+        until = self._clock() + min(self._scan_seconds, self._inbox.seconds_to_next() or self._scan_seconds)
+        while not self._stop.is_set() and (left := until - self._clock()) > 0:
+            if self._observer.wait(min(left, _BREATH_SECONDS)):
+                self._stop.wait(_GATHER_SECONDS)
+                return
+            self._systemd.alive()
+
+    def _hold(self, outage: Outage) -> None:
+        """Wait out an outage for one pause; the pauses grow."""
+        now = self._clock()
+        if self._outage_since is None:
+            self._outage_since, self._outage_told, self._pause = now, now - _REMIND_SECONDS, _FIRST_PAUSE
+        pause = random.uniform(0.5, 1.0) * self._pause  # noqa: S311  (jitter, not a secret)
+        self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+        since = datetime.fromtimestamp(time.time() - (now - self._outage_since), UTC)
+        if now - self._outage_told >= _REMIND_SECONDS:
+            self._outage_told = now
+            self._log.error(
+                Event.LINE_WAITING,
+                reason=str(outage),
+                mend=outage.mend,
+                request_id=outage.request_id,
+                retry_in_seconds=round(pause, 1),
+                since=since.isoformat(timespec="seconds"),
+            )
+        self._systemd.status(f"Waiting since {since:%Y-%m-%d %H:%M} UTC: {outage}. {outage.mend}.")
+        until = now + pause
+        while not self._stop.is_set() and (left := until - self._clock()) > 0:
+            self._stop.wait(min(left, _BREATH_SECONDS))
+            self._systemd.alive()
+
+    def _moving(self) -> None:
+        if self._outage_since is not None:
+            self._log.info(Event.LINE_MOVING, waited_seconds=round(self._clock() - self._outage_since, 1))
+            self._outage_since = None
+
+    def _end(self) -> None:
+        self._systemd.tell("STOPPING=1")
+        self._observer.stop()
+        self._locks.close()
+        self._log.info(Event.STOPPED)
+
+
+def lock_file(path: Path) -> Path:
+    """Give the lock file of the inbox's marker or of a journal: beside it, with ``.lock`` added to its name."""
+    return path.with_name(f"{path.name}.lock")

@@ -1,0 +1,362 @@
+"""The folders of claimed and finished files: every rename and every published file. Nobody else writes there.
+
+A file's way is ``inbox/name`` → ``work/<claim>/name`` → ``archive/yyyy/mm/dd/name__<claim>``, each step one rename or
+link, with the results published in between. Nothing is ever overwritten. Every step can be repeated: a published file
+that is there already with the same bytes is done, and one that has moved on is no longer where it was.
+
+What rests on which sync: a file is synced before it gets its final name, so that a name never stands for half a file;
+the folder is synced after that, so that the name is there before the step that relies on it (rename(2), fsync(2)).
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+import secrets
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from watcher.errors import FolderTrouble
+from watcher.records import Claim, ReadyFile
+
+_CLAIM = re.compile(r"\d{8}T\d{6}Z_[0-9a-f]{8}")
+# The limit of a file name on every file system that matters here, bytes (Linux NAME_MAX).
+_LONGEST_NAME = 255
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV, errno.EMLINK)
+
+
+class Changed(Exception):
+    """A file was no longer what had settled when it was taken; it is back in the inbox or gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """The five folders; all of them exist."""
+
+    inbox: Path
+    work: Path
+    success: Path
+    fail: Path
+    archive: Path
+
+
+class Spool:
+    """Moves files through the folders."""
+
+    def __init__(self, folders: Folders) -> None:
+        """Touch nothing yet."""
+        self.folders = folders
+
+    def check(self) -> None:
+        """Make sure that every folder is there, before anything is taken.
+
+        Raises:
+            FolderTrouble: one is missing.
+        """
+        for folder in (self.folders.work, self.folders.success, self.folders.fail, self.folders.archive):
+            with _trouble(folder):
+                folder.stat()
+
+    # --- claiming ----------------------------------------------------------------------------------------------
+
+    def claimed(self) -> list[Claim]:
+        """List the files in work, in the order of claiming.
+
+        Raises:
+            FolderTrouble: work cannot be read.
+        """
+        return [Claim(folder.name, names[0]) for folder, names in self._places() if names]
+
+    def emptied(self) -> list[str]:
+        """Give the ids of claims whose file has left work but whose place there has not been cleared yet."""
+        return [folder.name for folder, names in self._places() if not names]
+
+    def _places(self) -> list[tuple[Path, list[str]]]:
+        with _trouble(self.folders.work):
+            return [
+                (folder, [entry.name for entry in folder.iterdir()])
+                for folder in sorted(self.folders.work.iterdir())
+                if _CLAIM.fullmatch(folder.name) and folder.is_dir()
+            ]
+
+    def claim(self, ready: ReadyFile, now: datetime) -> Claim:
+        """Take a file from the inbox.
+
+        Args:
+            ready: the file as it settled.
+            now: aware; gives the claim its id.
+
+        Raises:
+            Changed: it is gone, or it was not any more what had settled and was put back.
+            FolderTrouble: inbox or work cannot be used; the file stays where it is.
+        """
+        with _trouble(self.folders.work):
+            claim = Claim(self._next_id(now), ready.name)
+            folder = self.folders.work / claim.id
+            folder.mkdir()
+            _sync_folder(self.folders.work)
+        source, target = self.folders.inbox / ready.name, folder / ready.name
+        with _trouble(self.folders.inbox):
+            try:
+                source.rename(target)
+            except FileNotFoundError as error:
+                folder.rmdir()
+                raise Changed("it was taken away") from error
+            _sync_folder(folder)
+            _sync_folder(self.folders.inbox)
+            if not _is_still(target, ready):
+                self._put_back(target, source, claim)
+                raise Changed("it was changed while it was taken")
+        return claim
+
+    def _put_back(self, target: Path, source: Path, claim: Claim) -> None:
+        if not _place(target, source):
+            # Its name has been taken again: both files wait in the inbox, none replaces the other.
+            _place(target, source.with_name(_named(source.name, claim.id)))
+        target.unlink()
+        target.parent.rmdir()
+
+    def _next_id(self, now: datetime) -> str:
+        """Give a claim id that sorts after every claim in work, even if the clock was set back meanwhile."""
+        now = now.astimezone(UTC)
+        # Microseconds in five hex digits, three of chance: ids of one second sort by time, two daemons' differ.
+        fresh = f"{now:%Y%m%dT%H%M%SZ}_{now.microsecond:05x}{secrets.token_hex(2)[:3]}"
+        latest = max(
+            (folder.name for folder in self.folders.work.iterdir() if _CLAIM.fullmatch(folder.name)),
+            default="",
+        )
+        if fresh > latest:
+            return fresh
+        stamp, _, counter = latest.partition("_")
+        return f"{stamp}_{int(counter, 16) + 1:08x}"
+
+    def read(self, claim: Claim, limit: int) -> bytes | None:
+        """Give a claimed file's content; None if it is larger than the limit.
+
+        Raises:
+            FolderTrouble: it cannot be read.
+        """
+        path = self._held(claim)
+        with _trouble(path):
+            return None if path.stat().st_size > limit else path.read_bytes()
+
+    def digest(self, claim: Claim) -> str:
+        """Give the SHA-256 of a claimed file, hex, whatever its size."""
+        path = self._held(claim)
+        with _trouble(path), path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    # --- publishing --------------------------------------------------------------------------------------------
+
+    def publish_success(self, claim: Claim, content: bytes) -> Path:
+        """Publish the success file of a claim; FolderTrouble where that cannot be."""
+        return self._publish(self.folders.success / _named(claim.name, claim.id), content, claim)
+
+    def publish_fail(self, claim: Claim, content: bytes) -> Path:
+        """Publish the fail file of a claim; FolderTrouble where that cannot be."""
+        return self._publish(self.folders.fail / _named(claim.name, claim.id), content, claim)
+
+    def publish_refusal(self, claim: Claim, note: bytes) -> Path:
+        """Publish a refused file, byte for byte, and the note beside it; FolderTrouble where that cannot be."""
+        self._publish(self.folders.fail / _named(claim.name, claim.id, ".error.txt"), note, claim)
+        return self._publish(self.folders.fail / _named(claim.name, claim.id), self._held(claim), claim)
+
+    def archive(self, claim: Claim, receipt: bytes) -> Path:
+        """Put a claim's receipt and then its original into the archive; FolderTrouble where that cannot be."""
+        folder = self.folders.archive / f"{claim.claimed_at:%Y/%m/%d}"
+        with _trouble(self.folders.archive):
+            self._make_day(folder)
+        self._publish(folder / _named(claim.name, claim.id, ".receipt.json"), receipt, claim)
+        held, target = self._held(claim), folder / _named(claim.name, claim.id)
+        with _trouble(target):
+            try:
+                os.link(held, target)
+            except FileExistsError:
+                self._check_same(target, held)
+            except OSError as error:
+                if error.errno not in _NO_LINKS:
+                    raise
+                self._publish(target, held, claim)
+            _sync_folder(folder)
+            held.unlink()
+            _sync_folder(held.parent)
+        return target
+
+    def clear(self, claim_id: str) -> None:
+        """Remove the empty place of an archived claim from work."""
+        with _trouble(self.folders.work), suppress(FileNotFoundError):
+            (self.folders.work / claim_id).rmdir()
+
+    def published_name(self, claim: Claim) -> str:
+        """Give the name under which a claim's files stand in the outboxes."""
+        return _named(claim.name, claim.id)
+
+    def _held(self, claim: Claim) -> Path:
+        return self.folders.work / claim.id / claim.name
+
+    def _make_day(self, folder: Path) -> None:
+        """Make the archive's folder of a day; the archive itself must be there."""
+        missing = [part for part in (folder, *folder.parents) if not part.exists()]
+        if self.folders.archive in missing:
+            raise FileNotFoundError(errno.ENOENT, "No such folder")
+        for part in reversed(missing):
+            part.mkdir(exist_ok=True)
+            _sync_folder(part.parent)
+
+    def _publish(self, target: Path, content: bytes | Path, claim: Claim) -> Path:
+        """Give a file its final name once it is whole and on disk; the same file again is no fault."""
+        aside = target.parent / f".{claim.id}{''.join(target.suffixes[-1:])}.tmp"
+        with _trouble(target):
+            if target.exists():
+                self._check_same(target, content)
+                aside.unlink(missing_ok=True)
+                return target
+            with aside.open("wb") as file:
+                _fill(file, content)
+                file.flush()
+                os.fsync(file.fileno())
+            if not _place(aside, target):
+                self._check_same(target, content)
+            aside.unlink(missing_ok=True)
+            _sync_folder(target.parent)
+        return target
+
+    def _check_same(self, target: Path, content: bytes | Path) -> None:
+        expected = content if isinstance(content, bytes) else content.read_bytes()
+        if target.read_bytes() != expected:
+            raise FolderTrouble(
+                f"{target} is there already with other content, and nothing is overwritten",
+                "Move that file somewhere else; the work goes on by itself",
+            )
+
+
+def write_whole(target: Path, content: bytes) -> None:
+    """Write a file that may replace an earlier one, so that it is never seen half written.
+
+    Raises:
+        FolderTrouble: it cannot be written there.
+    """
+    aside = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}.tmp")
+    with _trouble(target):
+        try:
+            with aside.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(target)
+        finally:
+            aside.unlink(missing_ok=True)
+        _sync_folder(target.parent)
+
+
+def probe(folder: Path) -> None:
+    """Create, rename and delete a file in a folder, as work will; OSError says what is not possible."""
+    name = folder / f".payment-watcher-probe-{secrets.token_hex(4)}"
+    renamed = name.with_suffix(".renamed")
+    try:
+        name.write_bytes(b"probe")
+        name.rename(renamed)
+    finally:
+        name.unlink(missing_ok=True)
+        renamed.unlink(missing_ok=True)
+
+
+def _named(name: str, claim_id: str, ending: str | None = None) -> str:
+    """Give ``name__<claim>.xml`` for ``name.xml``.
+
+    A name that already bears a claim, as a fail file dropped in again does, bears the new one instead. One that would
+    be too long loses the end of its stem; the claim keeps it unique.
+    """
+    stem, suffix = os.path.splitext(name)  # noqa: PTH122  (Path would lose a trailing dot)
+    stem = re.sub(rf"__{_CLAIM.pattern}$", "", stem)
+    tail = f"__{claim_id}{suffix if ending is None else ending}"
+    room = _LONGEST_NAME - len(os.fsencode(tail))
+    return (
+        os.fsencode(stem)[:room].decode(errors="ignore" if len(os.fsencode(stem)) > room else "surrogateescape") + tail
+    )
+
+
+def _is_still(path: Path, ready: ReadyFile) -> bool:
+    """Compare a claimed file with what had settled: size, time, and content where that was read; sync it as well."""
+    try:
+        # Neither a link put in its place is followed nor does a pipe hold us up.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):
+            return False
+        raise
+    with open(descriptor, "rb") as file:  # noqa: PTH123  (an open descriptor)
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode) or facts.st_nlink != 1 or facts.st_size != ready.size:
+            return False
+        if ready.digest is not None and hashlib.file_digest(file, "sha256").hexdigest() != ready.digest:
+            return False
+        os.fsync(descriptor)
+    return True
+
+
+def _place(aside: Path, target: Path) -> bool:
+    """Give a finished file its name without ever replacing another; False if the name is taken.
+
+    The file keeps its first name too where links can be made; where they cannot, it is renamed after a look, which
+    is enough in folders that only this process writes such names into.
+    """
+    try:
+        os.link(aside, target)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        if target.exists():
+            return False
+        aside.rename(target)
+    return True
+
+
+def _fill(file: BinaryIO, content: bytes | Path) -> None:
+    if isinstance(content, bytes):
+        file.write(content)
+    else:
+        with content.open("rb") as source:
+            shutil.copyfileobj(source, file)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Network and FUSE file systems may not know the call; there is then nothing more to be had.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+_MENDS = {
+    errno.ENOENT: "Make it, or mount the share it is on",
+    errno.ENOSPC: "Make room on that disk",
+    errno.EDQUOT: "Raise the quota or make room",
+    errno.EROFS: "Mount it for writing",
+    errno.EACCES: "Give the service's user the right to create, rename and delete files there",
+    errno.EPERM: "Give the service's user the right to create, rename and delete files there",
+}
+
+
+@contextmanager
+def _trouble(path: Path) -> Iterator[None]:
+    """Turn the system's refusals into an outage that names the place and what to do."""
+    try:
+        yield
+    except OSError as error:
+        mend = _MENDS.get(error.errno or 0, "Check the disk or the share; the work goes on by itself once it is back")
+        raise FolderTrouble(f"{error.filename or path}: {os.strerror(error.errno or 0)}", mend) from error

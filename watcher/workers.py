@@ -1,0 +1,112 @@
+"""Worker threads that make calls side by side, each over its own connection, until one of them meets an outage."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from watcher.errors import AnswerLost, Outage, PaymentWatcherError, Stopping
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+# How long calls under way may still take once the program is asked to end. What has no answer then is looked up at the
+# next start, as after a crash.
+_GRACE_SECONDS = 3.0
+_TICK_SECONDS = 0.2
+
+
+class Workers:
+    """A fixed number of threads. They live as long as the process and keep no interpreter from ending."""
+
+    def __init__(self, count: int, stop: threading.Event, alive: Callable[[], None] = lambda: None) -> None:
+        """Start no thread before there is work.
+
+        Args:
+            count: how many calls may be under way at once.
+            stop: set when the program ends.
+            alive: called with every answer.
+        """
+        self._count = count
+        self._stop = stop
+        self._alive = alive
+        self._tasks: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._started = False
+
+    def each(
+        self, act: Callable[[Item], Answer], items: Sequence[Item], idle: Callable[[], None] = lambda: None
+    ) -> Iterator[tuple[Item, Answer | PaymentWatcherError]]:
+        """Act on every item, several at once.
+
+        After an outage or a lost answer no further item is begun.
+
+        Args:
+            act: called in a worker thread.
+            items: what to act on, begun in this order.
+            idle: called now and then while no answer comes in.
+
+        Yields:
+            Each item that was begun with its answer or its error, as they come in.
+
+        Raises:
+            Stopping: the program ends; calls under way were given a moment to finish first.
+        """
+        self._start()
+        answers: queue.SimpleQueue[tuple[Item, Answer | BaseException | None]] = queue.SimpleQueue()
+        halted = threading.Event()
+
+        def work(item: Item) -> None:
+            if halted.is_set():
+                answers.put((item, Stopping("not begun")))
+                return
+            try:
+                answers.put((item, act(item)))
+            except (Outage, AnswerLost, Stopping) as error:
+                halted.set()
+                answers.put((item, error))
+            except BaseException as error:  # noqa: BLE001  (raised again where the answers are collected)
+                answers.put((item, error))
+
+        for item in items:
+            self._tasks.put(lambda item=item: work(item))  # type: ignore[misc]
+        try:
+            for _ in items:
+                item, answer = self._next(answers, idle)
+                if isinstance(answer, Stopping):
+                    continue
+                if isinstance(answer, BaseException) and not isinstance(answer, PaymentWatcherError):
+                    raise answer
+                self._alive()
+                yield item, answer
+        finally:
+            halted.set()
+        if self._stop.is_set():
+            raise Stopping("asked to end between calls")
+
+    def _next(self, answers: queue.SimpleQueue[Any], idle: Callable[[], None]) -> Any:
+        deadline = None
+        while True:
+            try:
+                return answers.get(timeout=_TICK_SECONDS)
+            except queue.Empty:
+                idle()
+                if self._stop.is_set():
+                    now = time.monotonic()
+                    deadline = deadline or now + _GRACE_SECONDS
+                    if now >= deadline:
+                        raise Stopping("asked to end while calls were under way") from None
+
+    def _start(self) -> None:
+        if self._started:
+            return
+        self._started = True
+        for number in range(self._count):
+            # Daemon threads: a call that hangs must not hold up the end of the process.
+            threading.Thread(target=self._run, name=f"worker-{number + 1}", daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            self._tasks.get()()
