@@ -1,0 +1,55 @@
+"""Builds payment documents for tests, and reads result files back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from lxml import etree
+
+DAY = "2016-09-22T12:05:54+01:00"
+
+
+def document(*payments: tuple[str, ...]) -> bytes:
+    """Give a document of (invoice number, paid amount[, date paid]) records."""
+    records = []
+    for number, amount, *day in payments:
+        records.append(
+            f"  <UpdateInvoicePayment>\n    <InvoiceNumber>{number}</InvoiceNumber>\n"
+            f"    <PaidAmount>{amount}</PaidAmount>\n    <DatePaid>{day[0] if day else DAY}</DatePaid>\n"
+            "  </UpdateInvoicePayment>\n"
+        )
+    text = "".join(records)
+    return (
+        f'<?xml version="1.0" encoding="utf-8"?>\n<ArrayOfUpdateInvoicePayment>\n{text}'
+        "</ArrayOfUpdateInvoicePayment>\n"
+    ).encode()
+
+
+def records(content: bytes | Path) -> list[dict[str, str]]:
+    """Give each record of a document as element name to text."""
+    root = etree.fromstring(content if isinstance(content, bytes) else content.read_bytes())
+    return [{child.tag: child.text or "" for child in record} for record in root]
+
+
+def numbers(content: bytes | Path) -> list[str]:
+    """Give the invoice numbers of a document in order."""
+    return [record.get("InvoiceNumber", "") for record in records(content)]
+
+
+def drop(inbox: Path, name: str, content: bytes) -> Path:
+    """Put a file into an inbox in one go, by a rename from beside it."""
+    aside = inbox.parent / f"{name}.aside"
+    aside.write_bytes(content)
+    return aside.rename(inbox / name)
+
+
+def files(folder: Path, ending: str = ".xml") -> list[Path]:
+    """Give the visible files of a folder and below, sorted."""
+    return sorted(path for path in folder.rglob(f"*{ending}") if path.is_file() and not path.name.startswith("."))
+
+
+def one(paths: Iterable[Path]) -> Path:
+    """Give the only one of some paths."""
+    (path,) = paths
+    return path
