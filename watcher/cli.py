@@ -39,9 +39,11 @@ from watcher.journal import Journal
 from watcher.observer import Observer
 from watcher.pace import Pace
 from watcher.pipeline import Pipeline
+from watcher.process import Systemd, holding, lock_file
 from watcher.records import Rules
 from watcher.sandbox import Sandbox, SignIn, numbered_invoices, read_invoices
-from watcher.service import Service, Systemd, holding, lock_file
+from watcher.service import Service
+from watcher.settings import Settings
 from watcher.spool import Folders, Spool, write_whole
 from watcher.workers import Workers
 
@@ -159,7 +161,7 @@ def apply(
     source: Annotated[
         str | None,
         typer.Argument(
-            metavar="[INPUT]",
+            metavar="INPUT",
             help="A path, the XML itself, or - for standard input (the default).",
             show_default=False,
         ),
@@ -325,20 +327,20 @@ def schema() -> None:
 # --- building --------------------------------------------------------------------------------------------------
 
 
-def _folders(settings: config.Settings) -> Folders:
+def _folders(settings: Settings) -> Folders:
     named = settings.folders
     if named is None:
         raise ConfigurationError((Fault("folders", "is missing", "Name the folders in [folders]."),))
     return Folders(named.inbox, named.work, named.success, named.fail, named.archive)
 
 
-def _rules(settings: config.Settings) -> Rules:
+def _rules(settings: Settings) -> Rules:
     chosen = settings.payments
     return Rules(chosen.duplicates == "sum", chosen.zero_amount == "remove", chosen.date_partial_payments)
 
 
 def _client(
-    settings: config.Settings, stop: threading.Event, alive: Callable[[], None] = lambda: None
+    settings: Settings, stop: threading.Event, alive: Callable[[], None] = lambda: None
 ) -> tuple[ConnectWise, Workers]:
     section = settings.connectwise
     account = Account(
@@ -355,7 +357,7 @@ def _client(
     return ConnectWise(Gateway(account, pace)), Workers(section.concurrency, stop, alive)
 
 
-def _service(settings: config.Settings, folders: Folders) -> Service:
+def _service(settings: Settings, folders: Folders) -> Service:
     stop, systemd = threading.Event(), Systemd()
     client, workers = _client(settings, stop, systemd.alive)
     spool, journal = Spool(folders), Journal(settings.journal.url)

@@ -60,7 +60,7 @@ def show_plan(rejected: Sequence[Result], plans: Sequence[Plan]) -> None:
         for part in plan.demand.parts:
             what, why = _step(plan)
             rows[part.position] = (str(part.line), part.invoice_number, money(part.amount), what, why)
-    table = Table("Line", "Invoice", "Asked", "Would", "", title="Plan (nothing is written)", title_justify="left")
+    table = Table("Line", "Invoice", "Asked", "Would", "Note", title="Plan (nothing is written)", title_justify="left")
     table.columns[2].justify = "right"
     for position in sorted(rows):
         table.add_row(*(Text(cell) for cell in rows[position]))
@@ -94,8 +94,8 @@ def show_sums(results: Sequence[Result], waiting: int) -> None:
             err.print(Text.assemble((result.invoice_number or f"line {result.line}", f"bold {style}"), f": {said}"))
     sums = total(list(results))
     err.print(
-        f"{sums.records} payments: {sums.succeeded} succeeded, {sums.rejected} rejected"
-        f"{f', {waiting} wait' if waiting else ''}. "
+        f"{sums.records} payment{'s' if sums.records != 1 else ''}: {sums.succeeded} succeeded, "
+        f"{sums.rejected} rejected{f', {waiting} wait' if waiting else ''}. "
         f"Asked {money(sums.asked)} = applied {money(sums.applied)} + unchanged {money(sums.unchanged)} "
         f"+ discarded {money(sums.discarded)} + failed {money(sums.failed)}."
     )

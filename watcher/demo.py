@@ -118,10 +118,8 @@ def _summary(receipt: dict[str, Any]) -> str:
     if "refused" in receipt:
         return f"refused: {receipt['refused']}"
     totals = receipt["totals"]
-    return (
-        f"{totals['succeeded']} of {totals['records']} succeeded; asked {totals['asked']} "
-        f"= applied {totals['applied']} + unchanged {totals['unchanged']} + discarded {totals['discarded']} + failed {totals['failed']}"
-    )
+    parts = " + ".join(f"{part} {totals[part]}" for part in ("applied", "unchanged", "discarded", "failed"))
+    return f"{totals['succeeded']} of {totals['records']} succeeded; asked {totals['asked']} = {parts}"
 
 
 def _show_landed(folder: Path) -> None:

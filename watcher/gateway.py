@@ -155,7 +155,7 @@ class Gateway:
             if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error)):
                 raise SignInRefused(
                     f"the certificate of {self._host()} is not trusted: {_innermost(error)}",
-                    "Check connectwise.site and the machine's clock; your own authority's goes into connectwise.ca_bundle",
+                    "Check connectwise.site and the machine's clock; name your own certificates in connectwise.ca_bundle",
                 ) from error
             reason = f"{self._host()} {_trouble(error)}"
             if method == "POST" and _may_have_arrived(error):

@@ -6,6 +6,7 @@ observer that dies, or whose folder has been replaced by another, is built anew 
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from dataclasses import dataclass
@@ -70,7 +71,8 @@ class Observer:
         self._wake = threading.Event()
         self._observer: BaseObserver | None = None
         self._identity: tuple[int, int] | None = None
-        self.started = False
+        self._wanted = True
+        logging.getLogger("watchdog.observers.inotify").addFilter(_no_farewell)
 
     def start(self) -> Watching:
         """Begin to watch, or begin anew; where that is not possible, scans alone do the work.
@@ -79,9 +81,9 @@ class Observer:
             How it is watched now.
         """
         self.stop()
-        self.started = True
         watching = choose(self._folder, self._setting)
-        if watching.mode == "off":
+        self._wanted = watching.mode != "off"
+        if not self._wanted:
             return watching
         observer: BaseObserver = (
             NativeObserver() if watching.mode == "native" else PollingObserver(timeout=_POLL_SECONDS)
@@ -106,15 +108,20 @@ class Observer:
         return watching
 
     def healthy(self) -> bool:
-        """Say whether events can still come: every thread lives and the folder is the one that is watched."""
+        """Say whether nothing need be started: every thread lives, on the very folder, or scans alone are wanted."""
         if self._observer is None:
-            return True
+            return not self._wanted
         try:
             facts = self._folder.stat()
         except OSError:
             return False
         alive = self._observer.is_alive() and all(emitter.is_alive() for emitter in self._observer.emitters)
         return alive and self._identity == (facts.st_dev, facts.st_ino)
+
+    @property
+    def watches(self) -> bool:
+        """Whether an observer was started and has not been stopped, healthy or not."""
+        return self._observer is not None
 
     def wait(self, seconds: float) -> bool:
         """Wait until something happens in the folder; say whether it did before the time was up."""
@@ -142,6 +149,11 @@ class _Waker(FileSystemEventHandler):
 
     def on_any_event(self, event: FileSystemEvent) -> None:  # noqa: ARG002  (watchdog fixes the signature)
         self._wake.set()
+
+
+def _no_farewell(record: logging.LogRecord) -> bool:
+    """Leave out what watchdog 7.1 reports as an error whenever an observer is stopped as it should be."""
+    return "called when the thread is inactive" not in record.getMessage()
 
 
 def choose(folder: Path, setting: Literal["auto", "native", "polling", "off"]) -> Watching:

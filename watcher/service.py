@@ -1,4 +1,4 @@
-"""The daemon: the loop, the locks, the signals, and what systemd is told.
+"""The daemon: the loop, its signals and its waits.
 
 One turn of the loop finishes what is claimed, or claims what is ready, or waits. Whatever holds up the line is waited
 out, with growing pauses, for as long as it takes.
@@ -6,27 +6,24 @@ out, with growing pauses, for as long as it takes.
 
 from __future__ import annotations
 
-import os
 import random
 import signal
-import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import UTC, datetime
-from pathlib import Path
 from types import FrameType
 
 import structlog
-from filelock import FileLock, Timeout
 
-from watcher.errors import FolderTrouble, Occupied, Outage, Stopping
+from watcher.errors import Outage, Stopping
 from watcher.events import Event
 from watcher.inbox import MARKER, Inbox
 from watcher.journal import Journal
-from watcher.observer import Observer
+from watcher.observer import Observer, Watching
 from watcher.pipeline import Pipeline, Tally
+from watcher.process import Systemd, holding, lock_file
 from watcher.records import Claim, ReadyFile
 from watcher.spool import Changed, Spool
 
@@ -41,69 +38,6 @@ _REMIND_SECONDS = 3600.0
 _GATHER_SECONDS = 0.1
 # A wait never keeps the process from saying that it is alive for longer than this, seconds.
 _BREATH_SECONDS = 5.0
-
-
-class Systemd:
-    """Speaks sd_notify(3) where systemd listens (``$NOTIFY_SOCKET``), and is silent elsewhere."""
-
-    def __init__(self) -> None:
-        """Find the socket."""
-        address = os.environ.get("NOTIFY_SOCKET", "")
-        # A leading @ is a socket in the abstract namespace (sd_notify(3)).
-        self._address = f"\0{address[1:]}" if address.startswith("@") else address
-        self._status = ""
-
-    def tell(self, message: str) -> None:
-        """Send one message, such as ``READY=1``."""
-        if self._address:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notify:
-                try:
-                    notify.sendto(message.encode(), self._address)
-                except OSError as error:
-                    structlog.get_logger().debug("systemd.unreachable", reason=str(error))
-
-    def status(self, sentence: str) -> None:
-        """Say in a plain sentence what is going on; shown by ``systemctl status``."""
-        if sentence != self._status:
-            self._status = sentence
-            self.tell(f"STATUS={sentence}")
-
-    def alive(self) -> None:
-        """Feed the watchdog: work has advanced, or a wait is a wait on purpose."""
-        self.tell("WATCHDOG=1")
-
-
-@contextmanager
-def holding(file: Path) -> Iterator[None]:
-    """Hold a lock file for this process alone; a lock of a process that ended, however it ended, holds nobody up.
-
-    Args:
-        file: the lock file; made if missing, in a folder that exists.
-
-    Raises:
-        Occupied: another process holds it.
-        FolderTrouble: it cannot be made.
-    """
-    lock = FileLock(file, blocking=False, fallback_to_soft=False, on_acquired=_sign)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        holder = file.read_text(encoding="utf-8", errors="replace").strip()
-        raise Occupied(file, holder) from error
-    except OSError as error:
-        mend = "Check that the folder is there and that the service's user may write to it"
-        raise FolderTrouble(f"{file}: {os.strerror(error.errno or 0)}", mend) from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _sign(descriptor: int) -> None:
-    """Write into a lock who holds it."""
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()} since {now}\n".encode(), 0)
 
 
 class Service:
@@ -149,6 +83,7 @@ class Service:
         self._clock = clock
         self._log = structlog.get_logger()
         self._ready = False
+        self._watching: Watching | None = None
         self._held = False
         self._locks = ExitStack()
         self._outage_since: float | None = None
@@ -237,11 +172,19 @@ class Service:
             expected = self._inbox.marker() or self._inbox.write_marker()
             self._journal.remember_marker(place, expected)
         self._inbox.check_marker(expected)
-        if not self._observer.started or not self._observer.healthy():
-            if self._observer.started:
-                self._log.warning(Event.WATCH_LOST)
-            watching = self._observer.start()
+        self._watch()
+
+    def _watch(self) -> None:
+        """Keep the inbox watched; where that fails, try again at every scan and say it once."""
+        if self._observer.healthy():
+            return
+        lost = self._observer.watches
+        watching = self._observer.start()
+        if lost:
+            self._log.warning(Event.WATCH_LOST)
+        if lost or watching != self._watching:
             self._log.info(Event.WATCHING, mode=watching.mode, reason=watching.reason)
+        self._watching = watching
 
     def _scan(self) -> list[ReadyFile]:
         ready = self._inbox.scan()
@@ -324,8 +267,3 @@ class Service:
         self._observer.stop()
         self._locks.close()
         self._log.info(Event.STOPPED)
-
-
-def lock_file(path: Path) -> Path:
-    """Give the lock file of the inbox's marker or of a journal: beside it, with ``.lock`` added to its name."""
-    return path.with_name(f"{path.name}.lock")
