@@ -29,16 +29,17 @@ class Finding:
     cause: PaymentWatcherError | None = None
 
 
-def check_folders(folders: Folders, journal: Path) -> Iterator[Finding]:
+def check_folders(folders: Folders, journal: Path, *, default_journal: bool) -> Iterator[Finding]:
     """Try in each folder what work will do there: create, rename, delete.
 
     Args:
         folders: the five folders.
         journal: the database file; its folder is tried.
+        default_journal: the configuration does not say where the journal is.
     """
     for name in ("inbox", "success", "fail", "work", "archive"):
         yield _check_folder(f"folders.{name}", getattr(folders, name))
-    yield _check_folder("journal.url", journal.parent)
+    yield _check_journal(journal, default_journal=default_journal)
     try:
         apart = folders.inbox.stat().st_dev != folders.work.stat().st_dev
     except OSError:
@@ -57,15 +58,27 @@ def apart_fault(folders: Folders) -> Fault:
 
 
 def _check_folder(key: str, folder: Path) -> Finding:
-    if not folder.is_dir():
-        mend = "Make it (payment-watcher init DIR makes a whole set), or mount the share it is on."
-        return Finding(key, fault=Fault(key, f"{folder} is not there", mend))
     try:
         probe(folder)
+    except FileNotFoundError:
+        mend = "Make it (payment-watcher init DIR makes a whole set), or mount the share it is on."
+        return Finding(key, fault=Fault(key, f"{folder} is not there", mend))
     except OSError as error:
         mend = "Give the service's user the right to create, rename and delete files there."
         return Finding(key, fault=Fault(key, f"{folder}: {os.strerror(error.errno or 0)}", mend))
     return Finding(key, good=f"{folder}: files can be created, renamed and deleted")
+
+
+def _check_journal(journal: Path, *, default_journal: bool) -> Finding:
+    """Try the journal's folder, or the first of its parents that exists: run makes the rest."""
+    folder = journal.parent
+    while not os.path.lexists(folder) and folder != folder.parent:
+        folder = folder.parent
+    finding = _check_folder("journal.url", folder)
+    if finding.fault is not None and default_journal:
+        good = f"{journal} cannot be made by this user; under systemd the journal is in the unit's StateDirectory"
+        return Finding("journal.url", good=good)
+    return finding
 
 
 def check_connectwise(client: ConnectWise) -> Iterator[Finding]:

@@ -243,7 +243,8 @@ def check(config_file: ConfigOption = None) -> None:
     settings = config.load(path, folders=True)
     logs.set_up("error", settings.logging.format, settings.secrets)
     console.out.print(f"ok    configuration: {path or 'from the environment'}", markup=False)
-    findings = list(check_folders(_folders(settings), settings.journal.path))
+    default_journal = "url" not in settings.journal.model_fields_set
+    findings = list(check_folders(_folders(settings), settings.journal.path, default_journal=default_journal))
     client, _ = _client(settings, threading.Event())
     findings += check_connectwise(client)
     for finding in findings:

@@ -91,12 +91,12 @@ def _own_fault(record: Record, rules: Rules) -> str | None:
     return None
 
 
-def must_list(invoice: Invoice, intent: Intent | None) -> bool:
+def must_list(invoice: Invoice) -> bool:
     """Say whether an invoice's payment rows must be listed before a plan can be made.
 
-    An invoice whose payments add up to zero has none, unless an earlier call of ours may have made one since.
+    An invoice whose payments add up to zero has none.
     """
-    return intent is not None or invoice.paid is None or invoice.paid != ZERO
+    return invoice.paid is None or invoice.paid != ZERO
 
 
 def plan(demand: Demand, found: Sequence[Invoice], intent: Intent | None, rules: Rules) -> Plan:

@@ -69,12 +69,14 @@ class _Open:
         refused: the call that ConnectWise refused, and its words; it is looked at once more, since another user may
             have changed the invoice in between.
         surprises: how many calls were refused.
+        doubtful: its last call was refused or went unanswered, so that its payment rows are listed in any case.
     """
 
     demand: Demand
     intent: Intent | None = None
     refused: tuple[Call, str] | None = None
     surprises: int = 0
+    doubtful: bool = False
 
 
 class Rounds:
@@ -163,6 +165,7 @@ class Rounds:
                 lambda one: self._client.carry_out(_call(calls[one])), list(calls), book.commit_due
             ):
                 planned_before, one.intent = one.intent, intended.get(id(one.demand), one.intent)
+                one.doubtful = isinstance(answer, AnswerLost | Rejection)
                 if isinstance(answer, Outage | AnswerLost):
                     trouble = answer if trouble is None or isinstance(answer, Outage) else trouble
                     self._tell_unknown(one, answer)
@@ -216,8 +219,7 @@ class Rounds:
         to_list = {
             invoices[0].id: one.demand.key
             for one in turn
-            if len(invoices := found.get(one.demand.key, [])) == 1
-            and (one.refused is not None or must_list(invoices[0], one.intent))
+            if len(invoices := found.get(one.demand.key, [])) == 1 and (one.doubtful or must_list(invoices[0]))
         }
         for invoice_id, rows in self._workers.each(self._client.list_payments, list(to_list)):
             key = to_list[invoice_id]

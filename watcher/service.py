@@ -85,6 +85,8 @@ class Service:
         self._ready = False
         self._watching: Watching | None = None
         self._held = False
+        # Claimed files that the log knows of already, as one that waits out an outage does.
+        self._known: set[Claim] = set()
         self._locks = ExitStack()
         self._outage_since: float | None = None
         self._outage_told = 0.0
@@ -149,13 +151,16 @@ class Service:
         self._pipeline.clear_emptied()
         claims = self._spool.claimed()
         for claim in claims:
-            self._log.info(Event.FILE_RESUMED, file=claim.name, claim=claim.id)
+            if claim not in self._known:
+                self._log.info(Event.FILE_RESUMED, file=claim.name, claim=claim.id)
+        self._known.update(claims)
         tally = Tally()
         while True:
             if claims:
                 self._systemd.status(f"Working on {len(claims)} file{'s' if len(claims) != 1 else ''}.")
                 for start in range(0, len(claims), _BATCH_FILES):
                     tally += self._pipeline.settle(claims[start : start + _BATCH_FILES])
+                self._known.difference_update(claims)
                 ready = self._scan()
             if not ready or self._stop.is_set():
                 return tally
@@ -211,6 +216,7 @@ class Service:
             self._inbox.taken(file.name)
             self._log.info(Event.FILE_CLAIMED, file=file.name, claim=claim.id, bytes=file.size)
             claims.append(claim)
+            self._known.add(claim)
             size += file.size
             if size >= self._batch_bytes:
                 break
