@@ -155,7 +155,7 @@ class Gateway:
             if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error)):
                 raise SignInRefused(
                     f"the certificate of {self._host()} is not trusted: {_innermost(error)}",
-                    "Check connectwise.site and the machine's clock; name your own certificates in connectwise.ca_bundle",
+                    "Check connectwise.site and the clock; name your own certificates in connectwise.ca_bundle",
                 ) from error
             reason = f"{self._host()} {_trouble(error)}"
             if method == "POST" and _may_have_arrived(error):
@@ -229,7 +229,8 @@ def _words(answer: requests.Response, content: Any) -> str:
             if isinstance(error, dict) and error.get("message"):
                 field = f" ({error['field']})" if error.get("field") else ""
                 said.append(f"{error['message']}{field}")
-        return ": ".join(filter(None, said)) or "no reason given"
+        # JSON may escape halves of characters, which no file or database takes.
+        return ": ".join(filter(None, said)).encode(errors="replace").decode() or "no reason given"
     text = re.sub(r"<(style|script).*?</\1>|<[^>]+>", " ", answer.text, flags=re.DOTALL | re.IGNORECASE)
     return " ".join(text.split())[:200] or "an empty answer"
 

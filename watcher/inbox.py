@@ -48,6 +48,9 @@ _JUNK = re.compile(
 )
 
 
+_UNREADABLE = "it cannot be read yet"
+
+
 @dataclass(frozen=True, slots=True)
 class Notice:
     """Something in the inbox a person may want to know of; said once as long as it stays.
@@ -146,8 +149,11 @@ class Inbox:
 
     # --- scans -------------------------------------------------------------------------------------------------
 
-    def scan(self) -> list[ReadyFile]:
+    def scan(self, limit: int) -> list[ReadyFile]:
         """Look through the inbox once.
+
+        Args:
+            limit: how many ready files are wanted; no further one is read.
 
         Returns:
             The ready files in the order of arrival.
@@ -162,8 +168,10 @@ class Inbox:
         now = self._clock()
         self._waiting = settle.observe(self._waiting, sightings, now, self._arrivals)
         self._arrivals = 1 + max((file.arrival for file in self._waiting.values()), default=self._arrivals - 1)
-        ready = []
+        ready: list[ReadyFile] = []
         for file in sorted(self._waiting.values(), key=lambda waiting: waiting.arrival):
+            if len(ready) == limit:
+                break
             if settle.quiet(file, now, self._settle_seconds):
                 checked = self._check(file, now)
                 if checked:
@@ -228,7 +236,7 @@ class Inbox:
         if seen.size > self._max_file_bytes:
             return facts
         stalled = now - file.quiet_since >= self._stalled_after_seconds
-        if file.missing is not None and not stalled:
+        if file.missing not in (None, _UNREADABLE) and not stalled:
             return None
         try:
             content = (self.folder / seen.name).read_bytes()
@@ -236,7 +244,8 @@ class Inbox:
             return None
         except OSError as error:
             # Busy or unreadable is waiting, never failing: it is looked at again at every scan.
-            self._notice(Notice(seen.name, f"it cannot be read yet: {os.strerror(error.errno or 0)}", waits=True))
+            self._waiting[seen.name] = replace(file, missing=_UNREADABLE)
+            self._notice(Notice(seen.name, f"{_UNREADABLE}: {os.strerror(error.errno or 0)}", waits=True))
             return None
         missing = self._unfinished(content)
         if missing is not None and not stalled:

@@ -146,9 +146,11 @@ class Journal:
         with self._engine.begin() as connection:
             if connection.execute(sql.select(_files.c.claim).where(_files.c.claim == claim.id)).first():
                 return
+            # A name may hold bytes that are no text (surrogates here), which SQLite does not take.
+            name = claim.name.encode(errors="backslashreplace").decode()
             file = {
                 "claim": claim.id,
-                "name": claim.name,
+                "name": name,
                 "digest": digest,
                 "refusal": refusal,
                 "begun_at": _now(),

@@ -85,7 +85,7 @@ def set_up(
 def _what_first(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
     """Put what happened before its details, for those who read JSON with their eyes."""
     first = {key: event.pop(key) for key in ("timestamp", "level", "event") if key in event}
-    return first | event
+    return {**first, **event}
 
 
 def _log_uncaught(kind: type[BaseException], error: BaseException | None, traceback: TracebackType | None) -> None:

@@ -192,7 +192,7 @@ class Service:
         self._watching = watching
 
     def _scan(self) -> list[ReadyFile]:
-        ready = self._inbox.scan()
+        ready = self._inbox.scan(_BATCH_FILES)
         self._systemd.alive()
         for notice in self._inbox.notices():
             event = Event.FILE_WAITING if notice.waits else Event.ENTRY_IGNORED
@@ -206,7 +206,7 @@ class Service:
         """Take the first files, up to a batch."""
         claims: list[Claim] = []
         size = 0
-        for file in ready[:_BATCH_FILES]:
+        for file in ready:
             try:
                 claim = self._spool.claim(file, datetime.now(UTC))
             except Changed as changed:
@@ -232,7 +232,8 @@ class Service:
             if waiting
             else f"Watching {self._inbox.folder}; nothing to do."
         )
-        until = self._clock() + min(self._scan_seconds, self._inbox.seconds_to_next() or self._scan_seconds)
+        next_due = self._inbox.seconds_to_next()
+        until = self._clock() + (self._scan_seconds if next_due is None else min(next_due, self._scan_seconds))
         while not self._stop.is_set() and (left := until - self._clock()) > 0:
             if self._observer.wait(min(left, _BREATH_SECONDS)):
                 self._stop.wait(_GATHER_SECONDS)

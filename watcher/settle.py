@@ -72,10 +72,6 @@ def quiet(waiting: Waiting, now: float, settle_seconds: float) -> bool:
 
 
 def next_due(waiting: Iterable[Waiting], now: float, settle_seconds: float) -> float | None:
-    """Seconds until the next file that still settles is quiet; None when none settles."""
-    due = [
-        file.quiet_since + settle_seconds - now
-        for file in waiting
-        if file.missing is None and not quiet(file, now, settle_seconds)
-    ]
+    """Seconds until the next file that has not been looked at is quiet; None when every file has been."""
+    due = [file.quiet_since + settle_seconds - now for file in waiting if file.missing is None]
     return max(0.0, min(due)) if due else None
