@@ -93,9 +93,10 @@ def show_sums(results: Sequence[Result], waiting: int) -> None:
             said = result.message or result.warning or ""
             err.print(Text.assemble((result.invoice_number or f"line {result.line}", f"bold {style}"), f": {said}"))
     sums = total(list(results))
+    count = sums.records + waiting
+    waits = f", {waiting} waiting" if waiting else ""
     err.print(
-        f"{sums.records} payment{'s' if sums.records != 1 else ''}: {sums.succeeded} succeeded, "
-        f"{sums.rejected} rejected{f', {waiting} wait' if waiting else ''}. "
+        f"{count} payment{'' if count == 1 else 's'}: {sums.succeeded} succeeded, {sums.rejected} rejected{waits}. "
         f"Asked {money(sums.asked)} = applied {money(sums.applied)} + unchanged {money(sums.unchanged)} "
         f"+ discarded {money(sums.discarded)} + failed {money(sums.failed)}."
     )

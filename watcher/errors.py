@@ -111,7 +111,8 @@ class Outage(PaymentWatcherError):
     """
 
     def __init__(self, message: str, mend: str, request_id: str | None = None) -> None:
-        super().__init__(message)
+        # Without the full stop that ConnectWise's sentences end in: the mend follows.
+        super().__init__(message.rstrip("."))
         self.mend = mend
         self.request_id = request_id
 
@@ -120,7 +121,7 @@ class Unreachable(Outage):
     """ConnectWise cannot be reached, or its own trouble keeps it from answering."""
 
     def __init__(self, message: str, request_id: str | None = None) -> None:
-        mend = "Nothing to do while ConnectWise or the network is down; the payments wait and go on by themselves"
+        mend = "Nothing is lost while ConnectWise or the network is down"
         super().__init__(message, mend, request_id)
 
 
