@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 import simplejson
@@ -176,14 +177,20 @@ class Gateway:
                     "User-Agent": "payment-watcher",
                 }
             )
-            if account.ca_bundle:
-                session.verify = account.ca_bundle
+            # Proxies and certificates of the environment, read once: requests would read them for every call, which is
+            # a quarter of its work. netrc, which trust_env stands for too, has no say in the sign-in.
+            environment = session.merge_environment_settings(account.url, {}, None, None, None)
+            session.trust_env = False
+            # This machine is not reached through a proxy, whatever no_proxy leaves out.
+            loopback = urlsplit(account.url).hostname in ("localhost", "127.0.0.1", "::1")
+            session.proxies = {} if loopback else environment["proxies"]
+            session.verify = account.ca_bundle or environment["verify"]
             session.mount("https://", HTTPAdapter(pool_connections=1, pool_maxsize=1))
             self._mine.session = session
         return session
 
     def _host(self) -> str:
-        return self._account.url.split("/")[2]
+        return urlsplit(self._account.url).netloc
 
 
 def _judge(answer: requests.Response) -> Any:
