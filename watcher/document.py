@@ -7,6 +7,7 @@ document types are refused before any entity of theirs is used.
 
 from __future__ import annotations
 
+import codecs
 import copy
 import re
 from collections.abc import Iterator, Sequence
@@ -38,8 +39,15 @@ _DATE = re.compile(
     re.ASCII,
 )
 _YEARS = range(1900, 2100)
+# The last & of a document if what follows is no reference, not even one that is cut off.
+_BARE_AMPERSAND = re.compile(rb"&[#\w.:\x80-\xff-]*[^#\w.:;\x80-\xff-][^&;]*$")
+# Where an ampersand may stand for itself, whole or cut off.
+_QUOTED = re.compile(rb"<!\[CDATA\[.*?(\]\]>|$)|<!--.*?(-->|$)|<\?.*?(\?>|$)", re.DOTALL)
+# How much is given to the parser at once.
+_CHUNK = 65536
 # What XML 1.0 cannot carry (section 2.2); ConnectWise's words may hold anything.
 _UNPRINTABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_XML = "http://www.w3.org/XML/1998/namespace"
 _NAMESPACES: dict[str | None, str] = {
     "xsi": "http://www.w3.org/2001/XMLSchema-instance",
     "xsd": "http://www.w3.org/2001/XMLSchema",
@@ -84,20 +92,40 @@ def unfinished(data: bytes) -> str | None:
     if b"\0\0\0\0" in data:
         # A writer that sets the size first leaves zeros where it has not written yet; no text encoding holds four.
         return "part of it is reserved space that has not been written yet"
-    depth = _Depth()
-    parser = etree.XMLParser(  # type: ignore[call-overload]  # the stubs want a base class that only they have
-        target=depth, resolve_entities=False, no_network=True, load_dtd=False
-    )
+    parser = etree.XMLPullParser(events=("start", "end"), no_network=True, load_dtd=False)
+    opened: list[etree._Element] = []
+    seen = False
     try:
-        parser.feed(data)
+        for start in range(0, len(data), _CHUNK):
+            parser.feed(data[start : start + _CHUNK])
+            for event, element in parser.read_events():
+                seen = True
+                if event == "start":
+                    opened.append(element)
+                else:
+                    _forget(opened.pop())
     except etree.XMLSyntaxError:
         return None
+    if _closes(parser) or _has_bare_ampersand(data):
+        return None
+    if opened:
+        return f"no closing </{_local_name(opened[0])}> yet"
+    return None if seen else "no element in it yet"
+
+
+def _has_bare_ampersand(data: bytes) -> bool:
+    """Say whether the parser waits for the semicolon of a reference that is none: broken, not unfinished."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        data = data.decode("utf-16", errors="ignore").encode()
+    return _BARE_AMPERSAND.search(_QUOTED.sub(b"", data)) is not None
+
+
+def _closes(parser: etree.XMLPullParser[etree._Element]) -> bool:
     try:
         parser.close()
     except etree.XMLSyntaxError:
-        if depth.open or depth.seen == 0:
-            return f"no closing </{depth.open[0]}> yet" if depth.open else "no element in it yet"
-    return None
+        return False
+    return True
 
 
 def write_results(data: bytes, results: Sequence[Result | None]) -> tuple[bytes, bytes]:
@@ -119,6 +147,9 @@ def write_results(data: bytes, results: Sequence[Result | None]) -> tuple[bytes,
     with etree.xmlfile(success, encoding="utf-8") as good, etree.xmlfile(fail, encoding="utf-8") as bad:
         root = _root(data)
         namespaces = _NAMESPACES | root.nsmap
+        if any(name.startswith(f"{{{_XML}}}") for name in root.attrib):
+            # Bound already (Namespaces in XML 1.0, section 3); the writer, not told, invents a prefix for xml:lang.
+            namespaces["xml"] = _XML
         for file in (good, bad):
             file.write_declaration()
         with (
@@ -147,7 +178,8 @@ def _marked(element: etree._Element, result: Result) -> etree._Element:
             record.remove(child)
     for name, text in (("WarningMessage", result.warning), ("ErrorMessage", result.message)):
         if text:
-            tag = etree.QName(etree.QName(element).namespace, name)
+            namespace, brace, _ = str(element.tag).rpartition("}")
+            tag = f"{namespace}{brace}{name}"
             etree.SubElement(record, tag).text = _UNPRINTABLE.sub("\ufffd", text)
     children = list(record)
     if children and not (record.text or "").strip():
@@ -179,12 +211,11 @@ def _elements(data: bytes, *, bare: bool) -> Iterator[etree._Element]:
                 _check_place(element, depth)
                 continue
             depth -= 1
+            if depth == 0:
+                _check_text(element, element[-1] if len(element) else None)
             if depth == 1:
                 yield element
-                element.clear()
-                parent = element.getparent()
-                while parent is not None and element.getprevious() is not None:
-                    del parent[0]
+                _forget(element)
     except etree.XMLSyntaxError as error:
         raise _unreadable(data, error) from error
 
@@ -210,6 +241,10 @@ def _root(data: bytes) -> etree._Element:
 def _check_place(element: etree._Element, depth: int) -> None:
     """Refuse a document whose root or records are not what they should be, as soon as it shows."""
     line = _line(element)
+    for name in (element.tag, *element.attrib):
+        if isinstance(name, str) and ":" in name.rpartition("}")[2]:
+            # Well-formed XML, but not by Namespaces in XML 1.0, section 5; the results could not be read again.
+            raise DocumentError(f"The XML is not well-formed: the prefix in {name} is not declared.", line)
     if depth == 1:
         if element.getroottree().docinfo.doctype:
             raise DocumentError("The document has a DOCTYPE, which payment documents do not use. Export it without.", 1)
@@ -218,13 +253,30 @@ def _check_place(element: etree._Element, depth: int) -> None:
             raise DocumentError(
                 f"This is not a payment document: its outermost element is <{found}>, expected <{ROOT}>.", line
             )
-    elif depth == 2 and _local_name(element) != RECORD:
-        raise DocumentError(f"<{_local_name(element)}> stands where only <{RECORD}> is expected.", line)
+    elif depth == 2:
+        if _local_name(element) != RECORD:
+            raise DocumentError(f"<{_local_name(element)}> stands where only <{RECORD}> is expected.", line)
+        root = element.getparent()
+        if root is not None:
+            _check_text(root, element.getprevious())
+
+
+def _check_text(root: etree._Element, before: etree._Element | None) -> None:
+    """Refuse text between records: what it belongs to is anybody's guess."""
+    text = root.text if before is None else before.tail
+    if text and text.strip():
+        place = _line(root if before is None else before)
+        raise DocumentError(f'The text "{_shown(text.strip())}" stands outside of any <{RECORD}>.', place)
 
 
 def _unreadable(data: bytes, error: etree.XMLSyntaxError) -> DocumentError:
     if not data.lstrip(b"\xef\xbb\xbf\xff\xfe\0 \t\r\n").startswith(b"<"):
         return DocumentError("This is not an XML file: it does not start with <.", 1)
+    try:
+        # The stream's own error may only say that it ended early; the whole document at once says where and why.
+        etree.fromstring(data, etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False))
+    except etree.XMLSyntaxError as exact:
+        error = exact
     # libxml2 ends its message with the place, which the error carries anyway.
     words = re.sub(r", line \d+, column \d+$", "", (error.msg or "unreadable").strip())
     return DocumentError(f"The XML is not well-formed: {words}.", error.lineno)
@@ -296,27 +348,18 @@ def _shown(text: str) -> str:
     return text if len(text) <= limit else f"{text[:limit]}…"
 
 
+def _forget(element: etree._Element) -> None:
+    """Empty an element that has been read, and take its elder siblings away: a document costs no more than a record."""
+    element.clear(keep_tail=True)
+    parent = element.getparent()
+    while parent is not None and element.getprevious() is not None:
+        del parent[0]
+
+
 def _local_name(element: etree._Element) -> str:
-    return etree.QName(element).localname if isinstance(element.tag, str) else ""
+    # Not QName, which refuses names that the parser lets through.
+    return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
 
 
 def _line(element: etree._Element) -> int:
     return int(element.sourceline or 0)
-
-
-class _Depth:
-    """A parser target that builds nothing and knows which elements are open."""
-
-    def __init__(self) -> None:
-        self.open: list[str] = []
-        self.seen = 0
-
-    def start(self, tag: str, attrib: object) -> None:  # noqa: ARG002  (lxml fixes the signature)
-        self.open.append(etree.QName(tag).localname)
-        self.seen += 1
-
-    def end(self, tag: str) -> None:  # noqa: ARG002  (lxml fixes the signature)
-        self.open.pop()
-
-    def close(self) -> None:
-        return None

@@ -100,7 +100,7 @@ class Gateway:
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type((Unreachable, AnswerLost)),
             stop=tenacity.stop_after_attempt(_TRIES),
-            wait=tenacity.wait_exponential_jitter(initial=0.5, max=5),
+            wait=tenacity.wait_exponential_jitter(multiplier=0.5, max=5),
             sleep=self._pace.sleep,
             before_sleep=self._tell_retry,
             reraise=True,

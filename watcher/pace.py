@@ -49,6 +49,8 @@ class Pace:
         self._clock = clock
         self._lock = threading.Lock()
         self._next = clock()
+        # When the latest turn that was not void began; the next one keeps its distance from it.
+        self._taken = clock() - 60
         self._held_until = clock()
         # Counts the holds: a turn that was waiting when one came is void and drawn anew.
         self._holds = 0
@@ -71,6 +73,7 @@ class Pace:
                 self._next = mine + 60 / self._rate * _SLACK
                 self._rate = min(self._full, self._rate + self._full * _RECOVERY)
             if self._sleep_until(mine, holds):
+                self._taken = max(self._taken, mine)
                 return
 
     def sleep(self, seconds: float) -> None:
@@ -100,5 +103,5 @@ class Pace:
             if now >= self._held_until:
                 self._rate = max(self._full * _SLOWEST, self._rate * _SLOWER)
             self._held_until = max(self._held_until, now + seconds)
-            self._next = max(self._held_until, now)
+            self._next = max(self._held_until, self._taken + 60 / self._rate * _SLACK)
             self._holds += 1

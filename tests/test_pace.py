@@ -1,0 +1,229 @@
+"""The pace of requests, in a time that passes as it is waited for."""
+
+from __future__ import annotations
+
+import threading
+import time
+from itertools import pairwise
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from unreliable import Hurry
+
+from watcher.errors import Stopping
+from watcher.pace import Pace
+
+
+def paced(requests_per_minute: float) -> tuple[Pace, Hurry]:
+    """Give a pace and the time it lives in."""
+    hurry = Hurry()
+    return Pace(requests_per_minute, hurry, clock=hurry.clock), hurry
+
+
+def turns(pace: Pace, hurry: Hurry, count: int) -> list[float]:
+    """Take turns; give when each came."""
+    times = []
+    for _ in range(count):
+        pace.turn()
+        times.append(hurry.now)
+    return times
+
+
+def most_within(times: list[float], window: float) -> int:
+    """Give the most of some ascending times that any window, its end left out, holds."""
+    return max(sum(start <= when < start + window for when in times[index:]) for index, start in enumerate(times))
+
+
+# What happens to a pace: turns taken one after another, idle seconds, and 429s with their seconds.
+happenings = st.lists(
+    st.one_of(
+        st.tuples(st.just("turns"), st.integers(1, 40)),
+        st.tuples(st.just("idle"), st.floats(0.01, 200)),
+        st.tuples(st.just("hold"), st.floats(1, 90)),
+    ),
+    max_size=12,
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(1, 120), happenings)
+@example(6, [("turns", 1), ("hold", 1.0)])
+def test_no_minute_holds_more_turns_than_the_limit(limit, happenings):
+    """Whatever comes between, no window of a minute holds more than requests_per_minute turns."""
+    pace, hurry = paced(limit)
+    times = []
+    for kind, much in happenings:
+        if kind == "turns":
+            times += turns(pace, hurry, int(much))
+        elif kind == "idle":
+            hurry.now += much
+        else:
+            pace.hold(much)
+    times += turns(pace, hurry, 5)
+    assert most_within(times, 60) <= limit
+
+
+@settings(deadline=None, max_examples=60)
+@given(happenings)
+def test_no_second_holds_more_than_its_part(happenings):
+    """A server that counts in seconds sees no burst either, not even after an idle hour or a hold."""
+    pace, hurry = paced(300)
+    times = []
+    for kind, much in [*happenings, ("idle", 3600.0), ("turns", 12)]:
+        if kind == "turns":
+            times += turns(pace, hurry, int(much))
+        elif kind == "idle":
+            hurry.now += much
+        else:
+            pace.hold(much)
+    assert most_within(times, 1) <= 5
+
+
+def test_turns_are_evenly_spaced_and_use_the_limit():
+    """The first turn comes at once, the others a minute's part apart: the limit is used, not only kept."""
+    times = turns(*paced(60), 50)
+    assert times[0] == 0
+    assert all(1 <= later - earlier <= 1.01 for earlier, later in pairwise(times))
+
+
+def test_no_turn_begins_during_a_hold():
+    """After a hold the next turn comes when it is over, and not a full turn later."""
+    pace, hurry = paced(600)
+    turns(pace, hurry, 3)
+    began = hurry.now
+    pace.hold(7)
+    assert 7 <= turns(pace, hurry, 1)[0] - began <= 7.01
+
+
+def test_a_short_hold_brings_no_turn_forward():
+    """Where turns are further apart than a hold is long, the next one comes no earlier for it."""
+    pace, hurry = paced(6)
+    turns(pace, hurry, 1)
+    pace.hold(1)
+    assert turns(pace, hurry, 1)[0] >= 10
+
+
+def test_a_longer_hold_is_not_cut_short_by_a_shorter_one():
+    """Of two holds the one that ends later counts, whichever came first."""
+    pace, hurry = paced(600)
+    pace.hold(30)
+    pace.hold(1)
+    assert turns(pace, hurry, 1)[0] >= 30
+
+
+def test_a_turn_that_was_waiting_when_a_hold_came_waits_it_out():
+    """A hold stops the calls whose turn was already given but has not come yet."""
+
+    class HeldMeanwhile(Hurry):
+        def wait(self, timeout: float | None = None) -> bool:
+            if not self.told:
+                self.told = True
+                pace.hold(20)
+            return super().wait(timeout)
+
+        told = False
+
+    hurry = HeldMeanwhile()
+    pace = Pace(60, hurry, clock=hurry.clock)
+    assert turns(pace, hurry, 2)[1] >= 20
+
+
+def test_a_hold_lowers_the_rate():
+    """After a 429 the calls go on a fifth more slowly."""
+    pace, hurry = paced(1000)
+    pace.hold(1)
+    assert pace.requests_per_minute == pytest.approx(800)
+    first, second = turns(pace, hurry, 2)
+    assert second - first == pytest.approx(60 / 800, rel=0.02)
+
+
+def test_calls_that_are_refused_together_lower_the_rate_once():
+    """Four workers told so at the same time are one 429, a 429 after the hold is another one."""
+    pace, hurry = paced(1000)
+    for _ in range(4):
+        pace.hold(5)
+    assert pace.requests_per_minute == pytest.approx(800)
+    hurry.now += 5
+    pace.hold(5)
+    assert pace.requests_per_minute == pytest.approx(640)
+
+
+def test_the_rate_never_falls_below_a_tenth():
+    """However often ConnectWise says so, the payments go on."""
+    pace, hurry = paced(1000)
+    for _ in range(50):
+        pace.hold(1)
+        hurry.now += 1
+    assert pace.requests_per_minute == pytest.approx(100)
+
+
+def test_the_rate_recovers_slowly_and_never_beyond_the_limit():
+    """A hundred turns win back only a part of what a 429 took; in the end all of it, and no more."""
+    pace, hurry = paced(1000)
+    pace.hold(1)
+    turns(pace, hurry, 100)
+    assert 800 < pace.requests_per_minute < 900
+    turns(pace, hurry, 1000)
+    assert pace.requests_per_minute == 1000
+
+
+def test_a_long_wait_says_that_it_is_alive_about_every_second():
+    """A wait is work as intended, so the watchdog hears of it."""
+    hurry, lives = Hurry(), []
+    pace = Pace(600, hurry, alive=lambda: lives.append(hurry.now), clock=hurry.clock)
+    pace.hold(30)
+    pace.turn()
+    assert lives[-1] >= 30
+    assert all(later - earlier <= 1 for earlier, later in pairwise([0.0, *lives]))
+
+
+@pytest.mark.parametrize("wait", [lambda pace: pace.sleep(60), lambda pace: pace.turn()], ids=["sleep", "turn"])
+def test_a_wait_ends_at_once_when_asked_to_stop(wait):
+    """A wait of a minute does not hold up the end of the program."""
+
+    class Awaited(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            waiting.set()
+            return super().wait(timeout)
+
+    stop, waiting, ended = Awaited(), threading.Event(), []
+    pace = Pace(600, stop)
+    pace.hold(60)
+
+    def work() -> None:
+        try:
+            wait(pace)
+        except Stopping as stopping:
+            ended.append(stopping)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert waiting.wait(5), "the wait was to be one"
+    asked = time.monotonic()
+    stop.set()
+    thread.join(5)
+    assert ended
+    assert time.monotonic() - asked < 0.5
+
+
+@pytest.mark.parametrize("wait", [lambda pace: pace.sleep(0), lambda pace: pace.turn()], ids=["sleep", "turn"])
+def test_nothing_begins_once_asked_to_stop(wait):
+    """After the request to end not even a turn that is due is given."""
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(Stopping):
+        wait(Pace(600, stop))
+
+
+def test_threads_share_one_limit():
+    """Four threads together are as fast as one alone."""
+    pace = Pace(6000, threading.Event())
+    began = time.monotonic()
+    threads = [threading.Thread(target=lambda: [pace.turn() for _ in range(8)]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(5)
+    # 32 turns, ten milliseconds apart: the last is 31 turns behind the first, which comes at once.
+    assert time.monotonic() - began >= 31 * 0.01

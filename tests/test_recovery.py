@@ -1,0 +1,454 @@
+"""Recovery: the program is killed before each of its durable steps, started again, and the laws of payments hold.
+
+Run as a script this file is a launching site: it imports the program once and forks a child for every run, which kills
+itself where it is told to. That makes a run cost a few hundredths of a second.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy
+import structlog
+from conftest import account, invoice, payments_of
+from documents import document, numbers
+
+from watcher.connectwise import ConnectWise
+from watcher.document import unfinished
+from watcher.gateway import Gateway
+from watcher.inbox import MARKER, Inbox
+from watcher.journal import Journal
+from watcher.observer import Observer
+from watcher.pace import Pace
+from watcher.pipeline import Pipeline
+from watcher.process import Systemd
+from watcher.records import Rules
+from watcher.sandbox import InvoiceSeed, PaymentSeed, Sandbox
+from watcher.service import Service
+from watcher.spool import Folders, Spool
+from watcher.workers import Workers
+
+NAMES = ("inbox", ".work", "success", "fail", "archive")
+CLAIM = re.compile(rb"\d{8}T\d{6}Z_[0-9a-f]{8}")
+LARGEST = 5000
+
+# --- the child: one run of the program -------------------------------------------------------------------------------
+
+_CHANGING = {"os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir", "http.client.send"}
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+
+
+def count_steps(kill_at: int, report: int) -> None:
+    """Report every durable step before it is made, by Python's audit events and commits; kill this process at one."""
+    steps = 0
+    counting = threading.Lock()
+    dirty = threading.Event()
+
+    def step(name: str) -> None:
+        nonlocal steps
+        with counting:
+            steps += 1
+            os.write(report, f"{name}\n".encode())
+            if steps == kill_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    def audit(event: str, args: tuple[Any, ...]) -> None:
+        if event in _CHANGING:
+            step(event if event.startswith("http") else f"{event} {Path(os.fsdecode(args[0])).name!r}")
+        elif event == "open" and isinstance(args[2], int) and args[2] & _WRITING:
+            step(f"write {Path(str(args[0])).name!r}")
+
+    def statement(_connection: object, _cursor: object, sql: str, *_rest: object) -> None:
+        if not sql.lstrip().upper().startswith(("SELECT", "PRAGMA")):
+            dirty.set()
+
+    def commit(_connection: object) -> None:
+        if dirty.is_set():
+            dirty.clear()
+            step("commit")
+
+    sys.addaudithook(audit)
+    sqlalchemy.event.listen(sqlalchemy.Engine, "before_cursor_execute", statement)
+    sqlalchemy.event.listen(sqlalchemy.Engine, "commit", commit)
+
+
+def run(base: Path, url: str) -> None:
+    """Do what ``payment-watcher run --once`` does, with files that need not settle."""
+    folders, stop = Folders(*(base / name for name in NAMES)), threading.Event()
+    spool, journal = Spool(folders), Journal(f"sqlite:///{base / 'journal.db'}")
+    client = ConnectWise(Gateway(account(url), Pace(600_000, stop)))
+    pipeline = Pipeline(spool, journal, client, Workers(1, stop), Rules(), max_file_bytes=LARGEST)
+    inbox = Inbox(folders.inbox, unfinished=unfinished, settle_seconds=0, max_file_bytes=LARGEST)
+    observer = Observer(folders.inbox, "off")
+    Service(
+        inbox,
+        observer,
+        spool,
+        journal,
+        pipeline,
+        stop=stop,
+        systemd=Systemd(),
+        scan_seconds=1,
+        batch_bytes=LARGEST * 100,
+    ).run_once()
+    journal.close()
+
+
+def child(base: Path, url: str, kill_at: int, report: int) -> None:
+    """Run once and end without a farewell."""
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
+    try:
+        count_steps(kill_at, report)
+        run(base, url)
+    except BaseException:  # noqa: BLE001  (it must end here, whatever it is)
+        # What went wrong is part of the report.
+        os.write(report, traceback.format_exc().encode())
+        os._exit(1)
+    os._exit(0)
+
+
+def launch() -> None:
+    """Fork a child for each line of standard input; answer with how it ended and the steps it came to."""
+    # Whatever is only imported or compiled when it is first used is so once, here, and not in every child.
+    Journal("sqlite://").close()
+    gc.freeze()
+    for line in sys.stdin:
+        order = json.loads(line)
+        reading, writing = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.close(reading)
+            child(Path(order["base"]), order["url"], order["kill_at"], writing)
+        os.close(writing)
+        with open(reading, encoding="utf-8") as report:  # noqa: PTH123  (a descriptor)
+            steps = report.read().splitlines()
+        _, status = os.waitpid(pid, 0)
+        print(json.dumps({"code": os.waitstatus_to_exitcode(status), "steps": steps}), flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    launch()
+    sys.exit(0)
+
+
+# --- the test: scenes and laws ---------------------------------------------------------------------------------------
+
+DAY = "2016-09-22"
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What lies in the inbox and in ConnectWise before the first start, and what must be true in the end.
+
+    Attributes:
+        invoices: the books before.
+        files: name to content, in the order of arrival.
+        paid: invoice number to the amount and day that its one payment has in the end.
+        succeeded: file name to the numbers in its success file.
+        failed: file name to the numbers in its fail file.
+        refused: the files that are no payment documents.
+    """
+
+    invoices: tuple[InvoiceSeed, ...]
+    files: dict[str, bytes]
+    paid: dict[str, tuple[str, str | None]]
+    succeeded: dict[str, list[str]]
+    failed: dict[str, list[str]] = field(default_factory=dict)
+    refused: tuple[str, ...] = ()
+
+
+MIXED = Scene(
+    invoices=(
+        invoice("CW-1", "10.00"),
+        invoice("CW-2", "20.00", payments=(PaymentSeed(Decimal("20.00"), date.fromisoformat(DAY)),)),
+        invoice("CW-3", "30.00"),
+        invoice("CW-4", "40.00", payments=(PaymentSeed(Decimal("5.00")),)),
+        invoice("CW-5", "50.00"),
+    ),
+    files={
+        "mixed.xml": document(
+            ("CW-9", "1.00"),
+            ("CW-1", "10.00"),
+            ("CW-2", "20.00"),
+            ("CW-3", "33.00"),
+            ("CW-8", "£5"),
+            ("CW-4", "40.00"),
+            ("CW-5", "12.34"),
+        ),
+    },
+    paid={
+        "CW-1": ("10.00", DAY),
+        "CW-2": ("20.00", DAY),
+        "CW-3": ("30.00", DAY),
+        "CW-4": ("40.00", DAY),
+        "CW-5": ("12.34", None),
+    },
+    succeeded={"mixed.xml": ["CW-1", "CW-2", "CW-3", "CW-4", "CW-5"]},
+    failed={"mixed.xml": ["CW-9", "CW-8"]},
+)
+SHARED = Scene(
+    invoices=(invoice("CW-1", "100.00"), invoice("CW-2", "50.00"), invoice("CW-3", "30.00")),
+    files={
+        "z-first.xml": document(("CW-1", "60.00"), ("CW-2", "50.00")),
+        "a-second.xml": document(("CW-3", "30.00"), ("cw-1", "100.00")),
+    },
+    paid={"CW-1": ("100.00", DAY), "CW-2": ("50.00", DAY), "CW-3": ("30.00", DAY)},
+    succeeded={"z-first.xml": ["CW-1", "CW-2"], "a-second.xml": ["CW-3", "cw-1"]},
+)
+UNUSABLE = Scene(
+    invoices=(invoice("CW-1", "10.00"),),
+    files={
+        "broken.xml": document(("CW-1", "10.00")).replace(b"</PaidAmount>", b"</Paid>"),
+        "empty.xml": document(),
+        "large.xml": document(("CW-1", "10.00")) + b" " * LARGEST,
+    },
+    paid={},
+    succeeded={},
+    refused=("broken.xml", "large.xml"),
+)
+# Each with how many of its steps are tried, evenly spread, so that the tests stay fast.
+SCENES = {
+    "a mixed file": (MIXED, 20),
+    "two files sharing an invoice": (SHARED, 12),
+    "files without payments": (UNUSABLE, 6),
+}
+
+
+class Launcher:
+    """Runs the program in processes of their own."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def __call__(self, base: Path, sandbox: Sandbox, kill_at: int = 0, code: int = 0) -> list[str]:
+        """Run once, to the end or to a step, before which the program is killed; give the steps it came to."""
+        assert self._process.stdin
+        assert self._process.stdout
+        order = {"base": str(base), "url": sandbox.url, "kill_at": kill_at}
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        answer = json.loads(self._process.stdout.readline())
+        killed = 0 < kill_at <= len(answer["steps"])
+        assert answer["code"] == (-signal.SIGKILL if killed else code), "\n".join(answer["steps"])
+        return answer["steps"]
+
+
+@pytest.fixture(scope="module")
+def launcher() -> Iterator[Launcher]:
+    """The launching site, started once."""
+    with subprocess.Popen(
+        [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"
+    ) as process:
+        yield Launcher(process)
+        process.communicate()
+    assert process.returncode == 0
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Path]:
+    """A folder in memory, where there is one: what a kill leaves does not hang on a disk, whose syncs take long."""
+    memory = Path("/dev/shm")
+    if not os.access(memory, os.W_OK):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir=memory) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def stage(place: Path, launcher: Launcher) -> Callable[[Scene, str], Any]:
+    """Set scenes up, each in a folder and with books of its own."""
+
+    @contextmanager
+    def setting(scene: Scene, name: str) -> Iterator[tuple[Path, Sandbox, Callable[..., list[str]]]]:
+        base = place / name
+        for folder in NAMES:
+            (base / folder).mkdir(parents=True)
+        for order, (file, content) in enumerate(scene.files.items(), 1):
+            (base / "inbox" / file).write_bytes(content)
+            os.utime(base / "inbox" / file, (order, order))
+        with Sandbox(invoices=scene.invoices) as sandbox:
+            yield base, sandbox, partial(launcher, base, sandbox)
+
+    return setting
+
+
+def nameless(text: str | bytes) -> bytes:
+    """Take the claim ids out, which differ from run to run."""
+    return CLAIM.sub(b"CLAIM", os.fsencode(text))
+
+
+def published(base: Path) -> list[tuple[bytes, bytes]]:
+    """Give every file in the folders that people look into, hidden ones too; of receipts, without their times."""
+    found = []
+    for folder in ("success", "fail", "archive"):
+        for path in (base / folder).rglob("*"):
+            if path.is_file():
+                content = nameless(path.read_bytes())
+                if path.name.endswith(".receipt.json"):
+                    receipt = json.loads(content)
+                    del receipt["claimed_at"], receipt["finished_at"]
+                    content = json.dumps(receipt).encode()
+                place = path.relative_to(base) if folder != "archive" else Path(folder, path.name)
+                found.append((nameless(str(place)), content))
+    return sorted(found)
+
+
+def books(sandbox: Sandbox) -> dict[str, list[tuple[Decimal, str | None]]]:
+    """Give amount and date of every payment of every invoice."""
+    return {
+        row["invoiceNumber"]: [
+            (pay["amount"], pay["paymentDate"]) for pay in payments_of(sandbox, row["invoiceNumber"])
+        ]
+        for row in sandbox.books()["invoices"]
+    }
+
+
+def check_laws(scene: Scene, base: Path, sandbox: Sandbox) -> None:
+    """Each payment once, each record in one result file, each original archived, nothing left in work and inbox."""
+    for number, payments in books(sandbox).items():
+        amount, day = scene.paid.get(number, (None, None))
+        expected = [(Decimal(amount), day and f"{day}T00:00:00Z")] if amount else []
+        assert payments == expected, number
+    found = dict(published(base))
+    assert len(found) == len(published(base)), "a file is published under one claim only"
+    expected_files = {}
+    for name, content in scene.files.items():
+        stem = name.removesuffix(".xml")
+        assert found.pop(f"archive/{stem}__CLAIM.xml".encode()) == content
+        receipt = json.loads(found.pop(f"archive/{stem}__CLAIM.receipt.json".encode()))
+        told = sorted(scene.succeeded.get(name, []) + scene.failed.get(name, []))
+        assert sorted(row["invoice_number"] for row in receipt["records"]) == told
+        if name in scene.succeeded:
+            expected_files[f"success/{stem}__CLAIM.xml"] = scene.succeeded[name]
+        if name in scene.failed:
+            expected_files[f"fail/{stem}__CLAIM.xml"] = scene.failed[name]
+        if name in scene.refused:
+            assert found.pop(f"fail/{stem}__CLAIM.xml".encode()) == content
+            assert found.pop(f"fail/{stem}__CLAIM.error.txt".encode())
+    assert {name.decode(): numbers(content) for name, content in found.items()} == expected_files
+    assert list((base / ".work").iterdir()) == []
+    assert {path.name for path in (base / "inbox").iterdir()} <= {MARKER, f"{MARKER}.lock"}
+
+
+def spread(count: int, tries: int) -> list[int]:
+    """Give the numbers from 1 to a count, or as many of them as are to be tried, evenly, both ends among them."""
+    if count <= tries:
+        return list(range(1, count + 1))
+    return sorted({1 + round(place * (count - 1) / (tries - 1)) for place in range(tries)})
+
+
+@pytest.mark.parametrize(("scene", "tries"), SCENES.values(), ids=SCENES.keys())
+def test_killed_before_any_step_and_started_again_all_is_as_if_nothing_had_happened(scene, tries, stage):
+    """Wherever it is killed, after the next run books, result files and receipts are those of a run that was not."""
+    with stage(scene, "untouched") as (base, sandbox, start):
+        steps = start()
+        check_laws(scene, base, sandbox)
+        expected = published(base), books(sandbox)
+    assert {"commit", "os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir", "write"} <= {
+        step.split()[0] for step in steps
+    }
+    for number in spread(len(steps), tries):
+        with stage(scene, f"killed-{number}") as (base, sandbox, start):
+            *_, last = start(kill_at=number)
+            try:
+                start()
+                check_laws(scene, base, sandbox)
+                assert (published(base), books(sandbox)) == expected
+            except AssertionError as error:
+                error.add_note(f"killed before step {number} of {len(steps)}: {last}")
+                raise
+
+
+@pytest.mark.parametrize("scene", [MIXED, SHARED], ids=["a mixed file", "two files sharing an invoice"])
+def test_killed_again_and_again_it_still_comes_to_its_end(scene, stage):
+    """Killed while it recovers, over and over a few steps on, it still makes each payment once."""
+    with stage(scene, "stride") as (base, sandbox, start):
+        kill_at = 8
+        while len(start(kill_at=kill_at)) == kill_at:
+            # A little later every time, since a start does some things before it comes to anything new.
+            kill_at += 3
+        start()
+        check_laws(scene, base, sandbox)
+
+
+def test_a_file_that_comes_while_the_program_is_down_is_the_later_one(stage):
+    """What was claimed before a crash is finished first: a file dropped in after it wins, wherever the crash was."""
+    late = document(("CW-1", "70.00"))
+    scene = Scene(
+        SHARED.invoices,
+        SHARED.files | {"b-late.xml": late},
+        SHARED.paid | {"CW-1": ("70.00", None)},
+        SHARED.succeeded | {"b-late.xml": ["CW-1"]},
+    )
+    with stage(SHARED, "untouched") as (_, _, start):
+        count = len(start())
+    for number in spread(count, 5):
+        with stage(SHARED, f"killed-{number}") as (base, sandbox, start):
+            start(kill_at=number)
+            (base / "inbox/b-late.xml").write_bytes(late)
+            start()
+            check_laws(scene, base, sandbox)
+
+
+def test_a_journal_that_is_lost_with_a_crash_costs_no_money(stage):
+    """Killed among its calls and started with an empty journal, it makes each payment once and publishes it once."""
+    with stage(SHARED, "untouched") as (_, _, start):
+        steps = start()
+        calls = [number for number, step in enumerate(steps, 1) if step == "http.client.send"]
+    for number in (calls[1], calls[-1], calls[-1] + 1):
+        with stage(SHARED, f"killed-{number}") as (base, sandbox, start):
+            start(kill_at=number)
+            for path in base.glob("journal.db*"):
+                path.unlink()
+            start()
+            check_laws(SHARED, base, sandbox)
+
+
+def test_a_start_without_the_inbox_waits_for_it_and_makes_none(stage):
+    """Started while the share is away, it touches nothing and makes no folder; with the share back all is done."""
+    for number, when in enumerate(("at the first start", "after a crash")):
+        with stage(MIXED, f"away-{number}") as (base, sandbox, start):
+            if when == "after a crash":
+                start(kill_at=20)
+            before = {
+                path for path in base.rglob("*") if "journal" not in path.name and base / "inbox" not in path.parents
+            }
+            (base / "inbox").rename(base / "share")
+            start(code=1)
+            after = {
+                path for path in base.rglob("*") if "journal" not in path.name and base / "share" not in path.parents
+            }
+            assert after - {base / "share"} == before - {base / "inbox"}, when
+            (base / "share").rename(base / "inbox")
+            start()
+            check_laws(MIXED, base, sandbox)
+
+
+def test_a_second_run_finds_nothing_to_do(stage):
+    """After a whole run another one makes no call, publishes nothing and changes no file."""
+    with stage(MIXED, "twice") as (base, sandbox, start):
+        start()
+        before = published(base), sandbox.books()["requests"]
+        steps = start()
+        assert (published(base), sandbox.books()["requests"]) == before
+        # The lock is taken every time.
+        assert [step for step in steps if "inbox" not in step and ".lock" not in step] == []
