@@ -34,7 +34,7 @@ class ConnectWise:
 
     def look_ups(self, invoice_numbers: Iterable[str]) -> Iterator[tuple[str, ...]]:
         """Split invoice numbers into groups that fit into one ``find_invoices`` each."""
-        room = _LONGEST_URL - len(self._gateway.url(_invoices_path(())))
+        room = _LONGEST_URL - len(self._gateway.url(_page(_invoices_path(()), 999)))
         group: list[str] = []
         used = 0
         for number in invoice_numbers:
@@ -118,7 +118,7 @@ class ConnectWise:
     def _pages(self, path: str) -> Iterator[dict[str, Any]]:
         page = 1
         while True:
-            rows = self._gateway.repeatedly("GET", path if page == 1 else f"{path}&page={page}")
+            rows = self._gateway.repeatedly("GET", path if page == 1 else _page(path, page))
             if not isinstance(rows, list):
                 raise Unreachable("ConnectWise answered a list with something else")
             yield from rows
@@ -131,6 +131,10 @@ def _invoices_path(invoice_numbers: Sequence[str]) -> str:
     listed = ",".join(f'"{number}"' for number in invoice_numbers)
     conditions = quote(f"invoiceNumber in ({listed})", safe="(),")
     return f"/finance/invoices?pageSize={_PAGE_SIZE}&fields={_INVOICE_FIELDS}&conditions={conditions}"
+
+
+def _page(path: str, page: int) -> str:
+    return f"{path}&page={page}"
 
 
 def _invoice(row: dict[str, Any]) -> Invoice:

@@ -40,6 +40,11 @@ class Event(StrEnum):
         "the answer to a payment was lost; it is read back before anything else",
         "claim invoice_number reason request_id",
     )
+    PAYMENT_REFUSED = (
+        "payment.refused",
+        "ConnectWise refused a call; the invoice is looked at once more before its word counts",
+        "claim invoice_number reason request_id",
+    )
     LINE_WAITING = (
         "line.waiting",
         "an outage began, or lasts another hour; nothing fails for it",

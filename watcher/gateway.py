@@ -236,8 +236,7 @@ def _words(answer: requests.Response, content: Any) -> str:
             if isinstance(error, dict) and error.get("message"):
                 field = f" ({error['field']})" if error.get("field") else ""
                 said.append(f"{error['message']}{field}")
-        # JSON may escape halves of characters, which no file or database takes.
-        return ": ".join(filter(None, said)).encode(errors="replace").decode() or "no reason given"
+        return ": ".join(filter(None, said)) or "no reason given"
     text = re.sub(r"<(style|script).*?</\1>|<[^>]+>", " ", answer.text, flags=re.DOTALL | re.IGNORECASE)
     return " ".join(text.split())[:200] or "an empty answer"
 

@@ -6,6 +6,7 @@ the marker is missing, the share is not mounted or is another one, and an empty 
 
 from __future__ import annotations
 
+import errno
 import fnmatch
 import hashlib
 import os
@@ -239,7 +240,7 @@ class Inbox:
         if file.missing not in (None, _UNREADABLE) and not stalled:
             return None
         try:
-            content = (self.folder / seen.name).read_bytes()
+            content = _content(self.folder / seen.name)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -247,12 +248,31 @@ class Inbox:
             self._waiting[seen.name] = replace(file, missing=_UNREADABLE)
             self._notice(Notice(seen.name, f"{_UNREADABLE}: {os.strerror(error.errno or 0)}", waits=True))
             return None
+        if content is None:
+            return None
         missing = self._unfinished(content)
         if missing is not None and not stalled:
             self._waiting[seen.name] = replace(file, missing=missing)
             self._notice(Notice(seen.name, missing, waits=True))
             return None
         return replace(facts, size=len(content), digest=hashlib.sha256(content).hexdigest())
+
+
+def _content(path: Path) -> bytes | None:
+    """Read a file; None if a link, a pipe or a folder has been put in its place since it was listed."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):
+            return None
+        raise
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return None
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read()
+    finally:
+        os.close(descriptor)
 
 
 def _facts(entry: os.DirEntry[str]) -> os.stat_result | None:

@@ -10,8 +10,8 @@ No transaction is open across a network call: every method is one short transact
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -20,7 +20,7 @@ import sqlalchemy as sql
 from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from watcher.errors import ConfigurationError, Fault
+from watcher.errors import ConfigurationError, Fault, FolderTrouble
 from watcher.records import Action, Claim, Demand, Intent, Outcome, Record, Result
 
 # Of the tables below; SQLite keeps it in the file (PRAGMA user_version).
@@ -40,6 +40,16 @@ class _Amount(sql.types.TypeDecorator[Decimal]):
         return None if value is None else Decimal(value)
 
 
+class _Text(sql.types.TypeDecorator[str]):
+    """Any text: SQLite takes no half characters, which a file name or ConnectWise's words may hold; they are escaped."""
+
+    impl = sql.String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        return None if value is None else value.encode(errors="backslashreplace").decode()
+
+
 _tables = sql.MetaData()
 _inboxes = sql.Table(
     "inboxes",
@@ -51,9 +61,9 @@ _files = sql.Table(
     "files",
     _tables,
     sql.Column("claim", sql.String, primary_key=True),
-    sql.Column("name", sql.String, nullable=False, index=True),
+    sql.Column("name", _Text, nullable=False, index=True),
     sql.Column("digest", sql.String, nullable=False, index=True),
-    sql.Column("refusal", sql.String),
+    sql.Column("refusal", _Text),
     sql.Column("begun_at", sql.String, nullable=False),
     sql.Column("finished_at", sql.String),
 )
@@ -67,24 +77,16 @@ _payments = sql.Table(
     sql.Column("asked", _Amount),
     sql.Column("action", sql.String),
     sql.Column("intended", _Amount),
-    sql.Column("intended_warning", sql.String),
+    sql.Column("intended_warning", _Text),
     sql.Column("outcome", sql.String),
     sql.Column("settled", _Amount),
-    sql.Column("message", sql.String),
-    sql.Column("warning", sql.String),
+    sql.Column("message", _Text),
+    sql.Column("warning", _Text),
     sql.Column("invoice_id", sql.Integer),
     sql.Column("payment_id", sql.Integer),
     sql.Column("decided_at", sql.String),
 )
 _of_record = sql.and_(_payments.c.claim == sql.bindparam("of_claim"), _payments.c.position == sql.bindparam("at"))
-
-
-@dataclass(frozen=True, slots=True)
-class Earlier:
-    """A file of the same content that was processed before."""
-
-    claim: Claim
-    finished_at: datetime
 
 
 class Journal:
@@ -101,7 +103,7 @@ class Journal:
         """
         self._engine = sql.create_engine(url)
         sql.event.listen(self._engine, "connect", _configure)
-        where = url.removeprefix("sqlite:///") or "journal"
+        self._where = where = url.removeprefix("sqlite:///") or "in memory"
         try:
             with self._engine.begin() as connection:
                 version = connection.execute(sql.text("PRAGMA user_version")).scalar_one()
@@ -121,16 +123,32 @@ class Journal:
         """Close the file."""
         self._engine.dispose()
 
+    @contextmanager
+    def _transaction(self) -> Iterator[sql.Connection]:
+        """Open a transaction; what keeps the database from taking it, such as a full disk, holds up the line.
+
+        Raises:
+            FolderTrouble: nothing of the transaction was written.
+        """
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except sql.exc.OperationalError as error:
+            raise FolderTrouble(
+                f"the journal {self._where} cannot be written: {error.orig}",
+                "Make room on that disk and check the service user's rights on it; the work goes on by itself",
+            ) from error
+
     def marker(self, inbox: str) -> str | None:
         """Give the marker that an inbox carries since its first start; None before that."""
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
             return connection.execute(
                 sql.select(_inboxes.c.marker).where(_inboxes.c.path == inbox)
             ).scalar_one_or_none()
 
     def remember_marker(self, inbox: str, marker: str) -> None:
         """Remember the marker of an inbox."""
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
             connection.execute(sql.delete(_inboxes).where(_inboxes.c.path == inbox))
             connection.execute(sql.insert(_inboxes).values(path=inbox, marker=marker))
 
@@ -143,14 +161,12 @@ class Journal:
             records: its records; none if it is refused.
             refusal: why it cannot be read as a payment document, where it cannot.
         """
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
             if connection.execute(sql.select(_files.c.claim).where(_files.c.claim == claim.id)).first():
                 return
-            # A name may hold bytes that are no text (surrogates here), which SQLite does not take.
-            name = claim.name.encode(errors="backslashreplace").decode()
             file = {
                 "claim": claim.id,
-                "name": name,
+                "name": claim.name,
                 "digest": digest,
                 "refusal": refusal,
                 "begun_at": _now(),
@@ -217,7 +233,7 @@ class Journal:
     def _update(self, rows: list[dict[str, Any]], columns: Sequence[str]) -> None:
         if not rows:
             return
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
             values: dict[str, Any] = {column: sql.bindparam(column) for column in columns}
             connection.execute(sql.update(_payments).where(_of_record).values(values), rows)
 
@@ -226,7 +242,7 @@ class Journal:
         query = sql.select(_payments).where(
             _payments.c.claim == claim_id, _payments.c.outcome.is_(None), _payments.c.action.is_not(None)
         )
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
             return {
                 row.position: Intent(Action(row.action), row.intended, row.intended_warning)
                 for row in connection.execute(query)
@@ -239,7 +255,7 @@ class Journal:
             .where(_payments.c.claim == claim_id, _payments.c.outcome.is_not(None))
             .order_by(_payments.c.position)
         )
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
             return [
                 Result(
                     row.position,
@@ -264,28 +280,37 @@ class Journal:
                 _files.c.begun_at,
             )
         ).where(_files.c.claim == claim_id)
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
             return datetime.fromisoformat(connection.execute(query).scalar_one())
 
-    def earlier(self, digest: str, claim: Claim) -> Earlier | None:
-        """Find a finished, readable file of the same content that was claimed before this one."""
+    def earlier(self, digest: str, claim: Claim) -> Claim | None:
+        """Find a file of the same content that was claimed before this one and did not fail altogether."""
+        succeeded = sql.exists().where(
+            _payments.c.claim == _files.c.claim, _payments.c.outcome.in_([Outcome.APPLIED, Outcome.UNCHANGED])
+        )
         query = (
-            sql.select(_files)
+            sql.select(_files.c.claim, _files.c.name)
             .where(
                 _files.c.digest == digest,
                 _files.c.claim < claim.id,
                 _files.c.refusal.is_(None),
-                _files.c.finished_at.is_not(None),
+                sql.or_(_files.c.finished_at.is_(None), succeeded),
             )
             .order_by(_files.c.claim)
         )
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
             row = connection.execute(query).first()
-        return Earlier(Claim(row.claim, row.name), datetime.fromisoformat(row.finished_at)) if row else None
+        return Claim(row.claim, row.name) if row else None
+
+    def judgement(self, claim_id: str) -> tuple[bool, str | None]:
+        """Say whether a file has been written down before, and why it was refused then, if it was."""
+        with self._transaction() as connection:
+            row = connection.execute(sql.select(_files.c.refusal).where(_files.c.claim == claim_id)).first()
+        return row is not None, row.refusal if row else None
 
     def finish(self, claim_id: str) -> None:
         """Write down that everything of a claim lies where it belongs."""
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
             connection.execute(
                 sql.update(_files)
                 .where(_files.c.claim == claim_id, _files.c.finished_at.is_(None))

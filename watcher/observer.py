@@ -179,7 +179,9 @@ def file_system(folder: Path) -> str:
     best, kind = -1, ""
     for line in table.splitlines():
         before, _, after = line.partition(" - ")
-        place = Path(before.split()[4].encode("utf-8", "surrogateescape").decode("unicode_escape"))
+        # Blanks and the like are written as octal escapes, everything else as the bytes of the name.
+        escaped = before.split()[4].encode(errors="surrogateescape").decode("unicode_escape")
+        place = Path(os.fsdecode(escaped.encode("latin-1")))
         # Of two mounts on one place the later one counts.
         if path.is_relative_to(place) and len(place.parts) >= best:
             best, kind = len(place.parts), after.split()[0]

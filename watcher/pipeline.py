@@ -129,27 +129,31 @@ class Pipeline:
     def _open(self, claim: Claim) -> _File:
         """Read a claimed file and write down what it asks."""
         begun = time.monotonic()
-        content = self._spool.read(claim, self._max_file_bytes)
+        # What a file was judged to be stays, whatever settings a restart brought.
+        judged, refusal = self._journal.judgement(claim.id)
+        content = None if refusal else self._spool.read(claim, None if judged else self._max_file_bytes)
         digest = self._spool.digest(claim) if content is None else hashlib.sha256(content).hexdigest()
         records: tuple[Record, ...] = ()
-        refusal = None
-        try:
-            records = self._read(claim, content, digest)
-        except DocumentError as error:
-            refusal = str(error)
+        if refusal is None:
+            try:
+                if not judged:
+                    self._check_acceptable(claim, content, digest)
+                records = document.read(content or b"")
+            except DocumentError as error:
+                refusal = str(error)
         self._journal.begin(claim, digest, records, refusal)
         return _File(claim, digest, records, refusal, begun)
 
-    def _read(self, claim: Claim, content: bytes | None, digest: str) -> tuple[Record, ...]:
+    def _check_acceptable(self, claim: Claim, content: bytes | None, digest: str) -> None:
         if content is None:
             raise DocumentError(f"The file is larger than {self._max_file_bytes} bytes (inbox.max_file_bytes).")
         earlier = self._journal.earlier(digest, claim) if self._prevent_reprocessing else None
         if earlier is not None:
             raise DocumentError(
-                f"The same content was processed on {earlier.finished_at:%Y-%m-%d at %H:%M} UTC "
-                f"as {earlier.claim.name} (claim {earlier.claim.id}), and payments.prevent_reprocessing is set."
+                f"The same content was processed already, as {earlier.name} taken on "
+                f"{earlier.claimed_at:%Y-%m-%d at %H:%M} UTC (claim {earlier.id}), "
+                "and payments.prevent_reprocessing is set."
             )
-        return document.read(content)
 
     def _undecided(self, file: _File) -> tuple[list[Demand], dict[tuple[str, int], Intent]]:
         """Give a file's demands without an outcome and what was planned for them; write rejections down."""
@@ -184,9 +188,7 @@ class Pipeline:
             note = refusal_note(claim, self._spool.published_name(claim), file.refusal)
             self._spool.publish_refusal(claim, note)
         elif results:
-            content = self._spool.read(claim, self._max_file_bytes)
-            assert content is not None
-            success, fail = document.write_results(content, results)
+            success, fail = document.write_results(self._spool.read(claim) or b"", results)
             if sums.succeeded:
                 self._spool.publish_success(claim, success)
             if sums.rejected:

@@ -14,7 +14,7 @@ from typing import Protocol
 
 import structlog
 
-from watcher.errors import AnswerLost, Missing, Outage, PaymentWatcherError, Rejection, Unreachable
+from watcher.errors import AnswerLost, ConnectWiseError, Missing, Outage, PaymentWatcherError, Rejection, Unreachable
 from watcher.events import Event
 from watcher.plan import finish, first_of_each, intend, must_list, plan, reject
 from watcher.records import (
@@ -168,7 +168,8 @@ class Rounds:
                 one.doubtful = isinstance(answer, AnswerLost | Rejection)
                 if isinstance(answer, Outage | AnswerLost):
                     trouble = answer if trouble is None or isinstance(answer, Outage) else trouble
-                    self._tell_unknown(one, answer)
+                    if isinstance(answer, AnswerLost):
+                        self._tell(Event.PAYMENT_UNKNOWN, one, answer)
                     continue
                 results = self._after_call(one, calls[one], answer, planned_before)
                 if results:
@@ -188,9 +189,11 @@ class Rounds:
         """Give the results of a call that was answered; none where another look is needed first."""
         step = _call(decided)
         if isinstance(answer, Rejection):
+            self._tell(Event.PAYMENT_REFUSED, one, answer)
             one.surprises += 1
             one.refused = (step, str(answer))
-            one.intent = None
+            # What was refused was not done; what an earlier call was going to do may have been.
+            one.intent = planned_before
             if one.surprises < _SURPRISES:
                 return []
             return [reject(part, str(answer), step.invoice_id) for part in one.demand.parts]
@@ -203,15 +206,14 @@ class Rounds:
             return []
         return finish(decided, Outcome.APPLIED, answer)
 
-    def _tell_unknown(self, one: _Open, answer: Outage | AnswerLost) -> None:
-        if isinstance(answer, AnswerLost):
-            self._log.warning(
-                Event.PAYMENT_UNKNOWN,
-                claim=one.demand.claim_id,
-                invoice_number=one.demand.invoice_number,
-                reason=str(answer),
-                request_id=answer.request_id,
-            )
+    def _tell(self, event: Event, one: _Open, answer: ConnectWiseError) -> None:
+        self._log.warning(
+            event,
+            claim=one.demand.claim_id,
+            invoice_number=one.demand.invoice_number,
+            reason=str(answer),
+            request_id=answer.request_id,
+        )
 
     def _plans(self, turn: Sequence[_Open]) -> list[Plan]:
         """Look up what ConnectWise holds and decide about each demand of a turn."""

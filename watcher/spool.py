@@ -30,6 +30,8 @@ from watcher.records import Claim, ReadyFile
 _CLAIM = re.compile(r"\d{8}T\d{6}Z_[0-9a-f]{8}")
 # The limit of a file name on every file system that matters here, bytes (Linux NAME_MAX).
 _LONGEST_NAME = 255
+# What is longer is no file type but a dot somewhere in a name, bytes.
+_LONGEST_SUFFIX = 20
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV, errno.EMLINK)
 
 
@@ -73,7 +75,22 @@ class Spool:
         Raises:
             FolderTrouble: work cannot be read.
         """
-        return [Claim(folder.name, names[0]) for folder, names in self._places() if names]
+        claims = [Claim(folder.name, names[0]) for folder, names in self._places() if names]
+        return [claim for claim in claims if not self._was_put_back(claim)]
+
+    def _was_put_back(self, claim: Claim) -> bool:
+        """Finish what a crash left of putting a file back: it has a name in the inbox again, and still one in work."""
+        held, source = self._held(claim), self.folders.inbox / claim.name
+        with _trouble(held):
+            if held.lstat().st_nlink == 1:
+                return False
+            facts = held.lstat()
+            for place in (source, self._other_name(source, claim)):
+                with suppress(FileNotFoundError):
+                    if os.path.samestat(place.lstat(), facts):
+                        held.unlink()
+                        return True
+        return False
 
     def emptied(self) -> list[str]:
         """Give the ids of claims whose file has left work but whose place there has not been cleared yet."""
@@ -109,6 +126,7 @@ class Spool:
                 source.rename(target)
             except FileNotFoundError as error:
                 folder.rmdir()
+                self.folders.inbox.stat()
                 raise Changed("it was taken away") from error
             _sync_folder(folder)
             _sync_folder(self.folders.inbox)
@@ -120,9 +138,12 @@ class Spool:
     def _put_back(self, target: Path, source: Path, claim: Claim) -> None:
         if not _place(target, source):
             # Its name has been taken again: both files wait in the inbox, none replaces the other.
-            _place(target, source.with_name(_named(source.name, claim.id)))
-        target.unlink()
+            _place(target, self._other_name(source, claim))
+        target.unlink(missing_ok=True)
         target.parent.rmdir()
+
+    def _other_name(self, source: Path, claim: Claim) -> Path:
+        return source.with_name(_named(source.name, claim.id))
 
     def _next_id(self, now: datetime) -> str:
         """Give a claim id that sorts after every claim in work, even if the clock was set back meanwhile."""
@@ -138,7 +159,7 @@ class Spool:
         stamp, _, counter = latest.partition("_")
         return f"{stamp}_{int(counter, 16) + 1:08x}"
 
-    def read(self, claim: Claim, limit: int) -> bytes | None:
+    def read(self, claim: Claim, limit: int | None = None) -> bytes | None:
         """Give a claimed file's content; None if it is larger than the limit.
 
         Raises:
@@ -146,7 +167,7 @@ class Spool:
         """
         path = self._held(claim)
         with _trouble(path):
-            return None if path.stat().st_size > limit else path.read_bytes()
+            return None if limit is not None and path.stat().st_size > limit else path.read_bytes()
 
     def digest(self, claim: Claim) -> str:
         """Give the SHA-256 of a claimed file, hex, whatever its size."""
@@ -185,6 +206,7 @@ class Spool:
                 if error.errno not in _NO_LINKS:
                     raise
                 self._publish(target, held, claim)
+            _aside(target, claim).unlink(missing_ok=True)
             _sync_folder(folder)
             held.unlink()
             _sync_folder(held.parent)
@@ -213,7 +235,7 @@ class Spool:
 
     def _publish(self, target: Path, content: bytes | Path, claim: Claim) -> Path:
         """Give a file its final name once it is whole and on disk; the same file again is no fault."""
-        aside = target.parent / f".{claim.id}{''.join(target.suffixes[-1:])}.tmp"
+        aside = _aside(target, claim)
         with _trouble(target):
             if target.exists():
                 self._check_same(target, content)
@@ -244,7 +266,7 @@ def write_whole(target: Path, content: bytes) -> None:
     Raises:
         FolderTrouble: it cannot be written there.
     """
-    aside = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}.tmp")
+    aside = target.with_name(f".payment-watcher-{secrets.token_hex(4)}.tmp")
     with _trouble(target):
         try:
             with aside.open("wb") as file:
@@ -269,6 +291,12 @@ def probe(folder: Path) -> None:
         renamed.unlink(missing_ok=True)
 
 
+def _aside(target: Path, claim: Claim) -> Path:
+    """Give the name beside a target under which it is written; the same at every attempt."""
+    kind = "receipt" if target.name.endswith(".receipt.json") else "note" if target.name.endswith(".txt") else "file"
+    return target.parent / f".{claim.id}.{kind}.tmp"
+
+
 def _named(name: str, claim_id: str, ending: str | None = None) -> str:
     """Give ``name__<claim>.xml`` for ``name.xml``.
 
@@ -276,6 +304,8 @@ def _named(name: str, claim_id: str, ending: str | None = None) -> str:
     be too long loses the end of its stem; the claim keeps it unique.
     """
     stem, suffix = os.path.splitext(name)  # noqa: PTH122  (Path would lose a trailing dot)
+    if len(os.fsencode(suffix)) > _LONGEST_SUFFIX:
+        stem, suffix = name, ""
     stem = re.sub(rf"__{_CLAIM.pattern}$", "", stem)
     tail = f"__{claim_id}{suffix if ending is None else ending}"
     room = _LONGEST_NAME - len(os.fsencode(tail))
@@ -293,13 +323,16 @@ def _is_still(path: Path, ready: ReadyFile) -> bool:
         if error.errno in (errno.ELOOP, errno.ENXIO):
             return False
         raise
-    with open(descriptor, "rb") as file:  # noqa: PTH123  (an open descriptor)
+    try:
         facts = os.fstat(descriptor)
         if not stat.S_ISREG(facts.st_mode) or facts.st_nlink != 1 or facts.st_size != ready.size:
             return False
-        if ready.digest is not None and hashlib.file_digest(file, "sha256").hexdigest() != ready.digest:
-            return False
+        with open(descriptor, "rb", closefd=False) as file:
+            if ready.digest is not None and hashlib.file_digest(file, "sha256").hexdigest() != ready.digest:
+                return False
         os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
     return True
 
 
