@@ -148,6 +148,7 @@ def restored() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     hooks = sys.excepthook, threading.excepthook
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
@@ -159,6 +160,7 @@ def restored() -> Iterator[None]:
         sys.excepthook, threading.excepthook = hooks
         for number, handler in signals.items():
             signal.signal(number, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
@@ -166,18 +168,39 @@ def environment(home: Path, **more: str) -> dict[str, str]:
     return {"PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8", **more}
 
 
-def program(*arguments: str | Path, folder: Path, stdin: bytes = b"", **env: str) -> Finished:
-    """Run ``python -m watcher`` as a process of its own, in a folder, to its end."""
-    ended = subprocess.run(
+def program(
+    *arguments: str | Path,
+    folder: Path,
+    stdin: bytes = b"",
+    stop_when: Callable[[], bool] | None = None,
+    **env: str,
+) -> Finished:
+    """Run ``python -m watcher`` as a process of its own, in a folder, to its end.
+
+    Args:
+        arguments: the command and its options.
+        folder: the working directory and home.
+        stdin: standard input.
+        stop_when: when to send SIGTERM.
+        env: further variables of the environment.
+    """
+    with subprocess.Popen(
         [sys.executable, "-m", "watcher", *map(str, arguments)],
         cwd=folder,
         env=environment(folder, **env),
-        input=stdin,
-        capture_output=True,
-        timeout=PATIENCE * 2,
-        check=False,
-    )
-    return Finished(ended.returncode, ended.stdout.decode(), ended.stderr.decode())
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        try:
+            if stop_when is not None:
+                until(stop_when)
+                process.terminate()
+            out, err = process.communicate(stdin, PATIENCE * 2)
+        except BaseException:
+            process.kill()
+            raise
+    return Finished(process.returncode, out.decode(), err.decode())
 
 
 # --- the daemon ------------------------------------------------------------------------------------------------

@@ -98,7 +98,6 @@ def test_result_files_are_written_where_they_are_asked_for(settings, tmp_path):
             MIXED, {}, 1, "CW-404: Cannot find Invoice Number CW-404", ["CW-1"], ["CW-404"], id="1 a payment failed"
         ),
         pytest.param(GOOD[:-20], {}, 2, "The file is cut off", [], [], id="2 an unusable document"),
-        pytest.param(None, {}, 2, "export.xml cannot be read", [], [], id="2 no such file"),
         pytest.param(
             document(("CW-1", "1.00"), ("CW-2", "1,00")),
             {"site": "http://127.0.0.1:9"},
@@ -126,8 +125,7 @@ def test_apply_ends_with_its_exit_code_and_both_result_files(
     settings = configure(folders, sandbox.url, connectwise=site)
     for stale in (SUCCESS, FAIL):
         (tmp_path / stale).write_bytes(document(("STALE", "1.00")))
-    if content is not None:
-        (tmp_path / "export.xml").write_bytes(content)
+    (tmp_path / "export.xml").write_bytes(content)
     ended = program("apply", "export.xml", "--config", settings, folder=tmp_path)
     assert ended.code == code, ended.err
     assert said in ended.err
@@ -135,9 +133,17 @@ def test_apply_ends_with_its_exit_code_and_both_result_files(
     assert numbers(tmp_path / SUCCESS) == succeeded
     assert numbers(tmp_path / FAIL) == failed
     assert [row["invoiceNumber"] for row in sandbox.books()["writes"]] == succeeded
-    assert sorted(path.name for path in tmp_path.glob("*.xml")) == sorted(
-        {SUCCESS, FAIL} | ({"export.xml"} if content is not None else set())
-    )
+    assert [path.name for path in sorted(tmp_path.glob("*.xml"))] == [FAIL, SUCCESS, "export.xml"]
+
+
+def test_an_input_that_is_not_there_replaces_the_results_of_an_earlier_run(settings, tmp_path):
+    """A path that cannot be read is unusable input: exit code 2, and two empty result files."""
+    for stale in (SUCCESS, FAIL):
+        (tmp_path / stale).write_bytes(document(("STALE", "1.00")))
+    ended = command("apply", "export.xml", "--config", settings)
+    assert ended.code == 2
+    assert "export.xml cannot be read: No such file" in ended.err
+    assert numbers(tmp_path / SUCCESS) == numbers(tmp_path / FAIL) == []
 
 
 def test_a_broken_configuration_ends_with_78_and_every_fault(folders, sandbox, tmp_path):
@@ -165,6 +171,30 @@ def test_applying_again_changes_nothing(settings, sandbox):
     assert again.code == 0
     assert "applied 0.00 + unchanged 100.00" in again.err
     assert len(sandbox.books()["writes"]) == 1
+
+
+@pytest.mark.parametrize("arguments", [("apply", "many.xml"), ("run", "--once")], ids=" ".join)
+def test_an_interrupted_command_says_so_and_can_be_given_again(folders, start_sandbox, tmp_path, arguments):
+    """SIGTERM in the middle ends with 130, not as if all were done; the same command again sets the rest, each once."""
+    invoices = [f"CW-{number:02}" for number in range(40)]
+    sandbox = start_sandbox(*(invoice(number, "100.00") for number in invoices), latency=0.05)
+    settings = configure(folders, sandbox.url)
+    content = document(*((number, "100.00") for number in invoices))
+    (tmp_path / "many.xml").write_bytes(content)
+    drop(folders.inbox, "many.xml", content)
+    ended = program(
+        *arguments, "--config", settings, folder=tmp_path, stop_when=lambda: len(sandbox.books()["writes"]) >= 3
+    )
+    written = len(sandbox.books()["writes"])
+    assert 3 <= written < len(invoices)
+    assert ended.code == 130
+    if arguments[0] == "apply":
+        assert len(numbers(tmp_path / SUCCESS)) == written
+        assert numbers(tmp_path / FAIL) == []
+        assert f"{len(invoices) - written} waiting" in ended.err
+    assert command(*arguments, "--config", settings).code == 0
+    assert [len(payments_of(sandbox, number)) for number in invoices] == [1] * len(invoices)
+    assert len(sandbox.books()["writes"]) == len(invoices)
 
 
 @pytest.mark.parametrize("option", ["--success-file", "--fail-file"])
@@ -493,7 +523,7 @@ def test_help_of_the_program_names_every_command():
 
 def test_the_version_is_the_package_version():
     """--version prints name and version, and nothing else."""
-    shown = program("--version", folder=Path.cwd())
+    shown = command("--version")
     assert (shown.code, shown.out, shown.err) == (0, f"payment-watcher {watcher.__version__}\n", "")
 
 

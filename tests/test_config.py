@@ -503,9 +503,7 @@ def test_every_line_of_the_template_may_be_used(load):
             assert re.match(r"# \S.*\.$", before), line
 
 
-@given(
-    st.text(st.characters(exclude_categories=("C",), exclude_characters="/"), min_size=1).filter(lambda t: t.strip("."))
-)
+@given(st.text("ab XY.-_~#=,;:[]{}\"'\\$%&ä€漢🔑", min_size=1, max_size=30).filter(lambda text: text.strip(".")))
 @settings(deadline=None, max_examples=50)
 def test_the_template_names_any_folder(name):
     """Whatever the folder is called, quotes and backslashes included, the template gives it back unchanged."""

@@ -537,7 +537,7 @@ def encoded_documents():
             (f"<!-- \u00e9 -->\n<{ROOT}>", f"</{ROOT}>"),
         ]
     )
-    encodings = st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "iso-8859-1", "windows-1252"])
+    encodings = st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16le", "utf-16be", "iso-8859-1", "windows-1252"])
     return st.builds(
         lambda encoding, tags, inside: (
             f"<?xml version='1.0' encoding='{encoding.removesuffix('-sig')}'?>{tags[0]}{''.join(inside)}{tags[1]}"
@@ -562,11 +562,19 @@ def test_document_cut_anywhere_is_unfinished_and_unreadable(content, data):
         read(cut)
 
 
-def test_document_cut_at_every_byte_is_unfinished():
-    """The law above, for every byte of the documented example."""
-    content = document(("CW-34251", "346.34")).rstrip()
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16le", "utf-16be", "iso-8859-1", "windows-1252"]
+)
+def test_document_cut_at_every_byte_is_unfinished(encoding):
+    """The law above, for every byte of a document with everything in it that can be cut in two."""
+    content = (
+        f"<?xml version='1.0' encoding='{encoding.removesuffix('-sig')}'?>\n<!-- \u00e9 & <a> -->"
+        f"<x:{ROOT} xmlns:x='urn:x' a='&lt;'><?pi & </a> ?><x:{RECORD}><Memo a='x > &gt; y'>\u00fc&amp;&#233;</Memo>"
+        f"<![CDATA[ & </a> ]]></x:{RECORD}><!-- & --></x:{ROOT}\n>"
+    ).encode(encoding)
 
-    assert [unfinished(content[:length]) is None for length in range(len(content))] == [False] * len(content)
+    assert unfinished(content) is None
+    assert [length for length in range(len(content)) if unfinished(content[:length]) is None] == []
 
 
 @pytest.mark.parametrize(

@@ -518,16 +518,17 @@ def test_an_oversize_file_is_ready_unread(folder, look, clock, more, read):
     assert ready.size == len(WHOLE) + more
 
 
-def test_an_unreadable_file_waits_and_never_fails(folder, look, clock):
+@pytest.mark.parametrize("waits", [SETTLE, STALLED], ids=["seconds", "beyond all patience"])
+def test_an_unreadable_file_waits_and_never_fails(folder, look, clock, waits):
     """A file nobody lets us read waits for as long as it takes, told of once, and is ready when it can be read."""
     inbox = look()
     path = folder / "pay.xml"
     path.write_bytes(WHOLE)
     path.chmod(0)
     with no_special_rights():
-        assert scanned(inbox, clock, 0) == []
+        scanned(inbox, clock, 0)
         for _ in range(3):
-            assert scanned(inbox, clock, STALLED) == []
+            assert scanned(inbox, clock, waits) == []
         (notice,) = inbox.notices()
         assert (notice.name, notice.waits) == ("pay.xml", True)
         assert "Permission denied" in notice.reason

@@ -183,50 +183,76 @@ def test_a_file_that_was_begun_is_left_as_it_is(journal):
     journal.record([(FIRST.id, applied(0))])
     journal.begin(FIRST, "other", [payment(0), payment(1)], "refused")
     assert journal.results(FIRST.id) == [applied(0)]
-    journal.finish(FIRST.id)
-    assert journal.earlier("digest", SECOND) is not None
-    assert journal.earlier("other", SECOND) is None
+    assert journal.judgement(FIRST.id) == (True, None)
+    assert (journal.earlier("digest", SECOND), journal.earlier("other", SECOND)) == (FIRST, None)
 
 
-def test_a_finished_file_of_the_same_content_is_found(journal):
-    """It is the first of them, with its claim and when it was finished."""
-    third = Claim("20250101T000000Z_00000003", "third.xml")
-    before = datetime.now(UTC) - timedelta(milliseconds=1)
-    for claim in (FIRST, SECOND):
-        journal.begin(claim, "digest", [payment(0)])
-        journal.finish(claim.id)
-    earlier = journal.earlier("digest", third)
-    assert earlier.claim == FIRST
-    assert before <= earlier.finished_at <= datetime.now(UTC)
+def rejected(position: int) -> Result:
+    """Give the result of a record that was rejected."""
+    return Result(position, 3 + position, f"CW-{position}", Outcome.REJECTED, Decimal("10.00"), message="no")
 
 
 @pytest.mark.parametrize(
-    ("digest", "refusal", "finished", "claim"),
-    [
-        ("other", None, True, SECOND),
-        ("digest", "it is cut off", True, SECOND),
-        ("digest", None, False, SECOND),
-        ("digest", None, True, FIRST),
-    ],
-    ids=["other content", "refused", "not finished", "itself"],
+    ("results", "finished"),
+    [([], False), ([rejected(0)], False), ([applied(0)], True), ([rejected(0), applied(1)], True)],
+    ids=["just begun", "under way", "succeeded", "partly failed"],
 )
-def test_what_was_never_processed_is_no_earlier_file(journal, digest, refusal, finished, claim):
-    """Other content, a file that was refused, one that is not finished, and the file itself do not count."""
+def test_a_file_of_the_same_content_that_was_taken_before_is_found(journal, results, finished):
+    """A file counts that is in work or of which something succeeded; the first of several is given."""
+    third = Claim("20250101T000000Z_00000003", "third.xml")
+    for claim in (FIRST, SECOND):
+        journal.begin(claim, "digest", [payment(0), payment(1)])
+        journal.record([(claim.id, result) for result in results])
+        if finished:
+            journal.finish(claim.id)
+    assert journal.earlier("digest", third) == journal.earlier("digest", SECOND) == FIRST
+
+
+@pytest.mark.parametrize(
+    ("digest", "refusal", "result", "claim"),
+    [
+        ("other", None, applied(0), SECOND),
+        ("digest", "it is cut off", None, SECOND),
+        ("digest", None, rejected(0), SECOND),
+        ("digest", None, applied(0), FIRST),
+        ("digest", None, applied(0), Claim("20240101T000000Z_00000001", "before.xml")),
+    ],
+    ids=["other content", "refused", "failed altogether", "itself", "claimed later"],
+)
+def test_what_moved_no_money_is_no_earlier_file(journal, digest, refusal, result, claim):
+    """Other content, a file that was refused or failed altogether, the file itself and later ones do not count."""
     journal.begin(FIRST, digest, [] if refusal else [payment(0)], refusal)
-    if finished:
-        journal.finish(FIRST.id)
+    if result:
+        journal.record([(FIRST.id, result)])
+    journal.finish(FIRST.id)
     assert journal.earlier("digest", claim) is None
+
+
+@pytest.mark.parametrize("refusal", [None, "it is cut off"], ids=["accepted", "refused"])
+def test_what_a_file_was_judged_to_be_is_known(reopen, refusal):
+    """Whether a file was written down before, and why it was refused, is there after a start; of others nothing is."""
+    reopen().begin(FIRST, "digest", [] if refusal else [payment(0)], refusal)
+    journal = reopen()
+    assert journal.judgement(FIRST.id) == (True, refusal)
+    assert journal.judgement(SECOND.id) == (False, None)
 
 
 def test_a_file_is_finished_once(journal, file):
     """Finishing again after a crash keeps the time of the first; finishing what is not known is no fault."""
-    journal.begin(FIRST, "digest", [])
-    journal.finish(FIRST.id)
-    with closing(sqlite3.connect(file)) as other, other:
-        other.execute("UPDATE files SET finished_at = '2025-01-01T00:00:00.000+00:00'")
-    journal.finish(FIRST.id)
-    journal.finish(SECOND.id)
-    assert journal.earlier("digest", SECOND).finished_at == datetime(2025, 1, 1, tzinfo=UTC)
+    for claim in (FIRST, SECOND):
+        journal.begin(claim, "digest", [])
+    with closing(sqlite3.connect(file)) as other:
+        asked = "SELECT claim, finished_at FROM files WHERE finished_at IS NOT NULL"
+        assert other.execute(asked).fetchall() == []
+        journal.finish(FIRST.id)
+        ((claim_id, finished_at),) = other.execute(asked).fetchall()
+        assert claim_id == FIRST.id
+        assert timedelta(0) <= datetime.now(UTC) - datetime.fromisoformat(finished_at) < timedelta(minutes=1)
+        with other:
+            other.execute("UPDATE files SET finished_at = 'then' WHERE claim = ?", (FIRST.id,))
+        journal.finish(FIRST.id)
+        journal.finish("20250101T000000Z_00000009")
+        assert other.execute(asked).fetchall() == [(FIRST.id, "then")]
 
 
 def test_a_file_is_decided_with_its_last_record(journal, file):
@@ -252,7 +278,7 @@ def test_any_file_name_can_be_kept(journal, name):
     journal.begin(Claim(FIRST.id, name), "digest", [payment(0)])
     journal.record([(FIRST.id, applied(0))])
     journal.finish(FIRST.id)
-    kept = journal.earlier("digest", SECOND).claim
+    kept = journal.earlier("digest", SECOND)
     assert kept.id == FIRST.id
     assert kept.name.startswith(name.split("\udcff")[0])
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -387,6 +389,16 @@ def test_a_file_refused_before_is_not_one_processed_before(start):
     assert line.receipt("second")["refused"] == line.receipt("first")["refused"]
 
 
+def test_a_file_that_failed_altogether_may_come_again(start):
+    """A file of which no payment was made is no file processed before: sent again as it is, it may succeed now."""
+    line, _ = start(invoice("CW-1", "10.00", type="CreditMemo"))
+    content = document(("CW-9", "1.00"), ("CW-1", "5.00"))
+    pipeline = line.pipeline(prevent_reprocessing=True)
+    for name in ("first", "second"):
+        assert pipeline.settle([line.claim(f"{name}.xml", content)]) == Tally(files=1, rejected=2)
+    assert "refused" not in line.receipt("second")
+
+
 def test_copies_in_one_batch_are_not_both_processed(start):
     """Whether two copies come together or one after the other, the second is refused."""
     line, _ = start(invoice("CW-1", "10.00"))
@@ -473,17 +485,16 @@ def test_a_file_that_is_judged_anew_is_told_of_as_it_was_dealt_with(start, folde
     assert line.receipt()["totals"]["applied"] == ("10.00" if was_paid else "0.00")
 
 
-def test_what_a_crash_left_after_archiving_is_cleared(start, folders):
-    """The empty place of an archived file is taken away, and the file is finished in the journal."""
-    line, _ = start(invoice("CW-1", "10.00"))
-    content = document(("CW-1", "10.00"))
-    line.process(content)
-    claim_id = line.receipt()["claim"]
-    (folders.work / claim_id).mkdir()
+def test_what_a_crash_left_after_archiving_is_cleared(start, folders, tmp_path):
+    """The empty place of a claim whose original is archived is taken away, and its file is finished in the journal."""
+    line, _ = start()
+    claim = Claim("20250101T000000Z_00000001", "pay.xml")
+    line.journal.begin(claim, "digest", ())
+    (folders.work / claim.id).mkdir()
     line.pipeline().clear_emptied()
     assert list(folders.work.iterdir()) == []
-    later = Claim("29990101T000000Z_00000000", "later.xml")
-    assert line.journal.earlier(sha256(content).hexdigest(), later).claim.id == claim_id
+    with closing(sqlite3.connect(tmp_path / "journal.db")) as other:
+        assert other.execute("SELECT claim FROM files WHERE finished_at IS NOT NULL").fetchall() == [(claim.id,)]
 
 
 # --- the log ---------------------------------------------------------------------------------------------------------

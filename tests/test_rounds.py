@@ -644,14 +644,31 @@ def test_connectwises_words_land_in_the_record(start_sandbox, payments, method):
     assert good.outcome is Outcome.APPLIED
 
 
-def test_a_refusal_is_logged_with_its_request_id(start_sandbox):
-    """Support asks for x-cw-request-id of a refused payment too."""
-    sandbox = start_sandbox(invoice("CW-1", TOTAL))
-    with Unreliable(sandbox.url, Strike(INVALID_400, "POST")) as network, capture_logs() as logs:
+@pytest.mark.parametrize(
+    "where", [("GET", LOOK_UP), ("GET", LISTED), ("PATCH", ROW)], ids=["look-up", "list", "payment"]
+)
+def test_a_refusal_is_logged_with_its_request_id(start_sandbox, where):
+    """Support asks for x-cw-request-id of a refused record too."""
+    sandbox = start_sandbox(invoice("CW-1", TOTAL, payments=paying("1.00")))
+    with Unreliable(sandbox.url, Strike(INVALID_400, *where)) as network, capture_logs() as logs:
         line = Line(network.url)
-        line.drop(("CW-1", TOTAL))
+        claim = line.drop(("CW-1", TOTAL))
         line.settle()
+    assert line.outcomes(claim) == ["rejected"]
     assert "request-400" in [entry.get("request_id") for entry in logs]
+
+
+def test_words_that_no_file_takes_reject_the_record_all_the_same(start_sandbox):
+    """JSON can hold half a character; a refusal in such words is written down and read back."""
+    sandbox = start_sandbox(invoice("CW-1", TOTAL))
+    with Unreliable(sandbox.url, Strike(page(400, '{"message":"closed \\ud800 period"}'), "POST")) as network:
+        line = Line(network.url)
+        claim = line.drop(("CW-1", TOTAL))
+        line.settle()
+    (result,) = line.results(claim)
+    assert result.outcome is Outcome.REJECTED
+    assert result.message.startswith("closed ")
+    assert result.message.encode().endswith(b" period")
 
 
 def test_a_record_that_is_refused_in_ever_new_ways_is_rejected_in_the_end(start_sandbox):

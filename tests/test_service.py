@@ -63,23 +63,26 @@ def test_a_file_is_picked_up_however_it_arrives(folders, sandbox, tmp_path, obse
 
 
 def test_each_event_brings_the_keys_it_is_described_with(folders, sandbox):
-    """Every line of the daemon's log is JSON, and every event has the keys its description names, and no others."""
-    config = configure(folders, sandbox.url)
+    """Every line that a run logs is JSON, and every event has the keys its description names, and no others."""
     (folders.inbox / "folder").mkdir()
+    (folders.inbox / "half.xml").write_bytes(document(("CW-1", "100.00"))[:-20])
     drop(folders.inbox, "good.xml", document(("CW-1", "100.00"), ("CW-404", "1.00")))
     drop(folders.inbox, "bad.xml", b"<Orders/>")
-    with Daemon(config) as daemon:
-        daemon.event("file.finished")
-        daemon.event("file.refused")
-        assert daemon.end() == 0
-    seen = set()
-    for line in daemon.log:
-        event = Event(line["event"])
-        seen.add(event)
-        expected = {"event", "level", "timestamp", *event.keys.split()}
-        assert set(line) == expected, line
-    assert seen >= {Event.STARTED, Event.WATCHING, Event.ENTRY_IGNORED, Event.FILE_CLAIMED, Event.PAYMENT}
-    assert seen >= {Event.FILE_FINISHED, Event.FILE_REFUSED, Event.STOPPING, Event.STOPPED}
+    ended = command("run", "--once", "--config", configure(folders, sandbox.url))
+    assert len(ended.log) == len(ended.err.splitlines())
+    for line in ended.log:
+        assert set(line) == {"event", "level", "timestamp", *Event(line["event"]).keys.split()}, line
+    assert {line["event"] for line in ended.log} == {
+        Event.STARTED,
+        Event.WATCHING,
+        Event.ENTRY_IGNORED,
+        Event.FILE_WAITING,
+        Event.FILE_CLAIMED,
+        Event.PAYMENT,
+        Event.FILE_FINISHED,
+        Event.FILE_REFUSED,
+        Event.STOPPED,
+    }
 
 
 # --- systemd and signals ---------------------------------------------------------------------------------------
@@ -154,7 +157,8 @@ def test_sigterm_may_come_at_any_moment_of_a_wait(tmp_path):
         timeout=END_SECONDS,
         check=False,
     )
-    assert (ended.returncode, ended.stdout.splitlines()[-1:]) == (0, ["ended"]), ended.stderr
+    assert ended.returncode == 0, ended.stderr
+    assert "ended" in ended.stdout.splitlines()
 
 
 def test_ready_waits_for_the_inbox(folders, sandbox):
@@ -254,31 +258,23 @@ def test_an_inbox_without_its_marker_is_left_alone(folders, sandbox):
 
 
 def test_a_second_daemon_refuses_and_names_the_holder(folders, sandbox, tmp_path):
-    """On the same inbox, or the same journal, a second daemon ends with 78 and names the first one's process."""
-    config = configure(folders, sandbox.url)
-    with Daemon(config) as daemon:
+    """On the same inbox or journal a second daemon ends with 78 and names the first's process, until that is gone."""
+    (tmp_path / "inbox2").mkdir()
+    with Daemon(configure(folders, sandbox.url)) as daemon:
         daemon.tells("READY=1")
         other = configure(folders, sandbox.url, journal={"url": f"sqlite:///{tmp_path / 'other.db'}"})
         same_inbox = command("run", "--config", other)
-        (tmp_path / "inbox2").mkdir()
         other = configure(folders, sandbox.url, folders={"inbox": str(tmp_path / "inbox2")})
         same_journal = command("run", "--once", "--config", other)
-        for refused, held in ((same_inbox, str(folders.inbox)), (same_journal, "journal.db")):
+        for refused, held in ((same_inbox, folders.inbox), (same_journal, "journal.db")):
             assert refused.code == 78
             assert f"process {daemon.pid} " in refused.err
-            assert held in refused.err
+            assert str(held) in refused.err
         drop(folders.inbox, "still.xml", document(("CW-1", "100.00")))
         assert daemon.event("file.finished")["file"] == "still.xml"
-
-
-def test_a_lock_of_a_killed_daemon_holds_nobody_up(folders, sandbox):
-    """After a daemon was killed, the next one starts, on the same inbox and journal."""
-    config = configure(folders, sandbox.url)
-    with Daemon(config) as daemon:
-        daemon.tells("READY=1")
         daemon.process.kill()
         daemon.process.wait(PATIENCE)
-    assert command("run", "--once", "--config", config).code == 0
+    assert command("run", "--once", "--config", configure(folders, sandbox.url)).code == 0
 
 
 # --- run --once ------------------------------------------------------------------------------------------------

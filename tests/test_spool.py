@@ -293,13 +293,12 @@ def test_a_changed_file_and_one_that_took_its_name_meanwhile_both_survive(folder
     (folders.inbox / "pay.xml").write_bytes(b"<changed/>")
 
     def drop_another(event: str, args: tuple[object, ...]) -> None:
-        # The first time the claimed file is opened, to see what was taken.
-        if event == "open" and str(args[0]).startswith(str(folders.work)) and str(args[0]).endswith("pay.xml"):
-            listener.append(args[0])
-            if len(listener) == 1:
-                (folders.inbox / "pay.xml").write_bytes(b"<another/>")
+        # The claimed file is opened in work, to see what was taken.
+        if event == "open" and not opened and Path(str(args[0])).match(".work/*/pay.xml"):
+            opened.append(args[0])
+            (folders.inbox / "pay.xml").write_bytes(b"<another/>")
 
-    listener: list[object] = []
+    opened: list[object] = []
     with listening(drop_another), pytest.raises(Changed):
         Spool(folders).claim(ready, NOW)
     assert (folders.inbox / "pay.xml").read_bytes() == b"<another/>"
@@ -513,6 +512,25 @@ def test_nothing_is_ever_overwritten(placed, publish, taken):
     foreign.unlink()
     publish(spool, claim)
     assert sorted(placed.success.parent.joinpath(path) for path in outboxes(placed)) == published
+
+
+def test_a_file_that_takes_the_name_meanwhile_is_not_overwritten(placed):
+    """A file that appears under the name while ours is being written stays as it is, and the line waits."""
+    spool, claim = Spool(placed), claimed(placed)
+    foreign = placed.success / f"pay__{ID}.xml"
+
+    def take_the_name(event: str, args: tuple[object, ...]) -> None:
+        if event == "open" and not taken and Path(str(args[0])).parent == placed.success:
+            taken.append(args[0])
+            foreign.touch()
+
+    taken: list[object] = []
+    with listening(take_the_name), pytest.raises(FolderTrouble, match="nothing is overwritten"):
+        spool.publish_success(claim, b"good")
+    assert foreign.read_bytes() == b""
+    foreign.unlink()
+    spool.publish_success(claim, b"good")
+    assert outboxes(placed) == {f"success/pay__{ID}.xml": b"good"}
 
 
 def _finish(folders: Folders) -> None:

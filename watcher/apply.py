@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 from watcher import document, plan
@@ -61,20 +62,20 @@ def apply(
     """
     records = document.read(data)
     begun(len(records))
-    journal = Journal(_IN_MEMORY)
-    journal.begin(_CLAIM, "", records)
     demands, rejected = plan.demands(_CLAIM.id, records, rules)
-    journal.record([(_CLAIM.id, result) for result in rejected])
     for _ in rejected:
         advanced()
-    rounds = Rounds(client, journal, rules, workers, lambda _claim_id, _result: advanced())
     held_up_by: Outage | Stopping | None = None
-    try:
-        for _ in rounds.settle(demands, {}):
-            pass
-    except (Outage, Stopping) as error:
-        held_up_by = error
-    known = {result.position: result for result in journal.results(_CLAIM.id)}
+    with closing(Journal(_IN_MEMORY)) as journal:
+        journal.begin(_CLAIM, "", records)
+        journal.record([(_CLAIM.id, result) for result in rejected])
+        rounds = Rounds(client, journal, rules, workers, lambda _claim_id, _result: advanced())
+        try:
+            for _ in rounds.settle(demands, {}):
+                pass
+        except (Outage, Stopping) as error:
+            held_up_by = error
+        known = {result.position: result for result in journal.results(_CLAIM.id)}
     return Applied(tuple(known.get(record.position) for record in records), held_up_by)
 
 
@@ -93,5 +94,6 @@ def preview(
     records = document.read(data)
     demands: list[Demand]
     demands, rejected = plan.demands(_CLAIM.id, records, rules)
-    rounds = Rounds(client, Journal(_IN_MEMORY), rules, workers, lambda _claim_id, _result: None)
-    return records, rejected, list(rounds.preview(demands))
+    with closing(Journal(_IN_MEMORY)) as journal:
+        rounds = Rounds(client, journal, rules, workers, lambda _claim_id, _result: None)
+        return records, rejected, list(rounds.preview(demands))

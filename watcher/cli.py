@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import importlib.resources
 import os
-import signal
+import re
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -39,16 +39,17 @@ from watcher.journal import Journal
 from watcher.observer import Observer
 from watcher.pace import Pace
 from watcher.pipeline import Pipeline
-from watcher.process import Systemd, holding, lock_file
+from watcher.process import Systemd, holding, lock_file, on_signal
 from watcher.records import Rules
 from watcher.sandbox import Sandbox, SignIn, numbered_invoices, read_invoices
 from watcher.service import Service
 from watcher.settings import Settings
-from watcher.spool import Folders, Spool, write_whole
+from watcher.spool import Folders, Spool, probe, write_whole
 from watcher.workers import Workers
 
 # Exit codes beside 0 and what sysexits.h names; the README lists them.
 SOME_FAILED, UNUSABLE, UNREACHABLE, SIGN_IN_REFUSED, CONFIGURATION, INTERRUPTED = 1, 2, 69, 77, 78, 130
+_DECLARED_ENCODING = re.compile(r"""^(<\?xml[^>]*?)\s+encoding\s*=\s*("[^"]*"|'[^']*')""")
 _SUCCESS_FILE = Path("connectwise_accounting_interface_update_invoice_payments_success.xml")
 _FAIL_FILE = Path("connectwise_accounting_interface_update_invoice_payments_fail.xml")
 
@@ -136,7 +137,7 @@ def run(
     with suppress(OSError):
         if folders.inbox.stat().st_dev != folders.work.stat().st_dev:
             raise ConfigurationError((apart_fault(folders),))
-    settings.journal.path.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(settings.journal.path.parent)
     with holding(lock_file(settings.journal.path)):
         service = _service(settings, folders)
         service.catch_signals()
@@ -181,12 +182,12 @@ def apply(
     level = "warning" if console.err.is_terminal and settings.logging.level == "info" else settings.logging.level
     logs.set_up(level, settings.logging.format, settings.secrets)
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda _number, _frame: stop.set())
+    on_signal(lambda _name: stop.set())
     client, workers = _client(settings, stop)
     if dry_run:
         _show_plan(_input(source), client, workers, _rules(settings))
         return
+    _check_places(success_file, fail_file)
     try:
         data = _input(source)
         with console.progress_bar() as bar:
@@ -207,6 +208,19 @@ def apply(
         raise typer.Exit(SOME_FAILED)
 
 
+def _check_places(success_file: Path, fail_file: Path) -> None:
+    """Make sure that both result files can be written before money moves."""
+    if success_file.resolve() == fail_file.resolve():
+        raise PaymentWatcherError(
+            f"{success_file} and {fail_file} are the same file: one would lose the other's records."
+        )
+    for file in (success_file, fail_file):
+        try:
+            probe(file.parent)
+        except OSError as error:
+            raise PaymentWatcherError(f"{file} cannot be written: {os.strerror(error.errno or 0)}.") from error
+
+
 def _write_both(success_file: Path, success: bytes, fail_file: Path, fail: bytes) -> None:
     write_whole(success_file, success)
     write_whole(fail_file, fail)
@@ -222,7 +236,8 @@ def _show_plan(data: bytes, client: ConnectWise, workers: Workers, rules: Rules)
 def _input(source: str | None) -> bytes:
     """Give the document that apply is to work on."""
     if source is not None and source.lstrip().startswith("<"):
-        return os.fsencode(source)
+        # Text has no encoding any more, whatever its declaration says: .NET writes utf-16 there.
+        return os.fsencode(_DECLARED_ENCODING.sub(r"\1", source.strip()))
     if source in (None, "-"):
         if sys.stdin.isatty():
             raise typer.BadParameter(
@@ -263,7 +278,7 @@ def init(
     """Make the folders and a commented configuration file."""
     folder = folder.expanduser().resolve()
     for name in ("inbox", "success", "fail", ".work", "archive"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
+        _make_folder(folder / name)
     file = folder / "payment-watcher.toml"
     try:
         # Only its owner reads it: keys go into it.
@@ -278,6 +293,15 @@ def init(
         f"Put your site, company and keys into it, then: payment-watcher check --config {file}",
         markup=False,
     )
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FolderTrouble(
+            f"{folder}: {os.strerror(error.errno or 0)}", "Choose a place where folders can be"
+        ) from error
 
 
 @app.command()
@@ -297,12 +321,12 @@ def sandbox(
     except (OSError, ValueError) as error:
         raise typer.BadParameter(str(error), param_hint="--invoices") from error
     sign_in = SignIn()
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda _number, _frame: stop.set())
-    with Sandbox(
+    server = Sandbox(
         invoices=seeds, sign_in=sign_in, port=port, latency=latency, requests_per_minute=requests_per_minute
-    ) as server:
+    )
+    stop = threading.Event()
+    on_signal(lambda _name: stop.set())
+    with _started(server, port):
         console.out.print(
             f"ConnectWise sandbox with {len(seeds)} invoices; its books: {server.url}/books\n\n"
             f'[connectwise]\nsite = "{server.url}"\ncompany = "{sign_in.company}"\nclient_id = "{sign_in.client_id}"\n'
@@ -310,6 +334,18 @@ def sandbox(
             markup=False,
         )
         stop.wait()
+
+
+@contextmanager
+def _started(server: Sandbox, port: int) -> Iterator[None]:
+    try:
+        server.start()
+    except OSError as error:
+        raise typer.BadParameter(f"port {port}: {os.strerror(error.errno or 0)}", param_hint="--port") from error
+    try:
+        yield
+    finally:
+        server.stop()
 
 
 @app.command("demo")

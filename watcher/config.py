@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from pydantic_settings import BaseSettings, NestedSecretsSettingsSource, PydanticBaseSettingsSource
+from pydantic_settings import BaseSettings, NestedSecretsSettingsSource, PydanticBaseSettingsSource, SettingsError
 
 from watcher.errors import ConfigurationError, Fault
 from watcher.settings import SECTIONS, FoldersSection, Settings
@@ -51,10 +51,16 @@ def load(path: Path | None, *, folders: bool) -> Settings:
         settings = _sources(content)
     except ValidationError as error:
         faults.extend(_fault(dict(detail)) for detail in error.errors(include_url=False))
+    except SettingsError as error:
+        # pydantic-settings names the field in its message alone; the sections are the only fields that hold more.
+        section = next((name for name in SECTIONS if f'"{name}"' in str(error)), "environment")
+        mend = f"It is a section: name a key of it, such as PAYMENT_WATCHER_{section.upper()}__KEY."
+        faults.append(Fault(section, "cannot be set as a whole in the environment", mend))
     if folders and "folders" not in content and (settings is None or settings.folders is None):
         faults.append(Fault("folders", "is missing", "Name the folders inbox, success and fail in [folders]."))
-    if settings is not None and settings.folders is not None:
-        faults.extend(_folder_faults(settings.folders))
+    named = settings.folders.model_dump() if settings is not None and settings.folders else content.get("folders")
+    if isinstance(named, dict):
+        faults.extend(_folder_faults(named))
     if faults or settings is None:
         if path is None:
             looked = ", ".join(str(place) for place in PLACES)
@@ -159,18 +165,17 @@ def _fault(detail: dict[str, Any]) -> Fault:
     return Fault(key, problem[:1].lower() + problem[1:], mend)
 
 
-def _folder_faults(folders: FoldersSection) -> list[Fault]:
+def _folder_faults(given: dict[str, Any]) -> list[Fault]:
+    """Find folders that are the same one, however their paths are spelt."""
     named: dict[Path, str] = {}
     faults = []
     for key in FoldersSection.model_fields:
-        folder: Path = getattr(folders, key)
-        other = named.setdefault(folder, key)
+        if not isinstance(given.get(key), str | Path) or not str(given[key]):
+            continue
+        folder = Path(given[key])
+        other = named.setdefault(folder.resolve(), key)
         if other != key:
             faults.append(
-                Fault(
-                    f"folders.{key}",
-                    f"is the same folder as {other}: {folder}",
-                    "Give each a folder of its own.",
-                )
+                Fault(f"folders.{key}", f"is the same folder as {other}: {folder}", "Give each a folder of its own.")
             )
     return faults

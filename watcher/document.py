@@ -43,6 +43,13 @@ _YEARS = range(1900, 2100)
 _BARE_AMPERSAND = re.compile(rb"&[#\w.:\x80-\xff-]*[^#\w.:;\x80-\xff-][^&;]*$")
 # Where an ampersand may stand for itself, whole or cut off.
 _QUOTED = re.compile(rb"<!\[CDATA\[.*?(\]\]>|$)|<!--.*?(-->|$)|<\?.*?(\?>|$)", re.DOTALL)
+# How a document in UTF-16 begins, with and without a byte-order mark (XML 1.0, appendix F.1).
+_SIXTEEN_BITS = {
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+    b"<\0": "utf-16-le",
+    b"\0<": "utf-16-be",
+}
 # How much is given to the parser at once.
 _CHUNK = 65536
 # What XML 1.0 cannot carry (section 2.2); ConnectWise's words may hold anything.
@@ -115,8 +122,9 @@ def unfinished(data: bytes) -> str | None:
 
 def _has_bare_ampersand(data: bytes) -> bool:
     """Say whether the parser waits for the semicolon of a reference that is none: broken, not unfinished."""
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        data = data.decode("utf-16", errors="ignore").encode()
+    encoding = _SIXTEEN_BITS.get(data[:2])
+    if encoding:
+        data = data.decode(encoding, errors="ignore").encode()
     return _BARE_AMPERSAND.search(_QUOTED.sub(b"", data)) is not None
 
 
@@ -285,6 +293,8 @@ def _unreadable(data: bytes, error: etree.XMLSyntaxError) -> DocumentError:
 def _read_record(position: int, element: etree._Element) -> Record:
     line = _line(element)
     faults: list[str] = []
+    if any(_local_name(child) == RECORD for child in element):
+        faults.append(f"another <{RECORD}> stands inside of this one; each stands on its own")
     number = _field(element, "InvoiceNumber", faults)
     if number and not _INVOICE_NUMBER.fullmatch(number):
         faults.append(

@@ -24,6 +24,7 @@ from requests.adapters import HTTPAdapter
 from watcher.errors import AnswerLost, Missing, Rejection, SignInRefused, Unreachable
 from watcher.events import Event
 from watcher.pace import Pace
+from watcher.redaction import redactor
 
 # Without a Retry-After ConnectWise's own text says thirty seconds.
 _RETRY_AFTER = 30.0
@@ -59,6 +60,12 @@ class Account:
     ca_bundle: str | None = None
     timeout_seconds: float = 30
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every text of it that must never be shown."""
+        login = f"{self.company}+{self.public_key}:{self.private_key}"
+        return (login, self.private_key, self.public_key, self.client_id)
+
     def __repr__(self) -> str:
         return f"Account(url={self.url!r}, company={self.company!r})"
 
@@ -75,6 +82,8 @@ class Gateway:
         """
         self._account = account
         self._pace = pace
+        # A server that repeats what it was sent must not bring the keys into messages and files.
+        self._redacted = redactor(account.secrets)
         self._mine = threading.local()
         self._log = structlog.get_logger()
 
@@ -130,7 +139,7 @@ class Gateway:
             self._pace.turn()
             answer = self._send(method, self.url(path), body)
             if answer.status_code != requests.codes.too_many_requests:
-                return _judge(answer)
+                return self._judge(answer)
             seconds = _retry_after(answer)
             self._pace.hold(seconds)
             self._log.warning(
@@ -139,6 +148,31 @@ class Gateway:
                 requests_per_minute=round(self._pace.requests_per_minute),
                 request_id=_request_id(answer),
             )
+
+    def _judge(self, answer: requests.Response) -> Any:
+        """Give an answer's JSON, or raise what its status and body mean, with the owner of the fault."""
+        status, request_id = answer.status_code, _request_id(answer)
+        if status == requests.codes.no_content:
+            return None
+        content = _json(answer)
+        if answer.ok and content is not None and not answer.is_redirect:
+            return content
+        said = self._redacted(_words(answer, content))
+        if status in (requests.codes.unauthorized, requests.codes.forbidden):
+            raise SignInRefused(f"ConnectWise refused the sign-in ({status}): {said}", _MEND_SIGN_IN, request_id)
+        if answer.is_redirect or status == requests.codes.method_not_allowed:
+            raise SignInRefused(f"this is not the ConnectWise API ({status}): {said}", _MEND_SIGN_IN, request_id)
+        if content is None and 400 <= status < 500:
+            # Plain text "Cannot route", or the HTML 404 that the cloud gives for wrong keys: the gateway, not the API.
+            raise SignInRefused(f"ConnectWise's gateway does not know us ({status}): {said}", _MEND_SIGN_IN, request_id)
+        if status == requests.codes.not_found:
+            raise Missing(said, request_id)
+        if 400 <= status < 500:
+            raise Rejection(said, request_id)
+        reason = f"ConnectWise answered {status}: {said}"
+        if answer.request.method == "POST":
+            raise AnswerLost(reason, request_id)
+        raise Unreachable(reason, request_id)
 
     def _send(self, method: str, url: str, body: Any) -> requests.Response:
         data = None if body is None else simplejson.dumps(body, use_decimal=True).encode()
@@ -152,7 +186,8 @@ class Gateway:
                 timeout=self._account.timeout_seconds,
                 allow_redirects=False,
             )
-        except requests.exceptions.RequestException as error:
+        except OSError as error:
+            # Every error of requests is one; so is a certificate file that is not there.
             if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error)):
                 raise SignInRefused(
                     f"the certificate of {self._host()} is not trusted: {_innermost(error)}",
@@ -193,32 +228,6 @@ class Gateway:
         return urlsplit(self._account.url).netloc
 
 
-def _judge(answer: requests.Response) -> Any:
-    """Give an answer's JSON, or raise what its status and body mean, with the owner of the fault."""
-    status, request_id = answer.status_code, _request_id(answer)
-    if status == requests.codes.no_content:
-        return None
-    content = _json(answer)
-    if answer.ok and content is not None and not answer.is_redirect:
-        return content
-    said = _words(answer, content)
-    if status in (requests.codes.unauthorized, requests.codes.forbidden):
-        raise SignInRefused(f"ConnectWise refused the sign-in ({status}): {said}", _MEND_SIGN_IN, request_id)
-    if answer.is_redirect or status == requests.codes.method_not_allowed:
-        raise SignInRefused(f"this is not the ConnectWise API ({status}): {said}", _MEND_SIGN_IN, request_id)
-    if content is None and 400 <= status < 500:
-        # Plain text "Cannot route", or the HTML 404 that the cloud gives for wrong keys: the gateway, not the API.
-        raise SignInRefused(f"ConnectWise's gateway does not know us ({status}): {said}", _MEND_SIGN_IN, request_id)
-    if status == requests.codes.not_found:
-        raise Missing(said, request_id)
-    if 400 <= status < 500:
-        raise Rejection(said, request_id)
-    reason = f"ConnectWise answered {status}: {said}"
-    if answer.request.method == "POST":
-        raise AnswerLost(reason, request_id)
-    raise Unreachable(reason, request_id)
-
-
 def _json(answer: requests.Response) -> Any:
     """Parse a JSON body with exact numbers; None where it is none (a gateway's page, half a body)."""
     try:
@@ -253,14 +262,14 @@ def _request_id(answer: requests.Response) -> str | None:
     return answer.headers.get("x-cw-request-id")
 
 
-def _may_have_arrived(error: requests.exceptions.RequestException) -> bool:
+def _may_have_arrived(error: OSError) -> bool:
     """Say whether a failed request can have reached the server; only a failed connection proves that it did not."""
     if isinstance(error, requests.exceptions.ConnectTimeout):
         return False
     return not any(isinstance(cause, urllib3.exceptions.NewConnectionError) for cause in _causes(error))
 
 
-def _trouble(error: requests.exceptions.RequestException) -> str:
+def _trouble(error: OSError) -> str:
     causes = list(_causes(error))
     if any(isinstance(cause, urllib3.exceptions.NameResolutionError) for cause in causes):
         return "has no address: its name could not be resolved"

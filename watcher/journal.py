@@ -41,7 +41,7 @@ class _Amount(sql.types.TypeDecorator[Decimal]):
 
 
 class _Text(sql.types.TypeDecorator[str]):
-    """Any text: SQLite takes no half characters, which a file name or ConnectWise's words may hold; they are escaped."""
+    """Any text. Half characters, which a name or ConnectWise's words may hold and SQLite does not take, are escaped."""
 
     impl = sql.String
     cache_ok = True

@@ -7,13 +7,9 @@ covered as well.
 
 from __future__ import annotations
 
-import base64
-import json
 import logging
-import re
 import sys
 import threading
-import urllib.parse
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Literal, TextIO
@@ -21,9 +17,7 @@ from typing import Literal, TextIO
 import structlog
 
 from watcher.events import Event
-
-# From this length on a secret is replaced even inside a longer word; a shorter one would take ordinary words apart.
-_CERTAIN_LENGTH = 8
+from watcher.redaction import redactor
 
 
 def set_up(
@@ -98,22 +92,8 @@ class _Redacting(logging.Formatter):
     def __init__(self, formatter: logging.Formatter, secrets: Iterable[str]) -> None:
         super().__init__()
         self._formatter = formatter
-        forms = sorted({form for secret in secrets if secret for form in _forms(secret)}, key=len, reverse=True)
-        patterns = [
-            re.escape(form) if len(form) >= _CERTAIN_LENGTH else rf"(?<!\w){re.escape(form)}(?!\w)" for form in forms
-        ]
-        # Whatever the credentials are, what follows the scheme of an Authorization header is one.
-        patterns.append(r"(?<=Basic )[A-Za-z0-9+/=]{8,}")
-        self._secret = re.compile("|".join(patterns))
+        self._redacted = redactor(secrets)
 
     def format(self, record: logging.LogRecord) -> str:
         """Render a record with every secret replaced by ``***``."""
-        return self._secret.sub("***", self._formatter.format(record))
-
-
-def _forms(secret: str) -> Iterable[str]:
-    """The ways a secret may be written: as it is, in JSON, in a URL, in Base64."""
-    yield secret
-    yield json.dumps(secret)[1:-1]
-    yield urllib.parse.quote(secret, safe="")
-    yield base64.b64encode(secret.encode()).decode()
+        return self._redacted(self._formatter.format(record))

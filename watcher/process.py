@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-import structlog
 from filelock import FileLock, Timeout
 
 from watcher.errors import FolderTrouble, Occupied
@@ -28,11 +29,9 @@ class Systemd:
     def tell(self, message: str) -> None:
         """Send one message, such as ``READY=1``."""
         if self._address:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notify:
-                try:
-                    notify.sendto(message.encode(), self._address)
-                except OSError as error:
-                    structlog.get_logger().debug("systemd.unreachable", reason=str(error))
+            # If nobody listens any more, that stops no payment.
+            with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+                notify.sendto(message.encode(), self._address)
 
     def status(self, sentence: str) -> None:
         """Say in a plain sentence what is going on; shown by ``systemctl status``."""
@@ -43,6 +42,33 @@ class Systemd:
     def alive(self) -> None:
         """Feed the watchdog: work has advanced, or a wait is a wait on purpose."""
         self.tell("WATCHDOG=1")
+
+
+def on_signal(act: Callable[[str], None]) -> None:
+    """Act on SIGTERM and SIGINT, whenever they come; for the main thread.
+
+    The interpreter writes each signal into a socket (signal.set_wakeup_fd), and a thread of its own reads it there. A
+    handler would run in the middle of whatever the main thread does, and where that holds the lock of an Event,
+    setting the Event would never end.
+
+    Args:
+        act: called with the signal's name, in that thread.
+    """
+    reading, writing = socket.socketpair()
+    writing.setblocking(False)
+    signal.set_wakeup_fd(writing.fileno())
+    awaited = {signal.SIGTERM, signal.SIGINT}
+    for number in awaited:
+        signal.signal(number, lambda _number, _frame: None)
+
+    def wait() -> None:
+        # The thread keeps the writing end open as well.
+        with reading, writing:
+            while came := reading.recv(1):
+                if came[0] in awaited:
+                    act(signal.Signals(came[0]).name)
+
+    threading.Thread(target=wait, name="signals", daemon=True).start()
 
 
 @contextmanager
@@ -56,6 +82,9 @@ def holding(file: Path) -> Iterator[None]:
         Occupied: another process holds it.
         FolderTrouble: it cannot be made.
     """
+    if not file.parent.is_dir():
+        # FileLock would make the folder, and a folder that is missing is a share that is not mounted.
+        raise FolderTrouble(f"{file.parent} is not there", "Mount the share it is on, or make the folder")
     lock = FileLock(file, blocking=False, fallback_to_soft=False, on_acquired=_sign)
     try:
         lock.acquire()

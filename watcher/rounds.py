@@ -118,6 +118,7 @@ class Rounds:
             Stopping: the program ends.
         """
         waiting = [_Open(demand, intents.get((demand.claim_id, demand.parts[0].position))) for demand in demands]
+        fruitless = 0
         while waiting:
             by_demand = {id(one.demand): one for one in waiting}
             turn = [by_demand[id(demand)] for demand in first_of_each((one.demand for one in waiting), _ROUND)]
@@ -126,8 +127,9 @@ class Rounds:
             yield
             if isinstance(trouble, Outage):
                 raise trouble
-            if trouble is not None and not finished:
-                # Only answers get lost and nothing gets done: there is no sense in going on without a pause.
+            fruitless = fruitless + 1 if trouble is not None and not finished else 0
+            if trouble is not None and fruitless > 1:
+                # Even after a look, answers only get lost: there is no sense in going on without a pause.
                 raise Unreachable(str(trouble), trouble.request_id) from trouble
 
     def preview(self, demands: Sequence[Demand]) -> Iterator[Plan]:
@@ -169,7 +171,7 @@ class Rounds:
                 if isinstance(answer, Outage | AnswerLost):
                     trouble = answer if trouble is None or isinstance(answer, Outage) else trouble
                     if isinstance(answer, AnswerLost):
-                        self._tell(Event.PAYMENT_UNKNOWN, one, answer)
+                        self._tell(Event.PAYMENT_UNKNOWN, answer, **_named(one))
                     continue
                 results = self._after_call(one, calls[one], answer, planned_before)
                 if results:
@@ -189,31 +191,24 @@ class Rounds:
         """Give the results of a call that was answered; none where another look is needed first."""
         step = _call(decided)
         if isinstance(answer, Rejection):
-            self._tell(Event.PAYMENT_REFUSED, one, answer)
+            self._tell(Event.PAYMENT_REFUSED, answer, **_named(one))
             one.surprises += 1
             one.refused = (step, str(answer))
             # What was refused was not done; what an earlier call was going to do may have been.
             one.intent = planned_before
-            if one.surprises < _SURPRISES:
-                return []
-            return [reject(part, str(answer), step.invoice_id) for part in one.demand.parts]
+            return [] if one.surprises < _SURPRISES else _rejected(decided, str(answer))
         if isinstance(answer, PaymentWatcherError):
             raise answer
         if isinstance(step, Remove) and step.surplus:
-            return []
+            one.surprises += 1
+            return [] if one.surprises < _SURPRISES else _rejected(decided, "ConnectWise keeps two payments on it")
         if isinstance(step, Create) and planned_before is not None and planned_before.action is Action.CREATE:
             # The POST before this one went unanswered and may still arrive: only a look shows that there is one row.
             return []
         return finish(decided, Outcome.APPLIED, answer)
 
-    def _tell(self, event: Event, one: _Open, answer: ConnectWiseError) -> None:
-        self._log.warning(
-            event,
-            claim=one.demand.claim_id,
-            invoice_number=one.demand.invoice_number,
-            reason=str(answer),
-            request_id=answer.request_id,
-        )
+    def _tell(self, event: Event, answer: ConnectWiseError, **what: str) -> None:
+        self._log.warning(event, reason=str(answer), request_id=answer.request_id, **what)
 
     def _plans(self, turn: Sequence[_Open]) -> list[Plan]:
         """Look up what ConnectWise holds and decide about each demand of a turn."""
@@ -229,6 +224,7 @@ class Rounds:
                 found[key] = []
             elif isinstance(rows, Rejection):
                 refusals[key] = str(rows)
+                self._tell(Event.PAYMENT_REFUSED, rows, invoice_number=found[key][0].number)
             elif isinstance(rows, PaymentWatcherError):
                 raise rows
             else:
@@ -258,6 +254,7 @@ class Rounds:
                     halves += [group[:middle], group[middle:]]
                 elif isinstance(answer, Rejection):
                     refusals[group[0].casefold()] = str(answer)
+                    self._tell(Event.PAYMENT_REFUSED, answer, invoice_number=group[0])
                 elif isinstance(answer, PaymentWatcherError):
                     raise answer
                 else:
@@ -271,16 +268,25 @@ def _call(decided: Plan) -> Call:
     return decided.step
 
 
+def _named(one: _Open) -> dict[str, str]:
+    return {"claim": one.demand.claim_id, "invoice_number": one.demand.invoice_number}
+
+
 def _without_call(one: _Open, decided: Plan) -> list[Result]:
     """Give the results of a plan that needs no call, or whose call has been refused already; else none."""
     step = decided.step
     if isinstance(step, Reject):
-        return [reject(part, step.message) for part in one.demand.parts]
+        return _rejected(decided, step.message)
     if isinstance(step, Keep):
         return finish(decided, Outcome.APPLIED if decided.applied else Outcome.UNCHANGED, step.payment_id)
     if one.refused is not None and one.refused[0] == step:
-        return [reject(part, one.refused[1], step.invoice_id) for part in one.demand.parts]
+        return _rejected(decided, one.refused[1])
     return []
+
+
+def _rejected(decided: Plan, message: str) -> list[Result]:
+    invoice_id = None if isinstance(decided.step, Reject) else decided.step.invoice_id
+    return [reject(part, message, invoice_id) for part in decided.demand.parts]
 
 
 class _Book:

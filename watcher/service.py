@@ -7,13 +7,11 @@ out, with growing pauses, for as long as it takes.
 from __future__ import annotations
 
 import random
-import signal
 import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
-from types import FrameType
 
 import structlog
 
@@ -23,7 +21,7 @@ from watcher.inbox import MARKER, Inbox
 from watcher.journal import Journal
 from watcher.observer import Observer, Watching
 from watcher.pipeline import Pipeline, Tally
-from watcher.process import Systemd, holding, lock_file
+from watcher.process import Systemd, holding, lock_file, on_signal
 from watcher.records import Claim, ReadyFile
 from watcher.spool import Changed, Spool
 
@@ -93,15 +91,14 @@ class Service:
         self._pause = _FIRST_PAUSE
 
     def catch_signals(self) -> None:
-        """End in order on SIGTERM and SIGINT; for the main thread."""
+        """End in order on SIGTERM and SIGINT."""
 
-        def asked(number: int, _frame: FrameType | None) -> None:
-            self._log.info(Event.STOPPING, signal=signal.Signals(number).name)
+        def asked(name: str) -> None:
+            self._log.info(Event.STOPPING, signal=name)
             self._stop.set()
             self._observer.wake()
 
-        signal.signal(signal.SIGTERM, asked)
-        signal.signal(signal.SIGINT, asked)
+        on_signal(asked)
 
     def run(self) -> None:
         """Work until asked to stop.
@@ -128,6 +125,7 @@ class Service:
         Raises:
             Outage: something holds up the line; what is claimed stays claimed and is finished by the next run.
             Occupied: another process holds the inbox.
+            Stopping: the program was asked to end; what is claimed stays claimed.
         """
         tally = Tally()
         try:
@@ -135,10 +133,10 @@ class Service:
             while not self._stop.is_set() and self._inbox.seconds_to_next() is not None:
                 self._observer.wait(max(0.01, self._inbox.seconds_to_next() or 0))
                 tally += self._turn()
-        except Stopping:
-            pass
         finally:
             self._end()
+        if self._stop.is_set():
+            raise Stopping("asked to end before everything was handled; the next run finishes it")
         return tally
 
     # --- one turn ----------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import platformdirs
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FilePath, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -27,10 +27,20 @@ def _host(text: str) -> str:
         raise ValueError("is not the name of a site")
     if parts.scheme not in ("http", "https"):
         raise ValueError(f"has the scheme {parts.scheme}, where only https is accepted")
+    try:
+        parts.port  # noqa: B018  (reading it checks it)
+    except ValueError as error:
+        raise ValueError("has a port that is none") from error
     if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
         raise ValueError("would send the keys unencrypted: http is accepted for a loopback address only")
     host = f"api-{parts.netloc}" if parts.hostname in _CLOUD else parts.netloc
     return f"{parts.scheme}://{host.lower()}"
+
+
+def _folder(path: Path) -> Path:
+    if not path.is_absolute():
+        raise ValueError("is not the whole path of a folder")
+    return path
 
 
 def _codebase(text: str) -> str:
@@ -44,6 +54,9 @@ def _database(text: str) -> str:
     if not text.startswith("sqlite:////"):
         raise ValueError("is not the URL of an SQLite file with its whole path")
     return text
+
+
+_FolderPath = Annotated[Path, AfterValidator(_folder)]
 
 
 class Section(BaseModel):
@@ -87,7 +100,7 @@ class ConnectWiseSection(Section):
     requests_per_minute: int = Field(
         900, ge=1, le=60000, description="Never more calls than this; ConnectWise slows down at about 1000."
     )
-    ca_bundle: Path | None = Field(
+    ca_bundle: FilePath | None = Field(
         None,
         description="Certificates to trust instead of the usual ones.",
         examples=["/etc/ssl/certs/ca-certificates.crt"],
@@ -102,21 +115,23 @@ class ConnectWiseSection(Section):
 class FoldersSection(Section):
     """The folders. They must exist; only `payment-watcher init` makes folders."""
 
-    inbox: Path = Field(description="Where the accounting system drops its files.", examples=["/srv/payments/inbox"])
-    success: Path = Field(
+    inbox: _FolderPath = Field(
+        description="Where the accounting system drops its files.", examples=["/srv/payments/inbox"]
+    )
+    success: _FolderPath = Field(
         description="Gets, for each file, the payments that ConnectWise has.",
         examples=["/srv/payments/success"],
     )
-    fail: Path = Field(
+    fail: _FolderPath = Field(
         description="Gets, for each file, the payments that need a person, each with its reason.",
         examples=["/srv/payments/fail"],
     )
-    work: Path = Field(
+    work: _FolderPath = Field(
         Path(),
         description="Holds files while they are worked on; on the file system of the inbox. Default: .work beside it.",
         examples=["/srv/payments/.work"],
     )
-    archive: Path = Field(
+    archive: _FolderPath = Field(
         Path(),
         description="Keeps every original with its receipt. Default: archive beside the inbox.",
         examples=["/srv/payments/archive"],
@@ -125,7 +140,7 @@ class FoldersSection(Section):
     @model_validator(mode="before")
     @classmethod
     def _beside_the_inbox(cls, given: Any) -> Any:
-        if isinstance(given, dict) and given.get("inbox"):
+        if isinstance(given, dict) and given.get("inbox") and isinstance(given["inbox"], str | Path):
             beside = Path(given["inbox"]).parent
             return {"work": beside / ".work", "archive": beside / "archive"} | given
         return given
