@@ -148,7 +148,7 @@ def restored() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     hooks = sys.excepthook, threading.excepthook
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    woken, blocked = signal.set_wakeup_fd(-1), signal.pthread_sigmask(signal.SIG_BLOCK, ())
     signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
@@ -160,6 +160,7 @@ def restored() -> Iterator[None]:
         sys.excepthook, threading.excepthook = hooks
         for number, handler in signals.items():
             signal.signal(number, handler)
+        signal.set_wakeup_fd(woken)
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 

@@ -21,8 +21,7 @@ def document(*payments: tuple[str, ...]) -> bytes:
         )
     text = "".join(records)
     return (
-        f'<?xml version="1.0" encoding="utf-8"?>\n<ArrayOfUpdateInvoicePayment>\n{text}'
-        "</ArrayOfUpdateInvoicePayment>\n"
+        f'<?xml version="1.0" encoding="utf-8"?>\n<ArrayOfUpdateInvoicePayment>\n{text}</ArrayOfUpdateInvoicePayment>\n'
     ).encode()
 
 

@@ -408,8 +408,11 @@ def test_copies_in_one_batch_are_not_both_processed(start):
     assert "refused" in line.receipt("pay1")
 
 
-def test_a_file_whose_payments_are_made_is_not_refused_afterwards(start, folders):
-    """What a file was judged to be stays, however often it is taken up again, and whatever is finished meanwhile."""
+@pytest.mark.parametrize(
+    "stricter", [{"prevent_reprocessing": True}, {"max_file_bytes": 10}], ids=["prevent_reprocessing", "max_file_bytes"]
+)
+def test_a_file_whose_payments_are_made_is_not_refused_afterwards(start, folders, stricter):
+    """What a file was judged to be stays, however often it is taken up again, and whatever changed meanwhile."""
     line, _ = start(invoice("CW-1", "10.00"))
     content = document(("CW-1", "10.00"))
     first, twin = line.claim("first.xml", content), line.claim("twin.xml", content)
@@ -418,7 +421,7 @@ def test_a_file_whose_payments_are_made_is_not_refused_afterwards(start, folders
     with pytest.raises(FolderTrouble):
         line.pipeline().settle([first, twin])
     in_the_way.unlink()
-    assert line.pipeline(prevent_reprocessing=True).settle([twin]) == Tally(files=1)
+    assert line.pipeline(**stricter).settle([twin]) == Tally(files=1)
     assert files(folders.fail, "") == []
     assert numbers(in_the_way) == ["CW-1"]
 

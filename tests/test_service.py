@@ -117,9 +117,11 @@ def test_systemd_is_told_how_things_are(folders, sandbox):
 _STOPPED_ANYWHERE = """
 import os, signal, sys, threading
 from pathlib import Path
+import structlog
 from watcher.observer import Observer
 from watcher.service import Service, Systemd
 
+structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
 stop = threading.Event()
 observer = Observer(Path("."), "off")
 service = Service(

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import unicodedata
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from functools import cache
@@ -287,19 +287,26 @@ def test_an_oversize_file_is_checked_by_its_size_alone(folders):
         Spool(folders).claim(unread, NOW)
 
 
+@contextmanager
+def name_taken_again(folders: Folders) -> Iterator[None]:
+    """Drop another file of the same name as soon as a claimed one is opened in work, to see what was taken."""
+    opened: list[object] = []
+
+    def drop_another(event: str, args: tuple[object, ...]) -> None:
+        if event == "open" and not opened and Path(str(args[0])).match(".work/*/pay.xml"):
+            opened.append(args[0])
+            (folders.inbox / "pay.xml").write_bytes(b"<another/>")
+
+    with listening(drop_another):
+        yield
+
+
 def test_a_changed_file_and_one_that_took_its_name_meanwhile_both_survive(folders):
     """A file to be put back whose name has been taken again gets another name: neither replaces the other."""
     ready = settled(folders)
     (folders.inbox / "pay.xml").write_bytes(b"<changed/>")
 
-    def drop_another(event: str, args: tuple[object, ...]) -> None:
-        # The claimed file is opened in work, to see what was taken.
-        if event == "open" and not opened and Path(str(args[0])).match(".work/*/pay.xml"):
-            opened.append(args[0])
-            (folders.inbox / "pay.xml").write_bytes(b"<another/>")
-
-    opened: list[object] = []
-    with listening(drop_another), pytest.raises(Changed):
+    with name_taken_again(folders), pytest.raises(Changed):
         Spool(folders).claim(ready, NOW)
     assert (folders.inbox / "pay.xml").read_bytes() == b"<another/>"
     (other,) = (path for path in folders.inbox.iterdir() if path.name != "pay.xml")
@@ -603,23 +610,24 @@ def test_claiming_can_be_ended_at_any_point(folders, step):
     assert len(Spool(folders).claimed()) + len(list(folders.inbox.iterdir())) == 1
 
 
-def test_putting_a_changed_file_back_can_be_ended_at_any_point(folders):
+@pytest.mark.parametrize("meanwhile", [nullcontext, name_taken_again], ids=["its name is free", "its name is taken"])
+def test_putting_a_changed_file_back_can_be_ended_at_any_point(folders, meanwhile):
     """Ended while it puts a changed file back, a claim leaves one file with one name, to be taken once it settles."""
-    for step in range(1, 12):
+    spool = Spool(folders)
+    for step in range(1, 20):
         ready = settled(folders)
         (folders.inbox / "pay.xml").write_bytes(b"<changed/>")
-        with interrupted_at(step) as steps, suppress(Interrupted, Changed):
-            Spool(folders).claim(ready, NOW)
-        spool = Spool(folders)
-        for claim_id in spool.emptied():
-            spool.clear(claim_id)
+        with interrupted_at(step) as steps, meanwhile(folders), suppress(Interrupted, Changed):
+            spool.claim(ready, NOW)
         in_work = [folders.work / claim.id / claim.name for claim in spool.claimed()]
         found = [*in_work, *folders.inbox.iterdir()]
-        assert [path.read_bytes() for path in found] == [b"<changed/>"], f"ended before {steps[-1]}"
+        assert sorted(path.read_bytes() for path in found if path.read_bytes() != b"<another/>") == [b"<changed/>"]
+        assert all(path.stat().st_nlink == 1 for path in found), f"ended before {steps[-1]}"
         for path in found:
             path.unlink()
         for claim_id in spool.emptied():
             spool.clear(claim_id)
+        assert list(folders.work.iterdir()) == []
         if len(steps) < step:
             return
     pytest.fail("claiming has more steps than this test goes through")

@@ -83,6 +83,7 @@ class Service:
         self._ready = False
         self._watching: Watching | None = None
         self._held = False
+        self._asked_by = ""
         # Claimed files that the log knows of already, as one that waits out an outage does.
         self._known: set[Claim] = set()
         self._locks = ExitStack()
@@ -94,7 +95,7 @@ class Service:
         """End in order on SIGTERM and SIGINT."""
 
         def asked(name: str) -> None:
-            self._log.info(Event.STOPPING, signal=name)
+            self._asked_by = name
             self._stop.set()
             self._observer.wake()
 
@@ -269,6 +270,8 @@ class Service:
 
     def _end(self) -> None:
         self._systemd.tell("STOPPING=1")
+        if self._asked_by:
+            self._log.info(Event.STOPPING, signal=self._asked_by)
         self._observer.stop()
         self._locks.close()
         self._log.info(Event.STOPPED)
