@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from watcher.errors import ConfigurationError, PaymentWatcherError
-from watcher.journal import Journal
+from watcher.journal import Journal, Judgement
 from watcher.records import Action, Claim, Demand, Intent, Misfit, Outcome, Payment, Result
 
 FIRST = Claim("20250101T000000Z_00000001", "first.xml")
@@ -183,7 +183,7 @@ def test_a_file_that_was_begun_is_left_as_it_is(journal):
     journal.record([(FIRST.id, applied(0))])
     journal.begin(FIRST, "other", [payment(0), payment(1)], "refused")
     assert journal.results(FIRST.id) == [applied(0)]
-    assert journal.judgement(FIRST.id) == (True, None)
+    assert journal.judgement(FIRST.id) == Judgement("digest", None)
     assert (journal.earlier("digest", SECOND), journal.earlier("other", SECOND)) == (FIRST, None)
 
 
@@ -233,8 +233,8 @@ def test_what_a_file_was_judged_to_be_is_known(reopen, refusal):
     """Whether a file was written down before, and why it was refused, is there after a start; of others nothing is."""
     reopen().begin(FIRST, "digest", [] if refusal else [payment(0)], refusal)
     journal = reopen()
-    assert journal.judgement(FIRST.id) == (True, refusal)
-    assert journal.judgement(SECOND.id) == (False, None)
+    assert journal.judgement(FIRST.id) == Judgement("digest", refusal)
+    assert journal.judgement(SECOND.id) is None
 
 
 def test_a_file_is_finished_once(journal, file):

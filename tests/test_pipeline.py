@@ -9,7 +9,7 @@ import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -22,7 +22,7 @@ from documents import DAY, document, files, numbers, one, records
 from structlog.testing import capture_logs
 
 from watcher.connectwise import ConnectWise
-from watcher.errors import FolderTrouble, SignInRefused
+from watcher.errors import FolderTrouble, PaymentWatcherError, SignInRefused
 from watcher.journal import Journal
 from watcher.pipeline import Pipeline, Tally
 from watcher.records import Claim, ReadyFile, Rules
@@ -486,6 +486,20 @@ def test_a_file_that_is_judged_anew_is_told_of_as_it_was_dealt_with(start, folde
     assert line.published["success"] == (["pay0.xml"] if was_paid else [])
     assert line.published["fail"] == ([] if was_paid else ["pay0.error.txt", "pay0.xml"])
     assert line.receipt()["totals"]["applied"] == ("10.00" if was_paid else "0.00")
+
+
+def test_a_file_that_somebody_writes_to_after_it_was_read_moves_no_more_money(start, folders):
+    """A record that a late writer adds to a file in work was never written down: it is not paid and breaks nothing."""
+    line, sandbox = start(invoice("CW-1", "10.00"), invoice("CW-2", "10.00"))
+    folders.success.rmdir()
+    with pytest.raises(FolderTrouble):
+        line.process(document(("CW-1", "10.00")))
+    (claim,) = line.spool.claimed()
+    (folders.work / claim.id / claim.name).write_bytes(document(("CW-1", "10.00"), ("CW-2", "10.00")))
+    folders.success.mkdir()
+    with suppress(PaymentWatcherError):
+        line.pipeline().settle([claim])
+    assert (paid(sandbox, "CW-1"), paid(sandbox, "CW-2")) == ([Decimal("10.00")], [])
 
 
 def test_what_a_crash_left_after_archiving_is_cleared(start, folders, tmp_path):

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -87,6 +88,19 @@ _payments = sql.Table(
     sql.Column("decided_at", sql.String),
 )
 _of_record = sql.and_(_payments.c.claim == sql.bindparam("of_claim"), _payments.c.position == sql.bindparam("at"))
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What was written down of a file before anything was done about it.
+
+    Attributes:
+        digest: SHA-256 of its content then, hex.
+        refusal: why it was refused; None if it is a payment document.
+    """
+
+    digest: str
+    refusal: str | None
 
 
 class Journal:
@@ -302,11 +316,12 @@ class Journal:
             row = connection.execute(query).first()
         return Claim(row.claim, row.name) if row else None
 
-    def judgement(self, claim_id: str) -> tuple[bool, str | None]:
-        """Say whether a file has been written down before, and why it was refused then, if it was."""
+    def judgement(self, claim_id: str) -> Judgement | None:
+        """Say what a file was judged to be when it was written down; None if it has not been."""
+        query = sql.select(_files.c.digest, _files.c.refusal).where(_files.c.claim == claim_id)
         with self._transaction() as connection:
-            row = connection.execute(sql.select(_files.c.refusal).where(_files.c.claim == claim_id)).first()
-        return row is not None, row.refusal if row else None
+            row = connection.execute(query).first()
+        return Judgement(row.digest, row.refusal) if row else None
 
     def finish(self, claim_id: str) -> None:
         """Write down that everything of a claim lies where it belongs."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import structlog
 
 from watcher import document, plan
-from watcher.errors import DocumentError
+from watcher.errors import DocumentError, FolderTrouble
 from watcher.events import Event
 from watcher.journal import Journal
 from watcher.receipt import receipt, refusal_note
@@ -130,9 +130,12 @@ class Pipeline:
         """Read a claimed file and write down what it asks."""
         begun = time.monotonic()
         # What a file was judged to be stays, whatever settings a restart brought.
-        judged, refusal = self._journal.judgement(claim.id)
+        judged = self._journal.judgement(claim.id)
+        refusal = judged.refusal if judged else None
         content = None if refusal else self._spool.read(claim, None if judged else self._max_file_bytes)
-        digest = self._spool.digest(claim) if content is None else hashlib.sha256(content).hexdigest()
+        digest = self._spool.digest(claim) if content is None else _digest(content)
+        if judged and judged.digest != digest:
+            raise _changed(claim)
         records: tuple[Record, ...] = ()
         if refusal is None:
             try:
@@ -188,7 +191,10 @@ class Pipeline:
             note = refusal_note(claim, self._spool.published_name(claim), file.refusal)
             self._spool.publish_refusal(claim, note)
         elif results:
-            success, fail = document.write_results(self._spool.read(claim) or b"", results)
+            content = self._spool.read(claim) or b""
+            if _digest(content) != file.digest:
+                raise _changed(claim)
+            success, fail = document.write_results(content, results)
             if sums.succeeded:
                 self._spool.publish_success(claim, success)
             if sums.rejected:
@@ -242,3 +248,14 @@ class Pipeline:
             invoice_id=result.invoice_id,
             payment_id=result.payment_id,
         )
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _changed(claim: Claim) -> FolderTrouble:
+    return FolderTrouble(
+        f"{claim.name} (claim {claim.id}) was changed by its writer after it was taken and read",
+        "Move it from its folder in work to somewhere else, and drop the right file into the inbox",
+    )

@@ -167,15 +167,16 @@ class Service:
 
     def _check_inbox(self) -> None:
         """Make sure the inbox is ours alone and the one it was; mark it at the first start; keep it watched."""
+        place = str(self._inbox.folder)
+        expected = self._journal.marker(place)
+        if expected is not None:
+            self._inbox.check_marker(expected)
+        # Not before the marker is seen: a lock on the bare mount point of a share would keep nobody off the share.
         if not self._held:
             self._locks.enter_context(holding(lock_file(self._inbox.folder / MARKER)))
             self._held = True
-        place = str(self._inbox.folder)
-        expected = self._journal.marker(place)
         if expected is None:
-            expected = self._inbox.marker() or self._inbox.write_marker()
-            self._journal.remember_marker(place, expected)
-        self._inbox.check_marker(expected)
+            self._journal.remember_marker(place, self._inbox.marker() or self._inbox.write_marker())
         self._watch()
 
     def _watch(self) -> None:

@@ -199,7 +199,7 @@ class Spool:
         held, target = self._held(claim), folder / _named(claim.name, claim.id)
         with _trouble(target):
             try:
-                os.link(held, target)
+                os.link(held, target, follow_symlinks=False)
             except FileExistsError:
                 self._check_same(target, held)
             except OSError as error:
@@ -343,7 +343,7 @@ def _place(aside: Path, target: Path) -> bool:
     is enough in folders that only this process writes such names into.
     """
     try:
-        os.link(aside, target)
+        os.link(aside, target, follow_symlinks=False)
     except FileExistsError:
         return False
     except OSError as error:
