@@ -164,8 +164,25 @@ def test_the_rate_recovers_slowly_and_never_beyond_the_limit():
     pace.hold(1)
     turns(pace, hurry, 100)
     assert 800 < pace.requests_per_minute < 900
-    turns(pace, hurry, 1000)
+    turns(pace, hurry, 2000)
     assert pace.requests_per_minute == 1000
+
+
+@pytest.mark.parametrize("retry_after", [4, 6])
+def test_the_limit_of_a_server_is_learnt_from_its_first_refusal(retry_after):
+    """What got through before an early 429, spread over the calls and the wait, is about what goes on afterwards."""
+    pace, hurry = paced(60000)
+    turns(pace, hurry, 101)
+    pace.hold(retry_after)
+    assert pace.requests_per_minute == pytest.approx(100 / (0.1 + retry_after) * 60, rel=0.02)
+
+
+def test_a_refusal_after_a_long_run_lowers_the_rate_only_a_little():
+    """A 429 after minutes of calls means that the rate has just grown past the limit."""
+    pace, hurry = paced(1000)
+    turns(pace, hurry, 2000)
+    pace.hold(1)
+    assert pace.requests_per_minute == pytest.approx(960)
 
 
 def test_a_long_wait_says_that_it_is_alive_about_every_second():

@@ -8,11 +8,24 @@ from collections.abc import Callable
 
 from watcher.errors import Stopping
 
-# After a 429 the rate falls to this part of what it was, but never below this part of what is configured.
-_SLOWER = 0.8
-_SLOWEST = 0.1
-# Each later turn wins back this part of the configured rate: a fifth of it takes four hundred requests.
-_RECOVERY = 1 / 2000
+# ConnectWise does not say what its limit is, so it is learnt from its 429s. One that comes soon after the calls began,
+# measured against the wait it asks for, means a rate far too high: what got through, spread over run and wait, is the
+# limit. One that comes late means that the rate has just grown past the limit: a little less is right.
+# After too few calls to tell, the rate falls by a fifth, but not below a tenth of what is configured.
+_SOON = 0.8
+_A_LITTLE_LESS = 0.96
+_ENOUGH_TURNS = 20
+_A_FIFTH_LESS = 0.8
+_A_TENTH = 0.1
+# The rate doubles within this time without a 429, by the cube of the time, so that it stays long near what was right:
+# seconds, after an early 429 and after a late one.
+_DOUBLES_AFTER_EARLY = 120.0
+_DOUBLES_AFTER_LATE = 600.0
+# The rate never falls lower than this, requests a minute.
+_SLOWEST = 6.0
+# A pause in the calls that is longer than this many turns, or seconds, begins a new run of them.
+_PAUSE_TURNS = 3
+_PAUSE_SECONDS = 5.0
 # A thread may wake late, and two late turns could crowd a minute; this much more space between turns absorbs it.
 _SLACK = 1.005
 # How often a wait looks up to say that it is alive, seconds.
@@ -43,7 +56,6 @@ class Pace:
             clock: monotonic seconds.
         """
         self._full = requests_per_minute
-        self._rate = requests_per_minute
         self._stop = stop
         self._alive = alive
         self._clock = clock
@@ -54,11 +66,26 @@ class Pace:
         self._held_until = clock()
         # Counts the holds: a turn that was waiting when one came is void and drawn anew.
         self._holds = 0
+        # The rate after the latest 429, None before the first one, and the time in which it doubles.
+        self._learnt: float | None = None
+        self._doubles_after = _DOUBLES_AFTER_EARLY
+        # The present run of calls: when it began, and its turns.
+        self._run_began = clock()
+        self._run_turns = 0
 
     @property
     def requests_per_minute(self) -> float:
         """The rate in force."""
-        return self._rate
+        return self._rate(self._clock())
+
+    def _rate(self, now: float) -> float:
+        if self._learnt is None:
+            return self._full
+        grown = max(0.0, now - self._held_until) / self._doubles_after
+        return min(self._full, self._learnt * (1 + grown**3))
+
+    def _spacing(self, now: float) -> float:
+        return 60 / self._rate(now) * _SLACK
 
     def turn(self) -> None:
         """Wait for the next turn.
@@ -70,11 +97,19 @@ class Pace:
             with self._lock:
                 holds = self._holds
                 mine = max(self._next, self._clock())
-                self._next = mine + 60 / self._rate * _SLACK
-                self._rate = min(self._full, self._rate + self._full * _RECOVERY)
+                self._next = mine + self._spacing(mine)
             if self._sleep_until(mine, holds):
-                self._taken = max(self._taken, mine)
+                with self._lock:
+                    self._count(mine)
                 return
+
+    def _count(self, mine: float) -> None:
+        """Count a turn that is used to the present run, or to a new one after a pause."""
+        pause = max(_PAUSE_SECONDS, _PAUSE_TURNS * self._spacing(mine))
+        if self._run_turns == 0 or mine - self._taken > pause:
+            self._run_began, self._run_turns = mine, 0
+        self._run_turns += 1
+        self._taken = max(self._taken, mine)
 
     def sleep(self, seconds: float) -> None:
         """Wait for some seconds on purpose.
@@ -97,11 +132,27 @@ class Pace:
         return False
 
     def hold(self, seconds: float) -> None:
-        """Let no turn begin for some seconds and lower the rate, once however many calls are told so together."""
+        """Let no turn begin for some seconds and learn from it, once however many calls are told so together."""
         with self._lock:
             now = self._clock()
             if now >= self._held_until:
-                self._rate = max(self._full * _SLOWEST, self._rate * _SLOWER)
+                self._learn(now, now + seconds)
             self._held_until = max(self._held_until, now + seconds)
-            self._next = max(self._held_until, self._taken + 60 / self._rate * _SLACK)
+            self._next = max(self._held_until, self._taken + self._spacing(self._held_until))
             self._holds += 1
+
+    def _learn(self, now: float, until: float) -> None:
+        """Set the rate by the run of calls that a 429 ends and the wait it asks for."""
+        rate = self._rate(now)
+        run = max(now - self._run_began, 60 / rate)
+        passed = max(self._run_turns - 1, 1)
+        self._doubles_after = _DOUBLES_AFTER_EARLY
+        if self._run_turns < _ENOUGH_TURNS:
+            learnt = max(rate * _A_FIFTH_LESS, self._full * _A_TENTH)
+        elif run / (run + until - now) < _SOON:
+            learnt = min(passed / (run + until - now) * 60, rate * _A_LITTLE_LESS)
+        else:
+            learnt = rate * _A_LITTLE_LESS
+            self._doubles_after = _DOUBLES_AFTER_LATE
+        self._learnt = min(self._full, max(_SLOWEST, learnt))
+        self._run_turns = 0
