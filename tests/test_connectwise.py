@@ -364,3 +364,20 @@ def test_reading_an_invoice_proves_the_sign_in(start_sandbox):
     """The id of any invoice is read, and None where there are none."""
     assert connectwise(start_sandbox(invoice("CW-1", "1.00")).url).any_invoice_id() == 1001
     assert connectwise(start_sandbox().url).any_invoice_id() is None
+
+
+@pytest.mark.parametrize(
+    ("balance", "trusted"), [("99.00", False), ("100.00", True), ("200.00", True)], ids=["less", "as told", "not yet"]
+)
+def test_an_answer_that_tells_of_another_payment_is_looked_into(start_sandbox, balance, trusted):
+    """An invoice with less left to pay than our payment leaves holds another one: the row is ours, its effect unknown."""
+    sandbox = start_sandbox(invoice("CW-1", "200.00"))
+    answer = f'{{"id": 7, "amount": 100.00, "invoiceBalance": {balance}}}'
+    call = Create(1001, Decimal("100.00"), None, balance_after=Decimal("100.00"))
+    with Unreliable(sandbox.url, Strike(page(201, answer, content_type="application/json"), "POST")) as network:
+        if trusted:
+            assert connectwise(network.url).carry_out(call) == 7
+        else:
+            with pytest.raises(AnswerLost) as lost:
+                connectwise(network.url).carry_out(call)
+            assert lost.value.payment_id == 7

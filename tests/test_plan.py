@@ -939,3 +939,12 @@ def test_rejected_record_failed_with_its_whole_amount(record, asked):
     assert (result.asked, result.failed) == (Decimal(asked), Decimal(asked))
     assert (result.applied, result.unchanged, result.discarded) == (0, 0, 0)
     assert (result.message, result.warning, result.invoice_id) == ("No", None, 77)
+
+
+def test_a_row_that_is_known_to_be_ours_makes_way_for_another_users():
+    """Where another payment came in between, ours goes, so that the other one can be changed to what is asked."""
+    rows = (row("41", row_id=11), row("40", row_id=12))
+
+    decided = plan(demand("40"), [invoice(*rows)], Intent(Action.CREATE, Decimal(40)), Rules(), made=12)
+
+    assert decided.step == Remove(1, 12, surplus=True)

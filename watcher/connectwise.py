@@ -95,6 +95,13 @@ class ConnectWise:
                 answer = self._gateway.once("POST", payments, body)
                 if not isinstance(answer, dict) or not isinstance(answer.get("id"), int):
                     raise AnswerLost("ConnectWise answered a new payment without saying its id")
+                balance = _decimal(answer.get("invoiceBalance"))
+                if balance is not None and call.balance_after is not None and balance < call.balance_after:
+                    raise AnswerLost(
+                        f"the invoice has {money(balance)} left to pay where {money(call.balance_after)} was expected: "
+                        "another payment may have come in between",
+                        payment_id=answer["id"],
+                    )
                 return int(answer["id"])
             case Change():
                 self._gateway.repeatedly("PATCH", f"{payments}/{call.payment_id}", _patch(call))

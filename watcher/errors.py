@@ -99,7 +99,15 @@ class Missing(Rejection):
 
 
 class AnswerLost(ConnectWiseError):
-    """A POST was sent and its answer never came or could not be read: its effect is unknown."""
+    """A POST was sent and its answer never came or could not be trusted: its effect is unknown.
+
+    Attributes:
+        payment_id: ConnectWise's id of the row it made, where the answer said that much.
+    """
+
+    def __init__(self, message: str, request_id: str | None = None, payment_id: int | None = None) -> None:
+        super().__init__(message, request_id)
+        self.payment_id = payment_id
 
 
 class Outage(PaymentWatcherError):

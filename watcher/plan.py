@@ -99,7 +99,9 @@ def must_list(invoice: Invoice) -> bool:
     return invoice.paid is None or invoice.paid != ZERO
 
 
-def plan(demand: Demand, found: Sequence[Invoice], intent: Intent | None, rules: Rules) -> Plan:
+def plan(
+    demand: Demand, found: Sequence[Invoice], intent: Intent | None, rules: Rules, made: int | None = None
+) -> Plan:
     """Decide what to do about one demand.
 
     Args:
@@ -107,6 +109,7 @@ def plan(demand: Demand, found: Sequence[Invoice], intent: Intent | None, rules:
         found: the invoices whose number matches, each with its payments listed wherever ``must_list`` says so.
         intent: what an earlier attempt of the same claim was going to do and may have done.
         rules: the operator's choices.
+        made: the id of a row that is known to be ours, made although another payment came in between.
 
     Returns:
         The plan; its step is a call only if ConnectWise does not hold yet what is asked.
@@ -127,18 +130,23 @@ def plan(demand: Demand, found: Sequence[Invoice], intent: Intent | None, rules:
         return Plan(demand, Reject(f"Invoice Number {number} is a credit memo, which takes no payment"))
     rows = [row for row in invoice.payments or () if not row.applies_credit]
     if len(rows) > 1:
-        return _several(demand, invoice, rows, intent)
+        return _several(demand, invoice, rows, intent, made)
     held = rows[0] if rows else None
     if demand.amount == ZERO:
         return _removal(demand, invoice, held, intent)
     return _payment(demand, invoice, held, intent, rules)
 
 
-def _several(demand: Demand, invoice: Invoice, rows: Sequence[HeldPayment], intent: Intent | None) -> Plan:
-    ours = intent and intent.action is Action.CREATE and all(row.amount == intent.amount for row in rows)
-    if ours:
-        # Two POSTs of ours both arrived although one went unanswered: the later row goes, the first is looked at again.
-        return Plan(demand, Remove(invoice.id, max(row.id for row in rows), surplus=True), rows[0].amount)
+def _several(
+    demand: Demand, invoice: Invoice, rows: Sequence[HeldPayment], intent: Intent | None, made: int | None
+) -> Plan:
+    surplus = next((row.id for row in rows if row.id == made), None)
+    if surplus is None and intent and intent.action is Action.CREATE:
+        # There was none when we wrote down to make one. Where all are of our amount, two POSTs of ours arrived although
+        # one went unanswered: the later row goes.
+        surplus = max(row.id for row in rows) if all(row.amount == intent.amount for row in rows) else None
+    if surplus is not None:
+        return Plan(demand, Remove(invoice.id, surplus, surplus=True), demand.amount)
     listed = ", ".join(f"{row.id} of {money(row.amount)}" for row in rows)
     return Plan(
         demand,
@@ -177,7 +185,7 @@ def _payment(demand: Demand, invoice: Invoice, held: HeldPayment | None, intent:
     day = demand.date_paid if amount == payable or rules.date_partial_payments else None
     warnings = _warnings(demand, amount, held)
     if held is None:
-        return Plan(demand, Create(invoice.id, amount, day), amount, warnings)
+        return Plan(demand, Create(invoice.id, amount, day, payable - amount), amount, warnings)
     if held.amount == amount and held.date_paid == day:
         ours = intent is not None and intent.action is not Action.REMOVE and intent.amount == amount
         if ours and intent:

@@ -161,11 +161,17 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """POST a payment; ``date_paid`` None sends no date."""
+    """POST a payment.
+
+    Attributes:
+        date_paid: the day, or None to send none.
+        balance_after: what the invoice will have left to pay if no other payment has come meanwhile; None if unknown.
+    """
 
     invoice_id: int
     amount: Decimal
     date_paid: date | None
+    balance_after: Decimal | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,7 @@ class _Open:
             have changed the invoice in between.
         surprises: how many calls were refused.
         doubtful: its last call was refused or went unanswered, so that its payment rows are listed in any case.
+        made: the id of the payment row that its last call made, where that is known and in doubt.
     """
 
     demand: Demand
@@ -77,6 +78,7 @@ class _Open:
     refused: tuple[Call, str] | None = None
     surprises: int = 0
     doubtful: bool = False
+    made: int | None = None
 
 
 class Rounds:
@@ -171,6 +173,7 @@ class Rounds:
                 if isinstance(answer, Outage | AnswerLost):
                     trouble = answer if trouble is None or isinstance(answer, Outage) else trouble
                     if isinstance(answer, AnswerLost):
+                        one.made = answer.payment_id
                         self._tell(Event.PAYMENT_UNKNOWN, answer, **_named(one))
                     continue
                 results = self._after_call(one, calls[one], answer, planned_before)
@@ -234,7 +237,7 @@ class Rounds:
             if one.demand.key in refusals:
                 plans.append(Plan(one.demand, Reject(refusals[one.demand.key])))
             else:
-                plans.append(plan(one.demand, found.get(one.demand.key, ()), one.intent, self._rules))
+                plans.append(plan(one.demand, found.get(one.demand.key, ()), one.intent, self._rules, one.made))
         return plans
 
     def _find(self, invoice_numbers: Sequence[str]) -> tuple[dict[str, list[Invoice]], dict[str, str]]:
