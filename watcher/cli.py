@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.resources
+import json
 import os
 import re
 import sys
@@ -44,7 +45,8 @@ from watcher.records import Rules
 from watcher.sandbox import Sandbox, SignIn, numbered_invoices, read_invoices
 from watcher.service import Service
 from watcher.settings import Settings
-from watcher.spool import Folders, Spool, probe, write_whole
+from watcher.spool import Folders, Spool, write_whole
+from watcher.status import look
 from watcher.workers import Workers
 
 # Exit codes beside 0 and what sysexits.h names; the README lists them.
@@ -177,6 +179,17 @@ def apply(
     config_file: ConfigOption = None,
 ) -> None:
     """Set the payments of one document, without folders or daemon."""
+    if not dry_run and success_file.resolve() == fail_file.resolve():
+        raise PaymentWatcherError(
+            f"{success_file} and {fail_file} are the same file: one would lose the other's records."
+        )
+    # The input is read first: it may be the fail file of an earlier run.
+    data, unreadable = _input(source)
+    if not dry_run:
+        # From here on, however this ends, results of an earlier run cannot pass for those of this one.
+        _write_both(success_file, fail_file, *document.empty_results())
+    if unreadable is not None:
+        raise unreadable
     settings = config.load(config.find(config_file), folders=False)
     # On a terminal the bar and the sums say what the log would.
     level = "warning" if console.err.is_terminal and settings.logging.level == "info" else settings.logging.level
@@ -185,20 +198,11 @@ def apply(
     on_signal(lambda _name: stop.set())
     client, workers = _client(settings, stop)
     if dry_run:
-        _show_plan(_input(source), client, workers, _rules(settings))
+        _show_plan(data, client, workers, _rules(settings))
         return
-    _check_places(success_file, fail_file)
-    try:
-        data = _input(source)
-        with console.progress_bar() as bar:
-            applied = one_document.apply(data, client, workers, _rules(settings), bar.begin, bar.advance)
-        success, fail = document.write_results(data, applied.results)
-    except DocumentError:
-        # Results of an earlier run must not pass for those of this one.
-        success, fail = document.empty_results()
-        _write_both(success_file, success, fail_file, fail)
-        raise
-    _write_both(success_file, success, fail_file, fail)
+    with console.progress_bar() as bar:
+        applied = one_document.apply(data, client, workers, _rules(settings), bar.begin, bar.advance)
+    _write_both(success_file, fail_file, *document.write_results(data, applied.results))
     results = applied.known
     console.show_sums(results, len(applied.results) - len(results))
     if applied.held_up_by is not None:
@@ -208,20 +212,7 @@ def apply(
         raise typer.Exit(SOME_FAILED)
 
 
-def _check_places(success_file: Path, fail_file: Path) -> None:
-    """Make sure that both result files can be written before money moves."""
-    if success_file.resolve() == fail_file.resolve():
-        raise PaymentWatcherError(
-            f"{success_file} and {fail_file} are the same file: one would lose the other's records."
-        )
-    for file in (success_file, fail_file):
-        try:
-            probe(file.parent)
-        except OSError as error:
-            raise PaymentWatcherError(f"{file} cannot be written: {os.strerror(error.errno or 0)}.") from error
-
-
-def _write_both(success_file: Path, success: bytes, fail_file: Path, fail: bytes) -> None:
+def _write_both(success_file: Path, fail_file: Path, success: bytes, fail: bytes) -> None:
     write_whole(success_file, success)
     write_whole(fail_file, fail)
 
@@ -233,22 +224,22 @@ def _show_plan(data: bytes, client: ConnectWise, workers: Workers, rules: Rules)
         raise typer.Exit(SOME_FAILED)
 
 
-def _input(source: str | None) -> bytes:
-    """Give the document that apply is to work on."""
+def _input(source: str | None) -> tuple[bytes, DocumentError | None]:
+    """Give the document that apply is to work on, or why it cannot be read."""
     if source is not None and source.lstrip().startswith("<"):
         # Text has no encoding any more, whatever its declaration says: .NET writes utf-16 there.
-        return os.fsencode(_DECLARED_ENCODING.sub(r"\1", source.strip()))
+        return os.fsencode(_DECLARED_ENCODING.sub(r"\1", source.strip())), None
     if source in (None, "-"):
         if sys.stdin.isatty():
             raise typer.BadParameter(
                 "name a file, give the XML itself, or send it to standard input", param_hint="INPUT"
             )
-        return sys.stdin.buffer.read()
+        return sys.stdin.buffer.read(), None
     path = Path(source)
     try:
-        return path.read_bytes()
+        return path.read_bytes(), None
     except OSError as error:
-        raise DocumentError(f"{path} cannot be read: {os.strerror(error.errno or 0)}.") from error
+        return b"", DocumentError(f"{path} cannot be read: {os.strerror(error.errno or 0)}.")
 
 
 @app.command()
@@ -269,6 +260,21 @@ def check(config_file: ConfigOption = None) -> None:
         return
     codes = [CONFIGURATION if finding.cause is None else _exit_code(finding.cause) for finding in faults]
     raise typer.Exit(CONFIGURATION if CONFIGURATION in codes else codes[0])
+
+
+@app.command()
+def status(
+    config_file: ConfigOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Show what is waiting and since when, what is in work, and what became of the last files."""
+    settings = config.load(config.find(config_file), folders=True)
+    folders, journal = _folders(settings), settings.journal.path
+    found = look(_inbox(settings, folders), Spool(folders), journal, lock_file(journal))
+    if as_json:
+        sys.stdout.write(json.dumps(found.as_json(), indent=2) + "\n")
+    else:
+        console.show_status(found)
 
 
 @app.command()
@@ -394,6 +400,18 @@ def _client(
     return ConnectWise(Gateway(account, pace)), Workers(section.concurrency, stop, alive)
 
 
+def _inbox(settings: Settings, folders: Folders) -> Inbox:
+    section = settings.inbox
+    return Inbox(
+        folders.inbox,
+        unfinished=document.unfinished,
+        pattern=section.pattern,
+        settle_seconds=section.settle_seconds,
+        stalled_after_seconds=section.stalled_after_seconds,
+        max_file_bytes=section.max_file_bytes,
+    )
+
+
 def _service(settings: Settings, folders: Folders) -> Service:
     stop, systemd = threading.Event(), Systemd()
     client, workers = _client(settings, stop, systemd.alive)
@@ -409,16 +427,8 @@ def _service(settings: Settings, folders: Folders) -> Service:
         prevent_reprocessing=settings.payments.prevent_reprocessing,
         alive=systemd.alive,
     )
-    inbox = Inbox(
-        folders.inbox,
-        unfinished=document.unfinished,
-        pattern=section.pattern,
-        settle_seconds=section.settle_seconds,
-        stalled_after_seconds=section.stalled_after_seconds,
-        max_file_bytes=section.max_file_bytes,
-    )
     return Service(
-        inbox,
+        _inbox(settings, folders),
         Observer(folders.inbox, section.observer),
         spool,
         journal,

@@ -24,6 +24,7 @@ from rich.text import Text
 from watcher.check import Finding
 from watcher.errors import Fault
 from watcher.records import Change, Create, Keep, Plan, Reject, Remove, Result, money, total
+from watcher.status import Status
 
 out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
 err = Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
@@ -100,6 +101,52 @@ def show_sums(results: Sequence[Result], waiting: int) -> None:
         f"Asked {money(sums.asked)} = applied {money(sums.applied)} + unchanged {money(sums.unchanged)} "
         f"+ discarded {money(sums.discarded)} + failed {money(sums.failed)}."
     )
+
+
+def show_status(status: Status) -> None:
+    """Print how things are."""
+    line = status.line
+    out.print(Text(f"The daemon is running ({status.running})." if status.running else "The daemon is not running."))
+    if line is not None:
+        style = "bold red" if line.state == "waiting" else "bold"
+        out.print(
+            Text.assemble((line.state.capitalize(), style), f" since {line.since:%Y-%m-%d %H:%M:%S} UTC: {line.reason}")
+        )
+        if line.mend:
+            out.print(Text(f"    {line.mend}."))
+    for trouble in status.troubles:
+        out.print(Text(trouble, style="bold red"))
+    _show_rows(
+        "In the inbox",
+        ("File", "Bytes", "Last change (UTC)"),
+        [(file.name, str(file.bytes), f"{file.changed_at:%Y-%m-%d %H:%M:%S}") for file in status.waiting],
+    )
+    _show_rows(
+        "In work",
+        ("File", "Taken (UTC)", "Decided"),
+        [(f.name, f"{f.claimed_at:%Y-%m-%d %H:%M:%S}", f"{f.decided} of {f.records}") for f in status.claimed],
+    )
+    _show_rows(
+        "Finished last",
+        ("File", "At (UTC)", "Succeeded", "Rejected", "Asked", "Failed", ""),
+        [
+            (
+                *(file.name, f"{file.finished_at:%Y-%m-%d %H:%M:%S}", str(file.succeeded), str(file.rejected)),
+                *(money(file.asked), money(file.failed), f"refused: {file.refusal}" if file.refusal else ""),
+            )
+            for file in status.finished
+        ],
+    )
+
+
+def _show_rows(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    if not rows:
+        out.print(Text(f"{title}: nothing."))
+        return
+    table = Table(*heads, title=title, title_justify="left")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    out.print(table)
 
 
 @dataclass(slots=True)

@@ -85,13 +85,19 @@ def _daemon(config: Path, log: Path) -> Iterator[None]:
     """Run ``payment-watcher run`` as anyone would, and end it with SIGTERM."""
     with log.open("wb") as stderr:
         process = subprocess.Popen(  # noqa: S603  (our own program)
-            [sys.executable, "-m", "watcher", "run", "--config", str(config)], stderr=stderr
+            [sys.executable, "-m", "watcher", "run", "--config", str(config)],
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
         )
         try:
             yield
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait(10)
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 def _drop_and_wait(folder: Path) -> Iterator[dict[str, Any]]:
@@ -124,6 +130,7 @@ def _summary(receipt: dict[str, Any]) -> str:
 
 def _show_landed(folder: Path) -> None:
     table = Table("Folder", "File", "Bytes", title="\nWhat landed where", title_justify="left")
+    table.columns[1].overflow = "fold"
     table.columns[2].justify = "right"
     for place in ("inbox", ".work", "success", "fail", "archive"):
         files = sorted(path for path in (folder / place).rglob("*") if path.is_file() and not path.name.startswith("."))

@@ -162,10 +162,7 @@ class Inbox:
         Raises:
             FolderTrouble: the inbox cannot be read; what is known of its files is kept.
         """
-        try:
-            sightings = list(self._candidates())
-        except OSError as error:
-            raise _unreachable(self.folder, error) from error
+        sightings = self.files()
         now = self._clock()
         self._waiting = settle.observe(self._waiting, sightings, now, self._arrivals)
         self._arrivals = 1 + max((file.arrival for file in self._waiting.values()), default=self._arrivals - 1)
@@ -178,6 +175,17 @@ class Inbox:
                 if checked:
                     ready.append(checked)
         return ready
+
+    def files(self) -> list[settle.Sighting]:
+        """List the payment files, ready or not.
+
+        Raises:
+            FolderTrouble: the inbox cannot be read.
+        """
+        try:
+            return list(self._candidates())
+        except OSError as error:
+            raise _unreachable(self.folder, error) from error
 
     def taken(self, name: str) -> None:
         """Forget a file that has left the inbox."""

@@ -22,7 +22,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from watcher.errors import ConfigurationError, Fault, FolderTrouble
-from watcher.records import Action, Claim, Demand, Intent, Outcome, Record, Result
+from watcher.records import Action, Claim, Demand, Intent, Outcome, Record, Result, total
 
 # Of the tables below; SQLite keeps it in the file (PRAGMA user_version).
 _VERSION = 1
@@ -87,6 +87,15 @@ _payments = sql.Table(
     sql.Column("payment_id", sql.Integer),
     sql.Column("decided_at", sql.String),
 )
+_line = sql.Table(
+    "line",
+    _tables,
+    sql.Column("only", sql.Integer, primary_key=True),
+    sql.Column("state", sql.String, nullable=False),
+    sql.Column("since", sql.String, nullable=False),
+    sql.Column("reason", _Text, nullable=False),
+    sql.Column("mend", _Text, nullable=False),
+)
 _of_record = sql.and_(_payments.c.claim == sql.bindparam("of_claim"), _payments.c.position == sql.bindparam("at"))
 
 
@@ -101,6 +110,37 @@ class Judgement:
 
     digest: str
     refusal: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What the daemon last said of itself.
+
+    Attributes:
+        state: ``watching``, ``working``, ``waiting`` or ``stopped``.
+        since: when that began, aware.
+        reason: in a sentence.
+        mend: what a person can do about it; empty where there is nothing to do.
+    """
+
+    state: str
+    since: datetime
+    reason: str
+    mend: str
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedFile:
+    """A file that has been dealt with, and what it came to."""
+
+    name: str
+    claim: str
+    finished_at: datetime
+    refusal: str | None
+    succeeded: int
+    rejected: int
+    asked: Decimal
+    failed: Decimal
 
 
 class Journal:
@@ -322,6 +362,43 @@ class Journal:
         with self._transaction() as connection:
             row = connection.execute(query).first()
         return Judgement(row.digest, row.refusal) if row else None
+
+    def note_line(self, line: Line) -> None:
+        """Write down what the daemon says of itself."""
+        values = {"state": line.state, "since": line.since.isoformat(), "reason": line.reason, "mend": line.mend}
+        with self._transaction() as connection:
+            connection.execute(sql.delete(_line))
+            connection.execute(sql.insert(_line).values(only=1, **values))
+
+    def line(self) -> Line | None:
+        """Give what the daemon last said of itself; None before its first start."""
+        with self._transaction() as connection:
+            row = connection.execute(sql.select(_line)).first()
+        return Line(row.state, datetime.fromisoformat(row.since), row.reason, row.mend) if row else None
+
+    def progress(self, claim_id: str) -> tuple[int, int]:
+        """Count a claim's records, and those of them that have an outcome."""
+        query = sql.select(sql.func.count(), sql.func.count(_payments.c.outcome)).where(_payments.c.claim == claim_id)
+        with self._transaction() as connection:
+            records, decided = connection.execute(query).one()
+        return records, decided
+
+    def last_files(self, count: int) -> list[FinishedFile]:
+        """Give the files that were finished last, the latest first."""
+        query = (
+            sql.select(_files)
+            .where(_files.c.finished_at.is_not(None))
+            .order_by(_files.c.finished_at.desc())
+            .limit(count)
+        )
+        with self._transaction() as connection:
+            files = connection.execute(query).all()
+        return [self._finished(file.claim, file.name, file.finished_at, file.refusal) for file in files]
+
+    def _finished(self, claim_id: str, name: str, finished_at: str, refusal: str | None) -> FinishedFile:
+        sums = total(self.results(claim_id))
+        finished = datetime.fromisoformat(finished_at)
+        return FinishedFile(name, claim_id, finished, refusal, sums.succeeded, sums.rejected, sums.asked, sums.failed)
 
     def finish(self, claim_id: str) -> None:
         """Write down that everything of a claim lies where it belongs."""

@@ -100,6 +100,17 @@ def holding(file: Path) -> Iterator[None]:
         lock.release()
 
 
+def holder(file: Path) -> str | None:
+    """Say who holds a lock file; None if nobody does."""
+    if not file.is_file():
+        return None
+    try:
+        with FileLock(file, blocking=False, fallback_to_soft=False):
+            return None
+    except (Timeout, OSError):
+        return file.read_text(encoding="utf-8", errors="replace").strip() or "a process that left no name"
+
+
 def _sign(descriptor: int) -> None:
     """Write into a lock who holds it."""
     now = datetime.now(UTC).isoformat(timespec="seconds")

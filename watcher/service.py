@@ -10,15 +10,15 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 
 import structlog
 
-from watcher.errors import Outage, Stopping
+from watcher.errors import FolderTrouble, Outage, Stopping
 from watcher.events import Event
 from watcher.inbox import MARKER, Inbox
-from watcher.journal import Journal
+from watcher.journal import Journal, Line
 from watcher.observer import Observer, Watching
 from watcher.pipeline import Pipeline, Tally
 from watcher.process import Systemd, holding, lock_file, on_signal
@@ -84,6 +84,7 @@ class Service:
         self._watching: Watching | None = None
         self._held = False
         self._asked_by = ""
+        self._said: Line | None = None
         # Claimed files that the log knows of already, as one that waits out an outage does.
         self._known: set[Claim] = set()
         self._locks = ExitStack()
@@ -156,7 +157,7 @@ class Service:
         tally = Tally()
         while True:
             if claims:
-                self._systemd.status(f"Working on {len(claims)} file{'s' if len(claims) != 1 else ''}.")
+                self._say("working", f"Working on {len(claims)} file{'s' if len(claims) != 1 else ''}.")
                 for start in range(0, len(claims), _BATCH_FILES):
                     tally += self._pipeline.settle(claims[start : start + _BATCH_FILES])
                 self._known.difference_update(claims)
@@ -227,10 +228,11 @@ class Service:
     def _wait(self) -> None:
         """Wait for an event, for a file to be quiet, or for the next scan."""
         waiting = self._inbox.waiting
-        self._systemd.status(
+        self._say(
+            "watching",
             f"Watching {self._inbox.folder}; {waiting} file{'s' if waiting != 1 else ''} not ready yet."
             if waiting
-            else f"Watching {self._inbox.folder}; nothing to do."
+            else f"Watching {self._inbox.folder}; nothing to do.",
         )
         next_due = self._inbox.seconds_to_next()
         until = self._clock() + (self._scan_seconds if next_due is None else min(next_due, self._scan_seconds))
@@ -259,10 +261,22 @@ class Service:
                 since=since.isoformat(timespec="seconds"),
             )
         self._systemd.status(f"Waiting since {since:%Y-%m-%d %H:%M} UTC: {outage}. {outage.mend}.")
+        self._note(Line("waiting", since, str(outage), outage.mend))
         until = now + pause
         while not self._stop.is_set() and (left := until - self._clock()) > 0:
             self._stop.wait(min(left, _BREATH_SECONDS))
             self._systemd.alive()
+
+    def _say(self, state: str, sentence: str) -> None:
+        self._systemd.status(sentence)
+        if self._said is None or (self._said.state, self._said.reason) != (state, sentence):
+            self._note(Line(state, datetime.now(UTC), sentence, ""))
+
+    def _note(self, line: Line) -> None:
+        """Write down for the status command how things are; that the journal cannot be written stops nothing here."""
+        self._said = line
+        with suppress(FolderTrouble):
+            self._journal.note_line(line)
 
     def _moving(self) -> None:
         if self._outage_since is not None:
@@ -274,5 +288,6 @@ class Service:
         if self._asked_by:
             self._log.info(Event.STOPPING, signal=self._asked_by)
         self._observer.stop()
+        self._note(Line("stopped", datetime.now(UTC), "The daemon ended.", ""))
         self._locks.close()
         self._log.info(Event.STOPPED)

@@ -75,8 +75,11 @@ class Spool:
         Raises:
             FolderTrouble: work cannot be read.
         """
-        claims = [Claim(folder.name, names[0]) for folder, names in self._places() if names]
-        return [claim for claim in claims if not self._was_put_back(claim)]
+        return [claim for claim in self.claimed_names() if not self._was_put_back(claim)]
+
+    def claimed_names(self) -> list[Claim]:
+        """List what lies in work as it is, and change nothing, for those who only look."""
+        return [Claim(folder.name, names[0]) for folder, names in self._places() if names]
 
     def _was_put_back(self, claim: Claim) -> bool:
         """Finish what a crash left of putting a file back: it has a name in the inbox again, and still one in work."""

@@ -1,0 +1,107 @@
+"""How things are: the line's state, what waits in the inbox and in work, the last files. Reads, changes nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from watcher.errors import FolderTrouble
+from watcher.inbox import Inbox
+from watcher.journal import FinishedFile, Journal, Line
+from watcher.process import holder
+from watcher.records import money
+from watcher.spool import Spool
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingFile:
+    """A payment file in the inbox."""
+
+    name: str
+    bytes: int
+    changed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedFile:
+    """A file in work, and how far it is."""
+
+    name: str
+    claim: str
+    claimed_at: datetime
+    records: int
+    decided: int
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Everything that ``payment-watcher status`` shows.
+
+    Attributes:
+        running: who holds the journal; None when no daemon runs.
+        line: what the daemon last said of itself; None before its first start.
+        waiting: the payment files in the inbox, the longest unchanged first.
+        claimed: the files in work, in the order of claiming.
+        finished: the last files, the latest first.
+        troubles: what could not be looked at, and why.
+    """
+
+    running: str | None
+    line: Line | None
+    waiting: list[WaitingFile] = field(default_factory=list)
+    claimed: list[ClaimedFile] = field(default_factory=list)
+    finished: list[FinishedFile] = field(default_factory=list)
+    troubles: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """Give it as JSON values: times in ISO 8601, amounts as texts."""
+        content = asdict(self)
+        for file in content["waiting"]:
+            file["changed_at"] = file["changed_at"].isoformat(timespec="seconds")
+        for file in content["claimed"]:
+            file["claimed_at"] = file["claimed_at"].isoformat(timespec="seconds")
+        for file in content["finished"]:
+            file["finished_at"] = file["finished_at"].isoformat(timespec="seconds")
+            file |= {name: money(file[name]) for name in ("asked", "failed")}
+        if content["line"]:
+            content["line"]["since"] = content["line"]["since"].isoformat(timespec="seconds")
+        return content
+
+
+def look(inbox: Inbox, spool: Spool, journal: Path, lock: Path, last: int = 10) -> Status:
+    """Look how things are; works whether or not the daemon runs.
+
+    Args:
+        inbox: the inbox.
+        spool: the folders.
+        journal: the database file.
+        lock: the journal's lock file.
+        last: how many finished files to give.
+    """
+    status = Status(holder(lock), None)
+    try:
+        status.waiting.extend(_waiting(inbox))
+        claims = spool.claimed_names()
+    except FolderTrouble as trouble:
+        status.troubles.append(f"{trouble}. {trouble.mend}.")
+        claims = []
+    if not journal.is_file():
+        return status
+    with closing(Journal(f"sqlite:///{journal}")) as read:
+        for claim in claims:
+            records, decided = read.progress(claim.id)
+            status.claimed.append(ClaimedFile(claim.name, claim.id, claim.claimed_at, records, decided))
+        status.finished.extend(read.last_files(last))
+        line = read.line()
+    return Status(status.running, line, status.waiting, status.claimed, status.finished, status.troubles)
+
+
+def _waiting(inbox: Inbox) -> Iterator[WaitingFile]:
+    for sighting in sorted(inbox.files(), key=lambda file: file.modified_ns):
+        changed = datetime.fromtimestamp(min(sighting.modified_ns / 1e9, time.time()), UTC)
+        yield WaitingFile(sighting.name, sighting.size, changed)
