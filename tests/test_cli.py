@@ -146,7 +146,7 @@ def test_an_input_that_is_not_there_replaces_the_results_of_an_earlier_run(setti
 
 
 def test_a_broken_configuration_ends_with_78_and_every_fault(folders, sandbox, tmp_path):
-    """The process says each fault of the configuration with its key and mend; nothing is sent, both results are empty."""
+    """The process says each fault of the configuration with key and mend; nothing is sent, both results are empty."""
     settings = configure(folders, sandbox.url, connectwise={"company": "", "sight": "x"}, inbox={"settle_seconds": -1})
     (tmp_path / SUCCESS).write_bytes(GOOD)
     ended = program("apply", "--config", settings, folder=tmp_path, stdin=GOOD)

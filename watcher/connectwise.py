@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
-from watcher.errors import AnswerLost, Missing, Unreachable
+from watcher.errors import AnswerLost, Missing
 from watcher.gateway import Gateway
 from watcher.records import ZERO, Call, Change, Create, HeldPayment, Invoice, Remove, money
 
@@ -92,9 +92,7 @@ class ConnectWise:
                 body: dict[str, Any] = {"type": "P", "amount": amount, "invoice": {"id": call.invoice_id}}
                 if day is not None:
                     body["paymentDate"] = _midnight(day)
-                answer = self._gateway.once("POST", payments, body)
-                if not isinstance(answer, dict) or not isinstance(answer.get("id"), int):
-                    raise AnswerLost("ConnectWise answered a new payment without saying its id")
+                answer = self._gateway.once("POST", payments, body, sound=_is_record)
                 balance = _decimal(answer.get("invoiceBalance"))
                 if balance is not None and call.balance_after is not None and balance < call.balance_after:
                     raise AnswerLost(
@@ -104,7 +102,7 @@ class ConnectWise:
                     )
                 return int(answer["id"])
             case Change():
-                self._gateway.repeatedly("PATCH", f"{payments}/{call.payment_id}", _patch(call))
+                self._gateway.repeatedly("PATCH", f"{payments}/{call.payment_id}", _patch(call), sound=_is_record)
                 return call.payment_id
             case Remove():
                 # Missing is what is asked: a DELETE whose answer was lost has been repeated.
@@ -114,24 +112,30 @@ class ConnectWise:
 
     def version(self) -> str:
         """Ask which ConnectWise this is; proves the way there, not the keys."""
-        answer = self._gateway.repeatedly("GET", "/system/info")
-        return str(answer.get("version", "unknown")) if isinstance(answer, dict) else "unknown"
+        answer = self._gateway.repeatedly("GET", "/system/info", sound=lambda content: isinstance(content, dict))
+        return str(answer.get("version", "unknown"))
 
     def any_invoice_id(self) -> int | None:
         """Read one invoice's id, which proves the sign-in and the right to read invoices; None where there is none."""
-        rows = self._gateway.repeatedly("GET", "/finance/invoices?pageSize=1&fields=id")
-        return int(rows[0]["id"]) if isinstance(rows, list) and rows else None
+        rows = self._gateway.repeatedly("GET", "/finance/invoices?pageSize=1&fields=id", sound=_are_records)
+        return int(rows[0]["id"]) if rows else None
 
     def _pages(self, path: str) -> Iterator[dict[str, Any]]:
         page = 1
         while True:
-            rows = self._gateway.repeatedly("GET", path if page == 1 else _page(path, page))
-            if not isinstance(rows, list):
-                raise Unreachable("ConnectWise answered a list with something else")
+            rows = self._gateway.repeatedly("GET", path if page == 1 else _page(path, page), sound=_are_records)
             yield from rows
             if len(rows) < _PAGE_SIZE:
                 return
             page += 1
+
+
+def _is_record(content: Any) -> bool:
+    return isinstance(content, dict) and isinstance(content.get("id"), int)
+
+
+def _are_records(content: Any) -> bool:
+    return isinstance(content, list) and all(_is_record(row) for row in content)
 
 
 def _invoices_path(invoice_numbers: Sequence[str]) -> str:

@@ -51,7 +51,11 @@ class Event(StrEnum):
         "reason mend request_id retry_in_seconds since",
     )
     LINE_MOVING = "line.moving", "the outage is over", "waited_seconds"
-    CONNECTWISE_RETRY = "connectwise.retry", "a call that is safe to repeat is repeated", "reason request_id attempt"
+    CONNECTWISE_RETRY = (
+        "connectwise.retry",
+        "a call that is safe to repeat is repeated, or in parts",
+        "reason request_id",
+    )
     CONNECTWISE_SLOWED = (
         "connectwise.slowed",
         "ConnectWise answered 429: all calls stop for a while and go on more slowly",

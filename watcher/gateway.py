@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -70,6 +70,14 @@ class Account:
         return f"Account(url={self.url!r}, company={self.company!r})"
 
 
+Sound = Callable[[Any], bool]
+
+
+def anything(_content: Any) -> bool:
+    """Accept any JSON."""
+    return True
+
+
 class Gateway:
     """Makes calls for any number of threads; each keeps its own connection alive."""
 
@@ -91,13 +99,14 @@ class Gateway:
         """Give the whole URL of a path of the API."""
         return f"{self._account.url}{path}"
 
-    def repeatedly(self, method: str, path: str, body: Any = None) -> Any:
+    def repeatedly(self, method: str, path: str, body: Any = None, *, sound: Sound = anything) -> Any:
         """Make a call that is safe to repeat, a few times if need be.
 
         Args:
             method: GET, PATCH or DELETE.
             path: below the API's root, with its query.
             body: what is sent as JSON; amounts Decimal.
+            sound: says whether the JSON of an answer is of the kind that was asked for.
 
         Returns:
             The JSON of the answer, numbers with a point as Decimal; None for 204.
@@ -115,7 +124,7 @@ class Gateway:
             reraise=True,
         )
         try:
-            return retrying(self.once, method, path, body)
+            return retrying(self.once, method, path, body, sound=sound)
         except AnswerLost as error:
             raise Unreachable(str(error), error.request_id) from error
 
@@ -128,7 +137,7 @@ class Gateway:
             attempt=state.attempt_number,
         )
 
-    def once(self, method: str, path: str, body: Any = None) -> Any:
+    def once(self, method: str, path: str, body: Any = None, *, sound: Sound = anything) -> Any:
         """Make one call; only a 429, which was not carried out, is waited out and asked again.
 
         Raises:
@@ -139,7 +148,7 @@ class Gateway:
             self._pace.turn()
             answer = self._send(method, self.url(path), body)
             if answer.status_code != requests.codes.too_many_requests:
-                return self._judge(answer)
+                return self._judge(answer, sound)
             seconds = _retry_after(answer)
             self._pace.hold(seconds)
             self._log.warning(
@@ -149,13 +158,13 @@ class Gateway:
                 request_id=_request_id(answer),
             )
 
-    def _judge(self, answer: requests.Response) -> Any:
+    def _judge(self, answer: requests.Response, sound: Sound) -> Any:
         """Give an answer's JSON, or raise what its status and body mean, with the owner of the fault."""
         status, request_id = answer.status_code, _request_id(answer)
         if status == requests.codes.no_content:
             return None
         content = _json(answer)
-        if answer.ok and content is not None and not answer.is_redirect:
+        if answer.ok and content is not None and not answer.is_redirect and sound(content):
             return content
         said = self._redacted(_words(answer, content))
         if status in (requests.codes.unauthorized, requests.codes.forbidden):

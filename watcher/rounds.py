@@ -210,7 +210,7 @@ class Rounds:
             return []
         return finish(decided, Outcome.APPLIED, answer)
 
-    def _tell(self, event: Event, answer: ConnectWiseError, **what: str) -> None:
+    def _tell(self, event: Event, answer: ConnectWiseError, **what: object) -> None:
         self._log.warning(event, reason=str(answer), request_id=answer.request_id, **what)
 
     def _plans(self, turn: Sequence[_Open]) -> list[Plan]:
@@ -253,6 +253,7 @@ class Rounds:
             halves: list[tuple[str, ...]] = []
             for group, answer in self._workers.each(self._client.find_invoices, groups):
                 if isinstance(answer, Rejection) and len(group) > 1:
+                    self._tell(Event.CONNECTWISE_RETRY, answer, attempt=1)
                     middle = len(group) // 2
                     halves += [group[:middle], group[middle:]]
                 elif isinstance(answer, Rejection):
