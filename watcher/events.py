@@ -54,7 +54,7 @@ class Event(StrEnum):
     CONNECTWISE_RETRY = (
         "connectwise.retry",
         "a call that is safe to repeat is repeated, or in parts",
-        "reason request_id",
+        "reason request_id attempt",
     )
     CONNECTWISE_SLOWED = (
         "connectwise.slowed",
