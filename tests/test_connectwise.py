@@ -370,7 +370,7 @@ def test_reading_an_invoice_proves_the_sign_in(start_sandbox):
     ("balance", "trusted"), [("99.00", False), ("100.00", True), ("200.00", True)], ids=["less", "as told", "not yet"]
 )
 def test_an_answer_that_tells_of_another_payment_is_looked_into(start_sandbox, balance, trusted):
-    """An invoice with less left to pay than our payment leaves holds another one: the row is ours, its effect unknown."""
+    """An invoice with less left than our payment leaves holds another one: the row is ours, its effect is unknown."""
     sandbox = start_sandbox(invoice("CW-1", "200.00"))
     answer = f'{{"id": 7, "amount": 100.00, "invoiceBalance": {balance}}}'
     call = Create(1001, Decimal("100.00"), None, balance_after=Decimal("100.00"))

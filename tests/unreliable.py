@@ -182,7 +182,12 @@ TIMED_OUT_500 = page(500, '{"code":"ConnectWiseApi","message":"A timeout has occ
 BAD_GATEWAY_502 = page(502, "<html><head><title>502</title></head><body><h1>Bad Gateway</h1></body></html>", HTML)
 UNAVAILABLE_503 = page(503, "Service Unavailable", "text/plain")
 GATEWAY_TIMEOUT_504 = page(504, "<html><body><h1>504 Gateway Time-out</h1></body></html>", HTML)
+CONVERTING_500 = page(
+    500, '{"code":"ConnectWiseApi","message":"Error converting value {null} to type. Path \'amount\', line 1."}'
+)
+UNAVAILABLE_503_LATER = page(503, "Service Unavailable", "text/plain", Retry_After="7")
 WELCOME_PAGE = page(200, "<!doctype html><html><body>Down for maintenance</body></html>", HTML)
+OTHER_JSON_200 = page(200, '{"status":"maintenance"}')
 
 NOBODYS: Mapping[str, Fault] = {
     "reset before ConnectWise acted": RESET_BEFORE,

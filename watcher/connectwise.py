@@ -105,9 +105,9 @@ class ConnectWise:
                 self._gateway.repeatedly("PATCH", f"{payments}/{call.payment_id}", _patch(call), sound=_is_record)
                 return call.payment_id
             case Remove():
-                # Missing is what is asked: a DELETE whose answer was lost has been repeated.
+                # Missing is what is asked: a DELETE is repeated until it is answered by 204 or the row is gone.
                 with suppress(Missing):
-                    self._gateway.repeatedly("DELETE", f"{payments}/{call.payment_id}")
+                    self._gateway.repeatedly("DELETE", f"{payments}/{call.payment_id}", sound=lambda _content: False)
                 return None
 
     def version(self) -> str:

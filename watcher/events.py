@@ -47,7 +47,7 @@ class Event(StrEnum):
     )
     LINE_WAITING = (
         "line.waiting",
-        "an outage began, or lasts another hour; nothing fails for it",
+        "an outage began, is another one now, or lasts another hour; nothing fails for it",
         "reason mend request_id retry_in_seconds since",
     )
     LINE_MOVING = "line.moving", "the outage is over", "waited_seconds"

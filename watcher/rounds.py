@@ -171,6 +171,9 @@ class Rounds:
                 planned_before, one.intent = one.intent, intended.get(id(one.demand), one.intent)
                 one.doubtful = isinstance(answer, AnswerLost | Rejection)
                 if isinstance(answer, Outage | AnswerLost):
+                    if isinstance(answer, Outage) and isinstance(trouble, Outage):
+                        # Only one of them is told of by whoever waits it out.
+                        self._tell(Event.CONNECTWISE_RETRY, trouble, attempt=1)
                     trouble = answer if trouble is None or isinstance(answer, Outage) else trouble
                     if isinstance(answer, AnswerLost):
                         one.made = answer.payment_id
@@ -210,7 +213,7 @@ class Rounds:
             return []
         return finish(decided, Outcome.APPLIED, answer)
 
-    def _tell(self, event: Event, answer: ConnectWiseError, **what: object) -> None:
+    def _tell(self, event: Event, answer: ConnectWiseError | Outage, **what: object) -> None:
         self._log.warning(event, reason=str(answer), request_id=answer.request_id, **what)
 
     def _plans(self, turn: Sequence[_Open]) -> list[Plan]:

@@ -90,6 +90,7 @@ class Service:
         self._locks = ExitStack()
         self._outage_since: float | None = None
         self._outage_told = 0.0
+        self._outage_kind: tuple[type[Outage], str] | None = None
         self._pause = _FIRST_PAUSE
 
     def catch_signals(self) -> None:
@@ -250,8 +251,9 @@ class Service:
         pause = random.uniform(0.5, 1.0) * self._pause  # noqa: S311  (jitter, not a secret)
         self._pause = min(self._pause * 2, _LONGEST_PAUSE)
         since = datetime.fromtimestamp(time.time() - (now - self._outage_since), UTC)
-        if now - self._outage_told >= _REMIND_SECONDS:
-            self._outage_told = now
+        kind = (type(outage), outage.mend)
+        if now - self._outage_told >= _REMIND_SECONDS or kind != self._outage_kind:
+            self._outage_told, self._outage_kind = now, kind
             self._log.error(
                 Event.LINE_WAITING,
                 reason=str(outage),
