@@ -6,6 +6,7 @@ are; ConnectWise has no idempotency key, so a POST whose answer is lost is ``Ans
 
 from __future__ import annotations
 
+import base64
 import re
 import ssl
 import threading
@@ -93,6 +94,19 @@ class Gateway:
         # A server that repeats what it was sent must not bring the keys into messages and files.
         self._redacted = redactor(account.secrets)
         self._mine = threading.local()
+        login = f"{account.company}+{account.public_key}:{account.private_key}".encode()
+        self._headers = {
+            "Accept": f"application/vnd.connectwise.com+json; version={account.api_version}",
+            "Authorization": f"Basic {base64.b64encode(login).decode()}",
+            "clientId": account.client_id,
+            "User-Agent": "payment-watcher",
+        }
+        # Proxies and certificates as the environment names them (HTTPS_PROXY, REQUESTS_CA_BUNDLE, ...).
+        environment = requests.Session().merge_environment_settings(account.url, {}, None, None, None)
+        self._verify: bool | str = account.ca_bundle or environment["verify"] or True
+        # This machine is not reached through a proxy, whatever no_proxy leaves out.
+        loopback = urlsplit(account.url).hostname in ("localhost", "127.0.0.1", "::1")
+        self._proxies = {} if loopback else environment["proxies"]
         self._log = structlog.get_logger()
 
     def url(self, path: str) -> str:
@@ -185,16 +199,17 @@ class Gateway:
 
     def _send(self, method: str, url: str, body: Any) -> requests.Response:
         data = None if body is None else simplejson.dumps(body, use_decimal=True).encode()
-        headers = {} if body is None else {"Content-Type": "application/json"}
+        headers = self._headers if body is None else {**self._headers, "Content-Type": "application/json"}
+        prepared = requests.Request(method, url, headers=headers, data=data).prepare()
         try:
-            return self._session().request(
-                method,
-                url,
-                data=data,
-                headers=headers,
+            answer = self._adapter().send(
+                prepared,
                 timeout=self._account.timeout_seconds,
-                allow_redirects=False,
+                verify=self._verify,
+                proxies=self._proxies,
             )
+            # Read here, where a connection that breaks off in the middle is told from an answer.
+            _ = answer.content
         except OSError as error:
             # Every error of requests is one; so is a certificate file that is not there.
             if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error)):
@@ -206,32 +221,17 @@ class Gateway:
             if method == "POST" and _may_have_arrived(error):
                 raise AnswerLost(reason) from error
             raise Unreachable(reason) from error
+        return answer
 
-    def _session(self) -> requests.Session:
-        session: requests.Session | None = getattr(self._mine, "session", None)
-        if session is None:
-            account = self._account
-            session = requests.Session()
-            # Bytes, because requests would encode text as latin-1; its annotations know only text.
-            session.auth = (f"{account.company}+{account.public_key}".encode(), account.private_key.encode())  # type: ignore[assignment]
-            session.headers.update(
-                {
-                    "clientId": account.client_id,
-                    "Accept": f"application/vnd.connectwise.com+json; version={account.api_version}",
-                    "User-Agent": "payment-watcher",
-                }
-            )
-            # Proxies and certificates of the environment, read once: requests would read them for every call, which is
-            # a quarter of its work. netrc, which trust_env stands for too, has no say in the sign-in.
-            environment = session.merge_environment_settings(account.url, {}, None, None, None)
-            session.trust_env = False
-            # This machine is not reached through a proxy, whatever no_proxy leaves out.
-            loopback = urlsplit(account.url).hostname in ("localhost", "127.0.0.1", "::1")
-            session.proxies = {} if loopback else environment["proxies"]
-            session.verify = account.ca_bundle or environment["verify"]
-            session.mount("https://", HTTPAdapter(pool_connections=1, pool_maxsize=1))
-            self._mine.session = session
-        return session
+    def _adapter(self) -> HTTPAdapter:
+        """Give this thread's own connection, kept alive between calls.
+
+        A whole Session would merge settings and look after redirects and cookies for each call, which nothing here needs.
+        """
+        adapter: HTTPAdapter | None = getattr(self._mine, "adapter", None)
+        if adapter is None:
+            adapter = self._mine.adapter = HTTPAdapter(pool_connections=1, pool_maxsize=1)
+        return adapter
 
     def _host(self) -> str:
         return urlsplit(self._account.url).netloc

@@ -19,7 +19,7 @@ _A_FIFTH_LESS = 0.8
 _A_TENTH = 0.1
 # The rate doubles within this time without a 429, by the cube of the time, so that it stays long near what was right:
 # seconds, after an early 429 and after a late one.
-_DOUBLES_AFTER_EARLY = 120.0
+_DOUBLES_AFTER_EARLY = 60.0
 _DOUBLES_AFTER_LATE = 600.0
 # The rate never falls lower than this, requests a minute.
 _SLOWEST = 6.0
