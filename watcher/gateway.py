@@ -226,7 +226,7 @@ class Gateway:
     def _adapter(self) -> HTTPAdapter:
         """Give this thread's own connection, kept alive between calls.
 
-        A whole Session would merge settings and look after redirects and cookies for each call, which nothing here needs.
+        A Session would merge settings and look after redirects and cookies for each call, which nothing here needs.
         """
         adapter: HTTPAdapter | None = getattr(self._mine, "adapter", None)
         if adapter is None:
