@@ -290,6 +290,7 @@ class Service:
         if self._asked_by:
             self._log.info(Event.STOPPING, signal=self._asked_by)
         self._observer.stop()
-        self._note(Line("stopped", datetime.now(UTC), "The daemon ended.", ""))
+        if self._said is not None:
+            self._note(Line("stopped", datetime.now(UTC), "The daemon ended.", ""))
         self._locks.close()
         self._log.info(Event.STOPPED)
