@@ -22,7 +22,6 @@ from watcher.records import Misfit, Outcome, Payment, Record, Result
 
 ROOT = "ArrayOfUpdateInvoicePayment"
 RECORD = "UpdateInvoicePayment"
-FIELDS = ("InvoiceNumber", "PaidAmount", "DatePaid")
 # Ours, from an earlier run: a corrected fail file is dropped in again as it is.
 MESSAGES = ("ErrorMessage", "WarningMessage")
 

@@ -318,7 +318,7 @@ def _named(name: str, claim_id: str, ending: str | None = None) -> str:
 
 
 def _is_still(path: Path, ready: ReadyFile) -> bool:
-    """Compare a claimed file with what had settled: size, time, and content where that was read; sync it as well."""
+    """Compare a claimed file with what had settled: its size, and its content if that was read; sync it, too."""
     try:
         # Neither a link put in its place is followed nor does a pipe hold us up.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
