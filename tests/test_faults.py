@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -34,6 +35,7 @@ from unreliable import (
     RESET_BEFORE,
     SILENT_AFTER,
     SILENT_BEFORE,
+    THE_OPERATORS,
     TIMED_OUT_500,
     UNAVAILABLE_503,
     UNAVAILABLE_503_LATER,
@@ -53,14 +55,17 @@ from unreliable import (
 )
 
 from watcher.connectwise import ConnectWise
-from watcher.errors import Outage
 from watcher.gateway import Gateway
+from watcher.inbox import Inbox
 from watcher.journal import Journal
+from watcher.observer import Observer
 from watcher.pace import Pace
 from watcher.pipeline import Pipeline
 from watcher.records import Create, ReadyFile, Rules
 from watcher.sandbox import PaymentSeed, SignIn
+from watcher.service import Service
 from watcher.spool import Spool
+from watcher.status import look
 from watcher.workers import Workers
 
 CERTIFICATE = Path(__file__).parent / "data" / "untrusted-certificate.pem"
@@ -80,8 +85,8 @@ ASKED = {
 }
 IDS = {number: 1001 + ordinal for ordinal, number in enumerate(ASKED)}
 SUMS = ("asked", "applied", "unchanged", "discarded", "failed")
-# An outage is over long before the line has come back so often.
-ATTEMPTS = 12
+# An outage is over long before the line has waited so often.
+TIMES = 40
 # More often than a call is repeated at once, so that what can be an outage is one.
 A_WHILE = 4
 
@@ -158,25 +163,69 @@ def cells():
     return given
 
 
+class Waits(Hurry):
+    """Lets each wait of the loop be looked at, and then be over."""
+
+    def __init__(self, look):
+        super().__init__()
+        self._look = look
+        self._main = threading.current_thread()
+
+    def wait(self, timeout=None):
+        """Let the time pass without waiting."""
+        if threading.current_thread() is self._main:
+            self._look()
+        return super().wait(timeout)
+
+
+class Systemd:
+    """Is told how things are, and ends the daemon once there is nothing to do."""
+
+    def __init__(self, stop):
+        self._stop = stop
+        self.alive = lambda: None
+        self.tell = lambda _message: None
+
+    def status(self, sentence):
+        """Hear what goes on."""
+        if sentence.endswith("nothing to do."):
+            self._stop.set()
+
+
 class Line:
-    """The folders, the journal and the pipeline of a daemon, and what it was told while it went on.
+    """The folders, the journal and the loop of a daemon in which no wait takes time, and what it told of itself.
 
     Attributes:
         asked: the amounts of the file, by invoice number.
-        outages: what held up the line, which the service logs.
+        waited: what ``status`` said during each wait for ConnectWise.
         logs: what was logged.
     """
 
     def __init__(self, folders, tmp_path, client, asked):
         self.folders = folders
         self.asked = asked
-        self.spool = Spool(folders)
-        self.journal = Journal(f"sqlite:///{tmp_path / 'journal.db'}")
-        self._pipeline = Pipeline(
-            self.spool, self.journal, client, Workers(3, Hurry()), Rules(remove_on_zero=True), max_file_bytes=1_000_000
-        )
-        self.outages = []
+        self.waited = []
         self.logs = []
+        self.spool = Spool(folders)
+        self._path = tmp_path / "journal.db"
+        self.journal = Journal(f"sqlite:///{self._path}")
+        self._inbox = Inbox(folders.inbox, unfinished=lambda _content: None)
+        stop = Waits(self._look)
+        pipeline = Pipeline(
+            self.spool, self.journal, client, Workers(3, stop), Rules(remove_on_zero=True), max_file_bytes=1_000_000
+        )
+        self._service = Service(
+            self._inbox,
+            Observer(folders.inbox, "off"),
+            self.spool,
+            self.journal,
+            pipeline,
+            stop=stop,
+            systemd=Systemd(stop),
+            scan_seconds=1,
+            batch_bytes=1_000_000,
+            clock=stop.clock,
+        )
 
     def claim(self, name, content):
         """Drop a file and claim it."""
@@ -187,23 +236,26 @@ class Line:
         self.spool.claim(ready, datetime.now(UTC))
 
     def see_through(self):
-        """Settle what is claimed, again after each outage, as the service does."""
+        """Let the daemon work until there is nothing to do."""
         with capture_logs() as self.logs:
-            for _ in range(ATTEMPTS):
-                try:
-                    self._pipeline.settle(self.spool.claimed())
-                except Outage as outage:
-                    self.outages.append(outage)
-                else:
-                    return
-        raise AssertionError(f"still waiting: {self.outages[-1]}")
+            self._service.run()
+
+    def status(self):
+        """Ask as ``payment-watcher status`` does."""
+        return look(self._inbox, self.spool, self._path, self._path.with_suffix(".lock"))
+
+    def _look(self):
+        self.waited.append(self.status())
+        assert len(self.waited) < TIMES, f"still waiting: {self.waited[-1].line}"
+
+    def logged(self, event):
+        """Give what was logged of an event."""
+        return [entry for entry in self.logs if entry["event"] == event]
 
     @property
     def faults_told(self):
-        """The reasons and request ids of all faults, as the log has them or the service logs them."""
-        logged = [entry for entry in self.logs if entry["event"].startswith(("connectwise.", "payment."))]
-        told = [(entry.get("reason"), entry["request_id"]) for entry in logged if "request_id" in entry]
-        return told + [(str(outage), getattr(outage, "request_id", None)) for outage in self.outages]
+        """What was logged of faults."""
+        return [entry for entry in self.logs if "request_id" in entry]
 
 
 class Detour:
@@ -312,7 +364,7 @@ def assert_settled(line, sandbox, held, rejected):
     failed = [record for path in files(folders.fail) for record in records(path)]
     assert [(record["InvoiceNumber"], record["ErrorMessage"]) for record in failed] == list(rejected.items())
     assert one(files(folders.archive)).read_bytes() == document(*line.asked.items())
-    assert list(folders.work.iterdir()) == list(folders.inbox.iterdir()) == []
+    assert list(folders.work.iterdir()) == files(folders.inbox, "") == []
 
     receipt = receipt_of(line)
     for sums in (*receipt["records"], receipt["totals"]):
@@ -327,6 +379,28 @@ def assert_settled(line, sandbox, held, rejected):
         if number not in rejected:
             assert [Decimal(row["applied"]) + Decimal(row["unchanged"])] == [paid["amount"] for paid in rows[number]]
             assert row["connectwise_payment_id"] == rows[number][0]["id"]
+
+
+def assert_outages_told(line, fault):
+    """Make sure that log and ``status`` tell of each outage what and whose it is, since when, and that it is over."""
+    waits, ends = line.logged("line.waiting"), line.logged("line.moving")
+    operators = fault in THE_OPERATORS.values() or fault is Astray.UNTRUSTED
+    assert len(waits) == len(ends)
+    assert bool(waits) == bool(line.waited)
+    assert waits or not operators
+    for told in waits:
+        assert ("connectwise.site" in told["mend"]) == operators
+        assert operators or told["mend"].startswith("Nothing is lost")
+    shown = {(status.line.state, status.line.reason, status.line.mend) for status in line.waited}
+    assert {("waiting", told["reason"], told["mend"]) for told in waits} <= shown
+    assert {state for state, *_ in shown} <= {"waiting"}
+    for status in line.waited:
+        assert status.line.since <= datetime.now(UTC)
+        assert [(file.name, file.records) for file in status.claimed] == [("pay.xml", len(ASKED))]
+        assert not status.finished
+    (finished,) = line.status().finished
+    totals = receipt_of(line)["totals"]
+    assert (finished.succeeded, finished.rejected) == (totals["succeeded"], totals["rejected"])
 
 
 @pytest.mark.parametrize(("name", "kind", "place", "times"), cells())
@@ -370,7 +444,8 @@ def test_whatever_strikes_every_payment_is_set_once_and_said_so(start, address_a
     if isinstance(fault, Fault):
         assert [request for request in network.requests if request.fault is not None]
         if isinstance(fault.reply, Page):
-            assert fault.reply.headers["x-cw-request-id"] in [request_id for _, request_id in line.faults_told]
+            assert fault.reply.headers["x-cw-request-id"] in [told["request_id"] for told in line.faults_told]
+    assert_outages_told(line, fault)
 
 
 @pytest.mark.parametrize("name", ["reset", "reset, acted", "502 HTML, acted", "200 with HTML", "200 with other JSON"])
@@ -512,4 +587,4 @@ def test_a_world_that_changes_between_look_up_and_write_is_looked_at_again(start
         (record,) = (row for row in records(one(files(line.folders.success))) if row["InvoiceNumber"] == number)
         assert record.get("WarningMessage") == receipt["message"]
     assert [request for request in network.requests if request.fault is not None]
-    assert line.outages == []
+    assert line.waited == []

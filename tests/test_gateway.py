@@ -323,10 +323,10 @@ def test_a_repetition_is_logged_with_its_request_id(sandbox):
 
 @pytest.mark.parametrize(
     ("retry_after", "seconds"),
-    [("17", 17), ("1", 1), (None, 30), ("soon", 30), ("0", 1), ("-5", 1), ("86400", 600)],
+    [("17", 17), ("1", 1), ("0.4", 0.4), (None, 30), ("soon", 30), ("0", 0.1), ("-5", 30), ("nan", 30), ("86400", 600)],
 )
 def test_a_429_is_waited_out_for_as_long_as_it_says(sandbox, retry_after, seconds):
-    """Retry-After is kept; without a usable one thirty seconds are; never less than one or more than ten minutes."""
+    """Retry-After is kept; without a usable one thirty seconds are; never none, or more than ten minutes."""
     hurry = Hurry()
     with Unreliable(sandbox.url, Strike(too_many(retry_after), nth=1)) as network, capture_logs() as logs:
         assert gateway(network.url, hurry).repeatedly("GET", PAYMENTS) == []

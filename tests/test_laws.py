@@ -17,6 +17,7 @@ from unreliable import (
     CONVERTING_500,
     INVALID_400,
     NOBODYS,
+    OTHER_JSON_200,
     RESET_AND_LATE,
     THE_OPERATORS,
     UNAVAILABLE_503_LATER,
@@ -57,6 +58,7 @@ FAULTS = {name: fault for name, fault in (NOBODYS | THE_OPERATORS).items() if no
     "reset, arrives late": RESET_AND_LATE,
     "500 Error converting value": CONVERTING_500,
     "503 with Retry-After": UNAVAILABLE_503_LATER,
+    "200 with other JSON": OTHER_JSON_200,
     "429": too_many(),
     "429 with Retry-After": too_many("7"),
 }

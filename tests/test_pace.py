@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
+from collections import deque
 from itertools import pairwise
 
 import pytest
@@ -170,11 +172,14 @@ def test_the_rate_recovers_slowly_and_never_beyond_the_limit():
 
 @pytest.mark.parametrize("retry_after", [4, 6])
 def test_the_limit_of_a_server_is_learnt_from_its_first_refusal(retry_after):
-    """What got through before an early 429, spread over the calls and the wait, is about what goes on afterwards."""
+    """What got through before an early 429, spread over the calls and the wait, is about what goes on afterwards.
+
+    A wait in whole seconds is rounded up, so half a second less is expected of it.
+    """
     pace, hurry = paced(60000)
     turns(pace, hurry, 101)
     pace.hold(retry_after)
-    assert pace.requests_per_minute == pytest.approx(100 / (0.1 + retry_after) * 60, rel=0.02)
+    assert pace.requests_per_minute == pytest.approx(100 / (0.1 + retry_after - 0.5) * 60, rel=0.02)
 
 
 def test_a_refusal_after_a_long_run_lowers_the_rate_only_a_little():
@@ -182,7 +187,69 @@ def test_a_refusal_after_a_long_run_lowers_the_rate_only_a_little():
     pace, hurry = paced(1000)
     turns(pace, hurry, 2000)
     pace.hold(1)
-    assert pace.requests_per_minute == pytest.approx(960)
+    assert pace.requests_per_minute == pytest.approx(970)
+
+
+def test_a_long_wait_after_a_rate_that_had_grown_takes_back_only_what_had_grown():
+    """A server that asks for a minute each time, whatever is left of its own, does not halve the rate each time."""
+    pace, hurry = paced(60000)
+    turns(pace, hurry, 1001)
+    pace.hold(60)
+    learnt = pace.requests_per_minute
+    while pace.requests_per_minute < 1.1 * learnt:
+        turns(pace, hurry, 1)
+    pace.hold(60)
+    assert pace.requests_per_minute == pytest.approx(learnt)
+
+
+class Server:
+    """Lets through a thousand requests a minute and asks to wait for the whole seconds, rounded up, that are left.
+
+    Args:
+        kind: a sliding window, a fixed one that has half passed at the start, or a bucket that is full at the start.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.admitted: deque[float] = deque(maxlen=1000)
+        self.tokens, self.seen = 1000.0, 0.0
+
+    def wait(self, now: float) -> int:
+        """Give the seconds to wait; 0 for a request that is let through."""
+        full = len(self.admitted) == 1000
+        if self.kind == "sliding":
+            left = self.admitted[0] + 60 - now if full else 0.0
+        elif self.kind == "fixed":
+            began = (now + 30) // 60 * 60 - 30
+            left = began + 60 - now if full and self.admitted[0] >= began else 0.0
+        else:
+            self.tokens = min(1000.0, self.tokens + (now - self.seen) * 1000 / 60)
+            self.seen = now
+            left = max(0.0, 1 - self.tokens) * 60 / 1000
+        if left <= 1e-9:
+            self.tokens -= 1
+            self.admitted.append(now)
+            return 0
+        return math.ceil(left)
+
+
+@pytest.mark.parametrize("kind", ["sliding", "fixed", "bucket"])
+@pytest.mark.parametrize("times_the_limit", [1.2, 2, 10, 60])
+def test_a_limit_that_is_not_told_is_found_and_used(kind, times_the_limit):
+    """After two minutes at least 95 of 100 requests that the limit allows are made, and at most one is refused."""
+    pace, hurry = paced(1000 * times_the_limit)
+    server = Server(kind)
+    admitted = refused = 0
+    while hurry.now < 1200:
+        pace.turn()
+        settled = hurry.now >= 120
+        if wait := server.wait(hurry.now):
+            pace.hold(wait)
+            refused += settled
+        else:
+            admitted += settled
+    assert admitted >= 0.95 * 1000 * (1200 - 120) / 60
+    assert refused <= 0.01 * (admitted + refused)
 
 
 def test_a_long_wait_says_that_it_is_alive_about_every_second():

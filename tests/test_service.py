@@ -5,16 +5,35 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from contextlib import closing
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from conftest import invoice, payments_of
 from daemon import END_SECONDS, PATIENCE, Daemon, alone, command, configure, environment, until
 from documents import document, drop, files, numbers, one
+from structlog.testing import capture_logs
+from unreliable import (
+    SILENT_AFTER,
+    SILENT_BEFORE,
+    UNAVAILABLE_503,
+    WRONG_KEYS_401,
+    Hurry,
+    Strike,
+    Unreliable,
+    too_many,
+)
 
+from watcher.errors import Unreachable
 from watcher.events import Event
-from watcher.inbox import MARKER
+from watcher.inbox import MARKER, Inbox
+from watcher.journal import Journal
+from watcher.observer import Observer
+from watcher.process import Systemd
+from watcher.service import Service
+from watcher.spool import Spool
 
 SLOW = 0.1
 
@@ -235,6 +254,118 @@ def test_a_refused_sign_in_names_what_to_mend(folders, sandbox):
         assert daemon.end() == 0
     assert files(folders.fail, "") == files(folders.success, "") == []
     assert payments_of(sandbox, "CW-1") == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "method", "seen"),
+    [
+        pytest.param(SILENT_BEFORE, "GET", "", id="a look-up without an answer"),
+        pytest.param(SILENT_AFTER, "POST", "", id="a POST without an answer"),
+        pytest.param(too_many("600"), "GET", "connectwise.slowed", id="ten minutes asked for by a 429"),
+        pytest.param(UNAVAILABLE_503, "GET", "connectwise.retry", id="the pause before a retry"),
+        pytest.param(WRONG_KEYS_401, "GET", "line.waiting", id="the back-off of an outage"),
+    ],
+)
+def test_sigterm_ends_any_wait_for_connectwise(folders, sandbox, fault, method, seen):
+    """Whatever the daemon waits for, it ends in time with 0, and the next one finishes what is claimed, once."""
+    drop(folders.inbox, "pay.xml", document(("CW-1", "100.00"), ("CW-2", "50.00")))
+    with Unreliable(sandbox.url, Strike(fault, method)) as network:
+        config = configure(folders, network.url, connectwise={"timeout_seconds": 60})
+        with Daemon(config) as daemon:
+            network.wait_for(1, method)
+            if seen:
+                daemon.event(seen)
+            asked = time.monotonic()
+            assert daemon.end() == 0
+            assert time.monotonic() - asked < END_SECONDS
+            assert daemon.event("service.stopped")
+        network.strike()
+        assert command("run", "--once", "--config", config).code == 0
+    assert [len(payments_of(sandbox, number)) for number in ("CW-1", "CW-2")] == [1, 1]
+    assert numbers(one(files(folders.success))) == ["CW-1", "CW-2"]
+    assert list(folders.work.iterdir()) == []
+
+
+class Clock(Hurry):
+    """The time of a loop's waits, and the pauses between its looks at ConnectWise."""
+
+    def __init__(self, until):
+        super().__init__()
+        self._until = until
+
+    def wait(self, timeout=None):
+        """Let the time pass, and end the loop after so many seconds."""
+        super().wait(timeout)
+        if self.now > self._until:
+            self.set()
+        return self.is_set()
+
+
+class Failing:
+    """A pipeline that meets an outage in every turn, after it has decided some records.
+
+    Args:
+        clock: the time of the loop.
+        decides: how many records each turn decides, by its ordinal.
+    """
+
+    def __init__(self, clock, decides=lambda turn: 0):
+        self.advanced = 0
+        self.turns = []
+        self._clock = clock
+        self._decides = decides
+
+    def clear_emptied(self):
+        """Meet the outage."""
+        self.turns.append(self._clock.now)
+        self.advanced += self._decides(len(self.turns))
+        raise Unreachable("ConnectWise is away", "request-1")
+
+
+def waiting_line(folders, tmp_path, seconds, **failing):
+    """Let a loop meet nothing but outages for some seconds; give when it tried, and what it logged."""
+    clock = Clock(seconds)
+    pipeline = Failing(clock, **failing)
+    journal = Journal(f"sqlite:///{tmp_path / 'journal.db'}")
+    service = Service(
+        Inbox(folders.inbox, unfinished=lambda _content: None),
+        Observer(folders.inbox, "off"),
+        Spool(folders),
+        journal,
+        pipeline,
+        stop=clock,
+        systemd=Systemd(),
+        scan_seconds=1,
+        batch_bytes=1,
+        clock=clock.clock,
+    )
+    with closing(journal), capture_logs() as logs:
+        service.run()
+    return pipeline.turns, logs
+
+
+def test_the_pauses_of_an_outage_grow_to_five_minutes_and_it_is_told_of_now_and_then(folders, tmp_path):
+    """Pauses double with chance in them, none is longer than five minutes; the log is reminded about every hour."""
+    turns, logs = waiting_line(folders, tmp_path, 4 * 3600)
+    pauses = [after - before for before, after in pairwise(turns)]
+    for ordinal, pause in enumerate(pauses):
+        longest = min(300, 2 * 2**ordinal)
+        assert longest / 2 <= pause <= longest
+    assert len(set(pauses[10:])) > 10, "there is no chance in the pauses"
+    told = [line for line in logs if line["event"] == "line.waiting"]
+    assert len(told) == 4
+    assert {(line["reason"], line["request_id"]) for line in told} == {("ConnectWise is away", "request-1")}
+    assert not [line for line in logs if line["event"] == "line.moving"]
+
+
+def test_a_line_that_moves_between_two_outages_begins_again_with_a_short_pause(folders, tmp_path):
+    """Payments that went through ended the outage before; what comes after them is another one."""
+    turns, logs = waiting_line(folders, tmp_path, 600, decides=lambda turn: turn == 6)
+    pauses = [after - before for before, after in pairwise(turns)]
+    assert 16 <= pauses[4] <= 32
+    assert 1 <= pauses[5] <= 2
+    told = [line["event"] for line in logs if line["event"].startswith("line.")]
+    assert told == ["line.waiting", "line.moving", "line.waiting"]
 
 
 def test_an_inbox_without_its_marker_is_left_alone(folders, sandbox):

@@ -8,12 +8,16 @@ from collections.abc import Callable
 
 from watcher.errors import Stopping
 
-# ConnectWise does not say what its limit is, so it is learnt from its 429s. One that comes soon after the calls began,
-# measured against the wait it asks for, means a rate far too high: what got through, spread over run and wait, is the
-# limit. One that comes late means that the rate has just grown past the limit: a little less is right.
+# ConnectWise does not say what its limit is, so it is learnt from its 429s. What got through since the calls last
+# began, spread over that time and the wait that the 429 asks for, has stayed within the limit. A wait in whole seconds
+# is rounded up: half a second too long on average.
+_ROUNDED_UP = 0.5
+_A_LITTLE_LESS = 0.97
+# A 429 long after the calls began, measured against its wait, or once the rate has grown by so much from what was
+# learnt, means that the rate has just grown past the limit.
+_LATE = 0.8
+_GROWN = 1.02
 # After too few calls to tell, the rate falls by a fifth, but not below a tenth of what is configured.
-_SOON = 0.8
-_A_LITTLE_LESS = 0.96
 _ENOUGH_TURNS = 20
 _A_FIFTH_LESS = 0.8
 _A_TENTH = 0.1
@@ -136,23 +140,28 @@ class Pace:
         with self._lock:
             now = self._clock()
             if now >= self._held_until:
-                self._learn(now, now + seconds)
+                self._learn(now, seconds)
             self._held_until = max(self._held_until, now + seconds)
             self._next = max(self._held_until, self._taken + self._spacing(self._held_until))
             self._holds += 1
 
-    def _learn(self, now: float, until: float) -> None:
+    def _learn(self, now: float, wait: float) -> None:
         """Set the rate by the run of calls that a 429 ends and the wait it asks for."""
         rate = self._rate(now)
-        run = max(now - self._run_began, 60 / rate)
-        passed = max(self._run_turns - 1, 1)
-        self._doubles_after = _DOUBLES_AFTER_EARLY
-        if self._run_turns < _ENOUGH_TURNS:
-            learnt = max(rate * _A_FIFTH_LESS, self._full * _A_TENTH)
-        elif run / (run + until - now) < _SOON:
-            learnt = min(passed / (run + until - now) * 60, rate * _A_LITTLE_LESS)
+        # The latest turn is the one that was refused.
+        passed = max(self._run_turns - 1, 0)
+        if passed < _ENOUGH_TURNS:
+            self._learnt = max(rate * _A_FIFTH_LESS, min(rate, self._full * _A_TENTH))
+            self._doubles_after = _DOUBLES_AFTER_EARLY
+            # The wait belongs to the run that goes on after it, until that is long enough to tell.
+            self._run_turns = passed
         else:
-            learnt = rate * _A_LITTLE_LESS
-            self._doubles_after = _DOUBLES_AFTER_LATE
-        self._learnt = min(self._full, max(_SLOWEST, learnt))
-        self._run_turns = 0
+            run = max(now - self._run_began, 60 / rate)
+            whole = run + wait - (_ROUNDED_UP if wait % 1 == 0 else 0)
+            grown = self._learnt is not None and rate > self._learnt * _GROWN
+            # What went well before the rate grew is still right, however long a wait is asked for.
+            least = self._learnt if grown and self._learnt else _SLOWEST
+            self._learnt = max(least, min(passed / whole * 60, rate * _A_LITTLE_LESS))
+            self._doubles_after = _DOUBLES_AFTER_LATE if grown or run / whole >= _LATE else _DOUBLES_AFTER_EARLY
+            self._run_turns = 0
+        self._learnt = min(self._full, self._learnt)

@@ -58,7 +58,11 @@ class Tally:
 
 
 class Pipeline:
-    """Takes claimed files to their end."""
+    """Takes claimed files to their end.
+
+    Attributes:
+        advanced: how many records have been decided and files published so far, which tells a line that moves.
+    """
 
     def __init__(
         self,
@@ -92,6 +96,7 @@ class Pipeline:
         self._alive = alive
         self._rounds = Rounds(client, journal, rules, workers, self._tell_payment)
         self._files: dict[str, _File] = {}
+        self.advanced = 0
         self._log = structlog.get_logger()
 
     def settle(self, claims: Sequence[Claim]) -> Tally:
@@ -180,6 +185,7 @@ class Pipeline:
             results = self._journal.results(claim_id)
             self._publish(file, results)
             del self._files[claim_id]
+            self.advanced += 1
             self._alive()
             tally += Tally(1, int(file.refusal is not None), total(results).rejected)
         return tally
@@ -235,6 +241,7 @@ class Pipeline:
     def _tell_payment(self, claim_id: str, result: Result) -> None:
         file = self._files[claim_id]
         file.undecided -= 1
+        self.advanced += 1
         self._log.info(
             Event.PAYMENT,
             file=file.claim.name,

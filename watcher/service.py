@@ -88,6 +88,7 @@ class Service:
         # Claimed files that the log knows of already, as one that waits out an outage does.
         self._known: set[Claim] = set()
         self._locks = ExitStack()
+        self._advanced = 0
         self._outage_since: float | None = None
         self._outage_told = 0.0
         self._outage_kind: tuple[type[Outage], str] | None = None
@@ -246,6 +247,10 @@ class Service:
     def _hold(self, outage: Outage) -> None:
         """Wait out an outage for one pause; the pauses grow."""
         now = self._clock()
+        if self._pipeline.advanced != self._advanced:
+            # Payments have gone through since the last pause: that outage was over, and this is another one.
+            self._advanced = self._pipeline.advanced
+            self._moving()
         if self._outage_since is None:
             self._outage_since, self._outage_told, self._pause = now, now - _REMIND_SECONDS, _FIRST_PAUSE
         pause = random.uniform(0.5, 1.0) * self._pause  # noqa: S311  (jitter, not a secret)

@@ -53,7 +53,7 @@ class TooManyRequestsError(RequestError):
         seconds: how long to wait.
     """
 
-    def __init__(self, seconds: int) -> None:
+    def __init__(self, seconds: float) -> None:
         """Word the refusal."""
         message = f"Too many requests. Please try again in {seconds} seconds."
         super().__init__(429, "ConnectWiseAPI", message, headers={"Retry-After": str(seconds)})
