@@ -474,6 +474,35 @@ def test_a_folder_that_is_away_costs_no_second_call(start, folders, missing):
     assert list(folders.work.iterdir()) == []
 
 
+@pytest.mark.parametrize("missing", ["success", "fail", "archive"])
+def test_what_is_decided_stands_without_the_journal(start, folders, tmp_path, missing):
+    """Of a file that is decided but not published its receipt in work counts: no call is made, whatever has changed."""
+    line, sandbox = start(invoice("CW-1", "10.00"), invoice("CW-2", "10.00", payments=(PaymentSeed(Decimal("4.00")),)))
+    folder: Path = getattr(folders, missing)
+    folder.rmdir()
+    with pytest.raises(FolderTrouble):
+        line.process(document(("CW-1", "12.00"), ("CW-2", "10.00"), ("CW-9", "1.00"), ("CW-8", "£5")))
+    before = calls(sandbox)
+    folder.mkdir()
+    with closing(Journal(f"sqlite:///{tmp_path / 'another.db'}")) as journal:
+        line.journal = journal
+        (claim,) = line.spool.claimed()
+        assert line.pipeline(rules=Rules(remove_on_zero=True)).settle([claim]) == Tally(files=1, rejected=2)
+        assert journal.progress(claim.id) == (4, 4)
+        assert [result.outcome.value for result in journal.results(claim.id)] == ["applied"] * 2 + ["rejected"] * 2
+        assert [(file.name, file.succeeded, file.rejected) for file in journal.last_files(9)] == [("pay0.xml", 2, 2)]
+    assert calls(sandbox) == before
+    assert (
+        line.receipt()["totals"] | {"asked": "23.00", "applied": "20.00", "discarded": "2.00", "failed": "1.00"}
+        == (line.receipt()["totals"])
+    )
+    (first, second) = records(one(files(folders.success)))
+    assert "2.00 discarded" in first["WarningMessage"]
+    assert "4.00 was replaced by 10.00" in second["WarningMessage"]
+    assert numbers(one(files(folders.fail))) == ["CW-9", "CW-8"]
+    assert list(folders.work.iterdir()) == []
+
+
 def test_a_file_that_is_judged_anew_is_told_of_as_it_was_dealt_with(start, folders):
     """Where the limit was raised while a refused file waited, it is refused or paid, and told of accordingly."""
     line, sandbox = start(invoice("CW-1", "10.00"))
@@ -500,6 +529,21 @@ def test_a_file_that_somebody_writes_to_after_it_was_read_moves_no_more_money(st
     with suppress(PaymentWatcherError):
         line.pipeline().settle([claim])
     assert (paid(sandbox, "CW-1"), paid(sandbox, "CW-2")) == ([Decimal("10.00")], [])
+
+
+def test_a_receipt_left_after_archiving_is_taken_over_by_a_new_journal(start, folders, tmp_path):
+    """A crash between archive and journal, and the journal lost: the history still knows what became of the file."""
+    line, _ = start(invoice("CW-1", "10.00"))
+    line.process(document(("CW-1", "10.00")))
+    receipt = one(files(folders.archive, ".receipt.json"))
+    claim_id = json.loads(receipt.read_bytes())["claim"]
+    (folders.work / claim_id).mkdir()
+    (folders.work / f"{claim_id}.receipt.json").write_bytes(receipt.read_bytes())
+    with closing(Journal(f"sqlite:///{tmp_path / 'another.db'}")) as journal:
+        line.journal = journal
+        line.pipeline().clear_emptied()
+        assert [(file.name, file.succeeded) for file in journal.last_files(9)] == [("pay0.xml", 1)]
+    assert list(folders.work.iterdir()) == []
 
 
 def test_what_a_crash_left_after_archiving_is_cleared(start, folders, tmp_path):

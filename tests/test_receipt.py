@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -10,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from watcher.receipt import receipt, refusal_note
+from watcher.errors import FolderTrouble
+from watcher.receipt import Decided, read_receipt, receipt, refusal_note
 from watcher.records import Claim, Outcome, Result
 
 CLAIM = Claim("20160922T123000Z_0a1b2c3d", "payments.xml")
@@ -151,6 +153,55 @@ def test_amounts_of_a_receipt_add_up(given_results):
     for part in ("asked", *PARTS):
         assert Decimal(content["totals"][part]) == sum(Decimal(record[part]) for record in content["records"])
     assert content["totals"]["records"] == len(content["records"])
+
+
+texts = st.none() | st.text(min_size=1, max_size=40)
+
+
+@st.composite
+def told_results(draw):
+    """Give a result with everything that it can say."""
+    result = draw(results())
+    rejected = result.outcome is Outcome.REJECTED
+    return replace(
+        result,
+        position=draw(st.integers(0, 9999)),
+        invoice_number=draw(st.text(max_size=20)),
+        message=draw(texts) if rejected else None,
+        warning=None if rejected else draw(texts),
+        invoice_id=draw(st.none() | st.integers(1)),
+        payment_id=draw(st.none() | st.integers(1)),
+    )
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.lists(told_results(), max_size=5), texts)
+def test_a_receipt_read_back_says_the_same(given_results, refusal):
+    """Whatever became of a file, what is published from its receipt is what was decided."""
+    content = receipt(CLAIM, DIGEST, DONE, given_results, refusal)
+    assert read_receipt(CLAIM.id, content) == Decided(CLAIM.name, DIGEST, refusal, given_results)
+    assert receipt(CLAIM, DIGEST, DONE, read_receipt(CLAIM.id, content).results, refusal) == content
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        b"",
+        b"[]",
+        b"\xff\xfe",
+        b'{"file": "payments.xml"}',
+        receipt(CLAIM, DIGEST, DONE, [APPLIED])[:-20],
+        receipt(CLAIM, DIGEST, DONE, [APPLIED]).replace(b'"applied"', b'"appleid"'),
+        receipt(CLAIM, DIGEST, DONE, [APPLIED]).replace(b'"120.50"', b'"a lot"'),
+        receipt(CLAIM, DIGEST, DONE, [APPLIED]).replace(b'"120.50"', b"null"),
+    ],
+    ids=["empty", "a list", "no UTF-8", "too little", "cut short", "another outcome", "no amount", "null"],
+)
+def test_a_receipt_that_somebody_changed_is_not_guessed_at(damaged):
+    """The line waits and says which receipt it is and what deleting it means."""
+    with pytest.raises(FolderTrouble, match=CLAIM.id) as trouble:
+        read_receipt(CLAIM.id, damaged)
+    assert "Delete it" in trouble.value.mend
 
 
 def test_refusal_note_says_what_why_where_and_what_to_do():

@@ -10,13 +10,14 @@ import gc
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -56,38 +57,64 @@ _CHANGING = {"os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir", "http.
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 
-def count_steps(kill_at: int, report: int) -> None:
-    """Report every durable step before it is made, by Python's audit events and commits; kill this process at one."""
-    steps = 0
-    counting = threading.Lock()
-    dirty = threading.Event()
+class Steps:
+    """Reports every durable step before it is made, by Python's audit events and commits; kills this process at one.
 
-    def step(name: str) -> None:
-        nonlocal steps
-        with counting:
-            steps += 1
-            os.write(report, f"{name}\n".encode())
-            if steps == kill_at:
+    Args:
+        base: where the journal is.
+        kill_at: the step before which the process is killed, from 1.
+        copy_at: the step before which the journal is copied into the folder ``older``.
+        report: a descriptor.
+    """
+
+    def __init__(self, base: Path, kill_at: int, copy_at: int, report: int) -> None:
+        self._base = base
+        self._kill_at = kill_at
+        self._copy_at = copy_at
+        self._report = report
+        self._count = 0
+        self._counting = threading.RLock()
+        self._copying = False
+        self._dirty = False
+        sys.addaudithook(self._audit)
+        sqlalchemy.event.listen(sqlalchemy.Engine, "before_cursor_execute", self._statement)
+        sqlalchemy.event.listen(sqlalchemy.Engine, "commit", self._commit)
+
+    def _step(self, name: str) -> None:
+        with self._counting:
+            if self._copying:
+                return
+            self._count += 1
+            os.write(self._report, f"{name}\n".encode())
+            if self._count == self._copy_at:
+                self._copying = True
+                shutil.copytree(self._base, self._base / "older", ignore=_all_but_the_journal)
+                self._copying = False
+            if self._count == self._kill_at:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    def audit(event: str, args: tuple[Any, ...]) -> None:
+    def _audit(self, event: str, args: tuple[Any, ...]) -> None:
         if event in _CHANGING:
-            step(event if event.startswith("http") else f"{event} {Path(os.fsdecode(args[0])).name!r}")
+            self._step(event if event.startswith("http") else f"{event} {Path(os.fsdecode(args[0])).name!r}")
         elif event == "open" and isinstance(args[2], int) and args[2] & _WRITING:
-            step(f"write {Path(str(args[0])).name!r}")
+            self._step(f"write {Path(str(args[0])).name!r}")
 
-    def statement(_connection: object, _cursor: object, sql: str, *_rest: object) -> None:
-        if not sql.lstrip().upper().startswith(("SELECT", "PRAGMA")):
-            dirty.set()
+    def _statement(self, _connection: object, _cursor: object, sql: str, *_rest: object) -> None:
+        self._dirty = self._dirty or not sql.lstrip().upper().startswith(("SELECT", "PRAGMA"))
 
-    def commit(_connection: object) -> None:
-        if dirty.is_set():
-            dirty.clear()
-            step("commit")
+    def _commit(self, _connection: object) -> None:
+        if self._dirty:
+            self._dirty = False
+            self._step("commit")
 
-    sys.addaudithook(audit)
-    sqlalchemy.event.listen(sqlalchemy.Engine, "before_cursor_execute", statement)
-    sqlalchemy.event.listen(sqlalchemy.Engine, "commit", commit)
+
+def journal_files(names: Iterable[str]) -> set[str]:
+    """Give the names of the journal's files among some."""
+    return {name for name in names if name.startswith("journal.db") and not name.endswith(".lock")}
+
+
+def _all_but_the_journal(_folder: str, names: Iterable[str]) -> set[str]:
+    return set(names) - journal_files(names)
 
 
 def run(base: Path, url: str) -> None:
@@ -112,11 +139,11 @@ def run(base: Path, url: str) -> None:
     journal.close()
 
 
-def child(base: Path, url: str, kill_at: int, report: int) -> None:
+def child(base: Path, url: str, kill_at: int, copy_at: int, report: int) -> None:
     """Run once and end without a farewell."""
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
     try:
-        count_steps(kill_at, report)
+        Steps(base, kill_at, copy_at, report)
         run(base, url)
     except BaseException:  # noqa: BLE001  (it must end here, whatever it is)
         # What went wrong is part of the report.
@@ -136,7 +163,7 @@ def launch() -> None:
         pid = os.fork()
         if pid == 0:
             os.close(reading)
-            child(Path(order["base"]), order["url"], order["kill_at"], writing)
+            child(Path(order["base"]), order["url"], order["kill_at"], order["copy_at"], writing)
         os.close(writing)
         with open(reading, encoding="utf-8") as report:  # noqa: PTH123  (a descriptor)
             steps = report.read().splitlines()
@@ -238,11 +265,14 @@ class Launcher:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
 
-    def __call__(self, base: Path, sandbox: Sandbox, kill_at: int = 0, code: int = 0) -> list[str]:
-        """Run once, to the end or to a step, before which the program is killed; give the steps it came to."""
+    def __call__(self, base: Path, sandbox: Sandbox, kill_at: int = 0, copy_at: int = 0, code: int = 0) -> list[str]:
+        """Run once, to the end or to a step, before which the program is killed; give the steps it came to.
+
+        Before the step ``copy_at`` the journal as it is then is copied into the folder ``older``.
+        """
         assert self._process.stdin
         assert self._process.stdout
-        order = {"base": str(base), "url": sandbox.url, "kill_at": kill_at}
+        order = {"base": str(base), "url": sandbox.url, "kill_at": kill_at, "copy_at": copy_at}
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
         answer = json.loads(self._process.stdout.readline())
@@ -408,18 +438,27 @@ def test_a_file_that_comes_while_the_program_is_down_is_the_later_one(stage):
             check_laws(scene, base, sandbox)
 
 
-def test_a_journal_that_is_lost_with_a_crash_costs_no_money(stage):
-    """Killed among its calls and started with an empty journal, it makes each payment once and publishes it once."""
-    with stage(SHARED, "untouched") as (_, _, start):
+@pytest.mark.parametrize(("scene", "tries"), SCENES.values(), ids=SCENES.keys())
+@pytest.mark.parametrize("left", ["none", "older"])
+def test_a_journal_that_is_lost_with_a_crash_costs_no_money(scene, tries, left, stage):
+    """Wherever it is killed, with no journal or one from any earlier moment each payment is made once all the same."""
+    with stage(scene, "untouched") as (_, _, start):
         steps = start()
-        calls = [number for number, step in enumerate(steps, 1) if step == "http.client.send"]
-    for number in (calls[1], calls[-1], calls[-1] + 1):
-        with stage(SHARED, f"killed-{number}") as (base, sandbox, start):
-            start(kill_at=number)
-            for path in base.glob("journal.db*"):
-                path.unlink()
-            start()
-            check_laws(SHARED, base, sandbox)
+    chosen = spread(steps, tries)
+    for ordinal, kill_at in enumerate(chosen):
+        copy_at = chosen[ordinal // 2] if left == "older" else 0
+        with stage(scene, f"killed-{kill_at}") as (base, sandbox, start):
+            start(kill_at=kill_at, copy_at=copy_at)
+            for name in journal_files(path.name for path in base.iterdir()):
+                (base / name).unlink()
+            if (base / "older").exists():
+                shutil.copytree(base / "older", base, dirs_exist_ok=True)
+            try:
+                start()
+                check_laws(scene, base, sandbox)
+            except AssertionError as error:
+                error.add_note(f"killed before step {kill_at}: {steps[kill_at - 1]}; journal of step {copy_at}")
+                raise
 
 
 def test_a_start_without_the_inbox_waits_for_it_and_makes_none(stage):

@@ -58,6 +58,12 @@ def tree(*folders: Path) -> dict[str, bytes]:
     }
 
 
+def archive(spool: Spool, claim: Claim, receipt: bytes = b"receipt") -> Path:
+    """Write a claim's receipt and put it and the original into the archive."""
+    spool.decide(claim, receipt)
+    return spool.archive(claim)
+
+
 def outboxes(folders: Folders) -> dict[str, bytes]:
     """Give every file of the three folders that people look into."""
     return tree(folders.success, folders.fail, folders.archive)
@@ -403,7 +409,7 @@ def test_a_published_file_has_the_name_of_its_original_and_its_claim(folders, na
     assert len(os.fsencode(published)) <= LONGEST
     assert spool.publish_success(claim, b"s") == folders.success / published
     assert spool.publish_refusal(claim, b"n") == folders.fail / published
-    assert spool.archive(claim, b"r") == folders.archive / "2025/06/01" / published
+    assert archive(spool, claim, b"r") == folders.archive / "2025/06/01" / published
     stem = os.path.splitext(name)[0].removesuffix("__20240101T000000Z_deadbeef")  # noqa: PTH122
     for folder, ending in ((folders.fail, ".error.txt"), (folders.archive / "2025/06/01", ".receipt.json")):
         (beside,) = (path.name for path in folder.iterdir() if path.name.endswith(ending))
@@ -417,7 +423,7 @@ def test_a_long_name_that_is_no_utf_8_is_cut_too(folders):
     name = os.fsdecode(b"\xff\xfe" * 125 + b".xml")
     spool, claim = Spool(folders), claimed(folders, name)
     assert spool.publish_success(claim, b"s").name.endswith(f"__{ID}.xml")
-    assert spool.archive(claim, b"r").read_bytes() == b"<pay/>"
+    assert archive(spool, claim).read_bytes() == b"<pay/>"
 
 
 @pytest.mark.parametrize("name", [f"a.{'x' * 253}", f"pay.{'x' * 226}"], ids=["255 bytes", "just beyond"])
@@ -426,7 +432,7 @@ def test_a_name_that_is_nearly_all_suffix_does_not_hold_up_the_line(folders, nam
     spool, claim = Spool(folders), claimed(folders, name)
     assert len(os.fsencode(spool.published_name(claim))) <= LONGEST
     spool.publish_refusal(claim, b"note")
-    assert spool.archive(claim, b"receipt").read_bytes() == b"<pay/>"
+    assert archive(spool, claim).read_bytes() == b"<pay/>"
 
 
 stems = st.one_of(
@@ -456,7 +462,7 @@ PUBLISH = {
     "success": lambda spool, claim: spool.publish_success(claim, b"result"),
     "fail": lambda spool, claim: spool.publish_fail(claim, b"result"),
     "refusal": lambda spool, claim: spool.publish_refusal(claim, b"note"),
-    "archive": lambda spool, claim: spool.archive(claim, b"receipt"),
+    "archive": lambda spool, claim: archive(spool, claim),
 }
 
 
@@ -465,7 +471,7 @@ def test_what_is_published_holds_what_was_given(placed):
     spool, claim = Spool(placed), claimed(placed, content=b"<original/>")
     spool.publish_success(claim, b"good")
     spool.publish_refusal(claim, b"why")
-    spool.archive(claim, b"receipt")
+    archive(spool, claim)
     spool.clear(claim.id)
     assert outboxes(placed) == {
         f"success/pay__{ID}.xml": b"good",
@@ -483,7 +489,7 @@ def test_the_archive_is_kept_by_the_day_of_the_claim(folders):
     just_before_midnight = datetime(2025, 1, 1, 1, 59, 59, tzinfo=timezone(timedelta(hours=2)))
     for name in ("1.xml", "2.xml"):
         claim = spool.claim(settled(folders, name), just_before_midnight)
-        assert spool.archive(claim, b"{}").parent == folders.archive / "2024/12/31"
+        assert archive(spool, claim, b"{}").parent == folders.archive / "2024/12/31"
         spool.clear(claim.id)
 
 
@@ -546,7 +552,7 @@ def _finish(folders: Folders) -> None:
     for claim in spool.claimed():
         spool.publish_success(claim, b"good")
         spool.publish_fail(claim, b"bad")
-        spool.archive(claim, b"receipt")
+        archive(spool, claim)
     for claim_id in spool.emptied():
         spool.clear(claim_id)
 
@@ -556,7 +562,7 @@ def _refuse(folders: Folders) -> None:
     spool = Spool(folders)
     for claim in spool.claimed():
         spool.publish_refusal(claim, b"why")
-        spool.archive(claim, b"receipt")
+        archive(spool, claim)
     for claim_id in spool.emptied():
         spool.clear(claim_id)
 

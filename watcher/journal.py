@@ -215,6 +215,26 @@ class Journal:
             records: its records; none if it is refused.
             refusal: why it cannot be read as a payment document, where it cannot.
         """
+        asked = [(record.position, record.line, record.invoice_number, record.amount) for record in records]
+        self._begin(claim, digest, asked, refusal)
+
+    def adopt(self, claim: Claim, digest: str, results: Sequence[Result], refusal: str | None = None) -> None:
+        """Take over what a claim's receipt says where this journal does not know it: an older copy, or a new one.
+
+        Args:
+            claim: the file.
+            digest: SHA-256 of its content, hex.
+            results: one for each of its records.
+            refusal: why it cannot be read as a payment document, where it cannot.
+        """
+        asked = [(result.position, result.line, result.invoice_number, result.asked) for result in results]
+        self._begin(claim, digest, asked, refusal)
+        known = {result.position for result in self.results(claim.id)}
+        self.record([(claim.id, result) for result in results if result.position not in known])
+
+    def _begin(
+        self, claim: Claim, digest: str, asked: Sequence[tuple[int, int, str, Decimal | None]], refusal: str | None
+    ) -> None:
         with self._transaction() as connection:
             if connection.execute(sql.select(_files.c.claim).where(_files.c.claim == claim.id)).first():
                 return
@@ -226,17 +246,9 @@ class Journal:
                 "begun_at": _now(),
             }
             connection.execute(sql.insert(_files).values(file))
-            if records:
-                rows = [
-                    {
-                        "claim": claim.id,
-                        "position": record.position,
-                        "line": record.line,
-                        "invoice_number": record.invoice_number,
-                        "asked": record.amount,
-                    }
-                    for record in records
-                ]
+            if asked:
+                columns = ("position", "line", "invoice_number", "asked")
+                rows = [{"claim": claim.id, **dict(zip(columns, row, strict=True))} for row in asked]
                 connection.execute(sql.insert(_payments), rows)
 
     def intend(self, intents: Sequence[tuple[Demand, Intent]]) -> None:

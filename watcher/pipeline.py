@@ -17,7 +17,7 @@ from watcher import document, plan
 from watcher.errors import DocumentError, FolderTrouble
 from watcher.events import Event
 from watcher.journal import Journal
-from watcher.receipt import receipt, refusal_note
+from watcher.receipt import Decided, read_receipt, receipt, refusal_note
 from watcher.records import Claim, Demand, Intent, Record, Result, Rules, money, total
 from watcher.rounds import Client, Rounds
 from watcher.spool import Spool
@@ -35,6 +35,7 @@ class _File:
         refusal: why it is refused, or None.
         begun: when its turn began, monotonic seconds.
         undecided: how many of its records have no outcome yet.
+        results: the outcomes, as its receipt has them; None before there is one.
     """
 
     claim: Claim
@@ -43,6 +44,7 @@ class _File:
     refusal: str | None
     begun: float
     undecided: int = 0
+    results: list[Result] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +130,25 @@ class Pipeline:
     def clear_emptied(self) -> None:
         """Finish what a crash left of claims whose original was archived already."""
         for claim_id in self._spool.emptied():
+            self._decided(claim_id)
             self._journal.finish(claim_id)
             self._spool.clear(claim_id)
 
+    def _decided(self, claim_id: str) -> Decided | None:
+        """Read the receipt of a claim in work, which counts more than the journal; None if it has none yet."""
+        content = self._spool.decided(claim_id)
+        if content is None:
+            return None
+        decided = read_receipt(claim_id, content)
+        self._journal.adopt(Claim(claim_id, decided.name), decided.digest, decided.results, decided.refusal)
+        return decided
+
     def _open(self, claim: Claim) -> _File:
-        """Read a claimed file and write down what it asks."""
+        """Read a claimed file and write down what it asks; of one that is decided, read its receipt instead."""
         begun = time.monotonic()
+        decided = self._decided(claim.id)
+        if decided is not None:
+            return _File(claim, decided.digest, (), decided.refusal, begun, results=decided.results)
         # What a file was judged to be stays, whatever settings a restart brought.
         judged = self._journal.judgement(claim.id)
         refusal = judged.refusal if judged else None
@@ -165,6 +180,8 @@ class Pipeline:
 
     def _undecided(self, file: _File) -> tuple[list[Demand], dict[tuple[str, int], Intent]]:
         """Give a file's demands without an outcome and what was planned for them; write rejections down."""
+        if file.results is not None:
+            return [], {}
         claim_id = file.claim.id
         decided = {result.position for result in self._journal.results(claim_id)}
         file.undecided = len(file.records) - len(decided)
@@ -182,13 +199,21 @@ class Pipeline:
         for claim_id, file in list(self._files.items()):
             if file.undecided:
                 continue
-            results = self._journal.results(claim_id)
-            self._publish(file, results)
+            if file.results is None:
+                file.results = self._decide(file)
+            self._publish(file, file.results)
             del self._files[claim_id]
             self.advanced += 1
             self._alive()
-            tally += Tally(1, int(file.refusal is not None), total(results).rejected)
+            tally += Tally(1, int(file.refusal is not None), total(file.results).rejected)
         return tally
+
+    def _decide(self, file: _File) -> list[Result]:
+        """Write the receipt of a file whose records are all decided; from now on it counts more than the journal."""
+        results = self._journal.results(file.claim.id)
+        finished_at = self._journal.decided_at(file.claim.id)
+        self._spool.decide(file.claim, receipt(file.claim, file.digest, finished_at, results, file.refusal))
+        return results
 
     def _publish(self, file: _File, results: list[Result]) -> None:
         """Publish, archive, write down, clear: each step can be repeated and relies on the ones before."""
@@ -205,8 +230,7 @@ class Pipeline:
                 self._spool.publish_success(claim, success)
             if sums.rejected:
                 self._spool.publish_fail(claim, fail)
-        finished_at = self._journal.decided_at(claim.id)
-        self._spool.archive(claim, receipt(claim, file.digest, finished_at, results, file.refusal))
+        self._spool.archive(claim)
         self._journal.finish(claim.id)
         self._spool.clear(claim.id)
         self._tell_file(file, results)

@@ -1,17 +1,37 @@
 """Receipts and refusal notes: what became of a file, for people and programs without a log. Pure.
 
-A receipt is the same bytes whenever it is written: its times come from the claim and the journal, never from a clock.
+A receipt is written once, when the last record of its file has been decided, and lies in work until the file is
+archived. From then on it, and not the journal, says what became of the file: whatever is published is made from it.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from watcher.records import Claim, Result, Totals, money, total
+from watcher.errors import FolderTrouble
+from watcher.records import Claim, Outcome, Result, Totals, money, total
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What became of a file.
+
+    Attributes:
+        name: its name in the inbox.
+        digest: SHA-256 of its content, hex.
+        refusal: why it could not be read as a payment document; None if it could.
+        results: one for each record, in order.
+    """
+
+    name: str
+    digest: str
+    refusal: str | None
+    results: list[Result]
 
 
 def receipt(
@@ -60,6 +80,48 @@ def receipt(
         for result in results
     ]
     return json.dumps(content, indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+
+
+def read_receipt(claim_id: str, content: bytes) -> Decided:
+    """Read a receipt back.
+
+    Args:
+        claim_id: the claim it was written for.
+        content: its bytes.
+
+    Raises:
+        FolderTrouble: somebody has changed it.
+    """
+    try:
+        receipt = json.loads(content)
+        return Decided(
+            name=receipt["file"],
+            digest=receipt["sha256"],
+            refusal=receipt.get("refused"),
+            results=[_result(row) for row in receipt["records"]],
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, InvalidOperation) as error:
+        raise FolderTrouble(
+            f"the receipt of claim {claim_id} in work is not as it was written: {error}",
+            "Delete it: what became of each payment is then looked up in ConnectWise again",
+        ) from error
+
+
+def _result(row: dict[str, Any]) -> Result:
+    outcome = Outcome(row["outcome"])
+    rejected = outcome is Outcome.REJECTED
+    return Result(
+        row["record"] - 1,
+        row["line"],
+        row["invoice_number"],
+        outcome,
+        Decimal(row["asked"]),
+        Decimal(row["applied"]) + Decimal(row["unchanged"]),
+        message=row["message"] if rejected else None,
+        warning=None if rejected else row["message"],
+        invoice_id=row["connectwise_invoice_id"],
+        payment_id=row["connectwise_payment_id"],
+    )
 
 
 def _amounts(of: Result | Totals) -> dict[str, str]:

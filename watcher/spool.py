@@ -1,8 +1,9 @@
 """The folders of claimed and finished files: every rename and every published file. Nobody else writes there.
 
 A file's way is ``inbox/name`` → ``work/<claim>/name`` → ``archive/yyyy/mm/dd/name__<claim>``, each step one rename or
-link, with the results published in between. Nothing is ever overwritten. Every step can be repeated: a published file
-that is there already with the same bytes is done, and one that has moved on is no longer where it was.
+link. In between its receipt is written as ``work/<claim>.receipt.json``, and once that is there the results are
+published. Nothing is ever overwritten. Every step can be repeated: a published file that is there already with the
+same bytes is done, and one that has moved on is no longer where it was.
 
 What rests on which sync: a file is synced before it gets its final name, so that a name never stands for half a file;
 the folder is synced after that, so that the name is there before the step that relies on it (rename(2), fsync(2)).
@@ -180,6 +181,21 @@ class Spool:
 
     # --- publishing --------------------------------------------------------------------------------------------
 
+    def decide(self, claim: Claim, receipt: bytes) -> None:
+        """Keep a claim's receipt in work until the archive has it; FolderTrouble where that cannot be."""
+        self._publish(self._decision(claim.id), receipt, claim)
+
+    def decided(self, claim_id: str) -> bytes | None:
+        """Give the receipt of a claim in work; None before it is decided.
+
+        Raises:
+            FolderTrouble: it cannot be read.
+        """
+        path = self._decision(claim_id)
+        with _trouble(path), suppress(FileNotFoundError):
+            return path.read_bytes()
+        return None
+
     def publish_success(self, claim: Claim, content: bytes) -> Path:
         """Publish the success file of a claim; FolderTrouble where that cannot be."""
         return self._publish(self.folders.success / _named(claim.name, claim.id), content, claim)
@@ -193,36 +209,49 @@ class Spool:
         self._publish(self.folders.fail / _named(claim.name, claim.id, ".error.txt"), note, claim)
         return self._publish(self.folders.fail / _named(claim.name, claim.id), self._held(claim), claim)
 
-    def archive(self, claim: Claim, receipt: bytes) -> Path:
-        """Put a claim's receipt and then its original into the archive; FolderTrouble where that cannot be."""
+    def archive(self, claim: Claim) -> Path:
+        """Put a decided claim's receipt and then its original into the archive; FolderTrouble where that cannot be."""
         folder = self.folders.archive / f"{claim.claimed_at:%Y/%m/%d}"
         with _trouble(self.folders.archive):
             self._make_day(folder)
-        self._publish(folder / _named(claim.name, claim.id, ".receipt.json"), receipt, claim)
-        held, target = self._held(claim), folder / _named(claim.name, claim.id)
+        self._keep(self._decision(claim.id), folder / _named(claim.name, claim.id, ".receipt.json"), claim)
+        held = self._held(claim)
+        target = self._keep(held, folder / _named(claim.name, claim.id), claim)
         with _trouble(target):
-            try:
-                os.link(held, target, follow_symlinks=False)
-            except FileExistsError:
-                self._check_same(target, held)
-            except OSError as error:
-                if error.errno not in _NO_LINKS:
-                    raise
-                self._publish(target, held, claim)
-            _aside(target, claim).unlink(missing_ok=True)
             _sync_folder(folder)
+        with _trouble(held):
             held.unlink()
             _sync_folder(held.parent)
         return target
 
+    def _keep(self, source: Path, target: Path, claim: Claim) -> Path:
+        """Give a file in work, which is on disk, a name in the archive, too."""
+        with _trouble(target):
+            try:
+                os.link(source, target, follow_symlinks=False)
+            except FileExistsError:
+                self._check_same(target, source)
+            except OSError as error:
+                if error.errno not in _NO_LINKS:
+                    raise
+                self._publish(target, source, claim)
+            _aside(target, claim.id).unlink(missing_ok=True)
+        return target
+
     def clear(self, claim_id: str) -> None:
-        """Remove the empty place of an archived claim from work."""
+        """Remove the receipt and the empty place of an archived claim from work."""
         with _trouble(self.folders.work), suppress(FileNotFoundError):
+            receipt = self._decision(claim_id)
+            for path in (_aside(receipt, claim_id), receipt):
+                path.unlink(missing_ok=True)
             (self.folders.work / claim_id).rmdir()
 
     def published_name(self, claim: Claim) -> str:
         """Give the name under which a claim's files stand in the outboxes."""
         return _named(claim.name, claim.id)
+
+    def _decision(self, claim_id: str) -> Path:
+        return self.folders.work / f"{claim_id}.receipt.json"
 
     def _held(self, claim: Claim) -> Path:
         return self.folders.work / claim.id / claim.name
@@ -238,7 +267,7 @@ class Spool:
 
     def _publish(self, target: Path, content: bytes | Path, claim: Claim) -> Path:
         """Give a file its final name once it is whole and on disk; the same file again is no fault."""
-        aside = _aside(target, claim)
+        aside = _aside(target, claim.id)
         with _trouble(target):
             if target.exists():
                 self._check_same(target, content)
@@ -294,10 +323,10 @@ def probe(folder: Path) -> None:
         renamed.unlink(missing_ok=True)
 
 
-def _aside(target: Path, claim: Claim) -> Path:
+def _aside(target: Path, claim_id: str) -> Path:
     """Give the name beside a target under which it is written; the same at every attempt."""
     kind = "receipt" if target.name.endswith(".receipt.json") else "note" if target.name.endswith(".txt") else "file"
-    return target.parent / f".{claim.id}.{kind}.tmp"
+    return target.parent / f".{claim_id}.{kind}.tmp"
 
 
 def _named(name: str, claim_id: str, ending: str | None = None) -> str:
