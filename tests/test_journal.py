@@ -386,6 +386,43 @@ def test_a_damaged_journal_is_refused_with_its_mend(file, spoil):
     assert (file.read_bytes() if file.is_file() else None) == before
 
 
+def test_another_programs_database_is_left_as_it_is(file):
+    """A database with tables of somebody else is named and not written to."""
+    with closing(sqlite3.connect(file)) as other, other:
+        other.execute("CREATE TABLE customers (name TEXT)")
+    before = file.read_bytes()
+    with pytest.raises(ConfigurationError, match="is another program's database"):
+        Journal(f"sqlite:///{file}")
+    assert file.read_bytes() == before
+
+
+def test_a_journal_that_was_being_made_is_made_to_its_end(file, reopen):
+    """A crash between the first tables and the last leaves a journal that the next start completes."""
+    reopen().close()
+    with closing(sqlite3.connect(file)) as other, other:
+        other.execute("DROP TABLE payments")
+        other.execute("PRAGMA user_version = 0")
+    journal = reopen()
+    journal.begin(FIRST, "digest", [payment(0)])
+    journal.record([(FIRST.id, applied(0))])
+    assert journal.results(FIRST.id) == [applied(0)]
+
+
+def test_damage_that_is_met_at_work_is_told_with_its_mend(file, reopen):
+    """Rows that cannot be read any more end the program as a journal that cannot be opened does; nothing is guessed."""
+    journal = reopen()
+    for number in range(300):
+        journal.begin(Claim(f"20250101T000000Z_{number:08x}", "pay.xml"), "digest", ())
+    journal.close()
+    content = file.read_bytes()
+    file.write_bytes(content[:4096] + b"\x5a" * (len(content) - 4096))
+    with closing(Journal(f"sqlite:///{file}")) as journal:
+        for act in (journal.line, lambda: journal.marker("/srv"), lambda: journal.begin(FIRST, "digest", ())):
+            with pytest.raises(ConfigurationError, match="malformed") as told:
+                act()
+            assert "nothing is paid twice" in told.value.faults[0].mend
+
+
 def test_a_journal_without_a_folder_is_refused(tmp_path):
     """A journal in a folder that is not there is named with its mend; the folder is not made."""
     with pytest.raises(ConfigurationError, match="nowhere"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 import time
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from conftest import invoice, payments_of
-from daemon import END_SECONDS, PATIENCE, Daemon, alone, command, configure, environment, until
+from daemon import END_SECONDS, PATIENCE, Daemon, alone, command, configure, environment, program, until
 from documents import document, drop, files, numbers, one
 from structlog.testing import capture_logs
 from unreliable import (
@@ -477,6 +478,28 @@ def test_a_missing_journal_folder_is_made(folders, sandbox, tmp_path):
     url = f"sqlite:///{tmp_path / 'state' / 'deep' / 'journal.db'}"
     assert command("run", "--once", "--config", configure(folders, sandbox.url, journal={"url": url})).code == 0
     assert Path(tmp_path, "state", "deep", "journal.db").is_file()
+
+
+def test_a_damaged_journal_ends_the_daemon_and_without_it_the_work_goes_on(folders, sandbox, tmp_path):
+    """Damage ends the daemon with 78, which systemd does not restart; the journal moved away, all is done, once."""
+    config = configure(folders, sandbox.url)
+    drop(folders.inbox, "first.xml", document(("CW-1", "100.00")))
+    assert program("run", "--once", "--config", config, folder=tmp_path).code == 0
+    journal = tmp_path / "journal.db"
+    with closing(sqlite3.connect(journal)) as other:
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    content = journal.read_bytes()
+    journal.write_bytes(content[:4096] + b"\x5a" * (len(content) - 4096))
+    drop(folders.inbox, "second.xml", document(("CW-1", "100.00"), ("CW-2", "50.00")))
+    refused = command("run", "--once", "--config", config)
+    assert refused.code == 78
+    for said in (str(journal), "malformed", "move a damaged journal away", "nothing is paid twice"):
+        assert said in refused.err
+    assert files(folders.inbox) == [folders.inbox / "second.xml"]
+    journal.rename(tmp_path / "damaged.db")
+    assert command("run", "--once", "--config", config).code == 0
+    assert [len(payments_of(sandbox, number)) for number in ("CW-1", "CW-2")] == [1, 1]
+    assert len(files(folders.success)) == 2
 
 
 def test_a_journal_that_cannot_be_opened_is_a_fault_of_the_configuration(folders, sandbox, tmp_path):

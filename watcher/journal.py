@@ -157,21 +157,41 @@ class Journal:
         """
         self._engine = sql.create_engine(url)
         sql.event.listen(self._engine, "connect", _configure)
-        self._where = where = url.removeprefix("sqlite:///") or "in memory"
+        self._where = url.removeprefix("sqlite:///") or "in memory"
+        self._prepared = False
         try:
-            with self._engine.begin() as connection:
-                version = connection.execute(sql.text("PRAGMA user_version")).scalar_one()
-                if version == 0:
-                    _tables.create_all(connection)
-                    connection.execute(sql.text(f"PRAGMA user_version = {_VERSION}"))
+            self._prepare()
         except sql.exc.DatabaseError as error:
-            mend = "Check that the folder exists and may be written; move a damaged journal away and start again."
-            raise ConfigurationError((Fault("journal.url", f"{where} cannot be used: {error.orig}", mend),)) from error
+            raise self._unusable(error) from error
+
+    def _prepare(self) -> None:
+        """Make the tables where there are none."""
+        with self._engine.begin() as connection:
+            version = connection.execute(sql.text("PRAGMA user_version")).scalar_one()
+            if version == 0:
+                names = set(sql.inspect(connection).get_table_names())
+                if names - _tables.tables.keys():
+                    raise self._fault("is another program's database", "Name a file of payment-watcher's own.")
+                # Readers (a status command) never wait for the daemon, nor it for them (SQLite documentation, WAL).
+                connection.execute(sql.text("PRAGMA journal_mode = WAL"))
+                _tables.create_all(connection)
+                connection.execute(sql.text(f"PRAGMA user_version = {_VERSION}"))
         if version not in (0, _VERSION):
-            mend = "Use the version of payment-watcher that wrote it, or a newer one."
-            raise ConfigurationError(
-                (Fault("journal.url", f"{where} is of version {version}; this program knows {_VERSION}", mend),)
+            raise self._fault(
+                f"is of version {version}; this program knows {_VERSION}",
+                "Use the version of payment-watcher that wrote it, or a newer one.",
             )
+        self._prepared = True
+
+    def _unusable(self, error: sql.exc.DatabaseError) -> ConfigurationError:
+        return self._fault(
+            f"cannot be used: {error.orig}",
+            "Check that the folder exists and may be written; move a damaged journal away and start again: ConnectWise "
+            "and the folders know what was done, and nothing is paid twice.",
+        )
+
+    def _fault(self, problem: str, mend: str) -> ConfigurationError:
+        return ConfigurationError((Fault("journal.url", f"{self._where} {problem}", mend),))
 
     def close(self) -> None:
         """Close the file."""
@@ -181,17 +201,28 @@ class Journal:
     def _transaction(self) -> Iterator[sql.Connection]:
         """Open a transaction; what keeps the database from taking it, such as a full disk, holds up the line.
 
+        After such a trouble the file is opened anew: it may be another one by then, or gone.
+
         Raises:
             FolderTrouble: nothing of the transaction was written.
+            ConfigurationError: the journal is damaged.
         """
         try:
+            if not self._prepared:
+                self._prepare()
             with self._engine.begin() as connection:
                 yield connection
         except sql.exc.OperationalError as error:
+            self._prepared = False
+            self._engine.dispose()
             raise FolderTrouble(
                 f"the journal {self._where} cannot be written: {error.orig}",
                 "Make room on that disk and check the service user's rights on it; the work goes on by itself",
             ) from error
+        except sql.exc.DatabaseError as error:
+            if type(error) is not sql.exc.DatabaseError:
+                raise
+            raise self._unusable(error) from error
 
     def marker(self, inbox: str) -> str | None:
         """Give the marker that an inbox carries since its first start; None before that."""
@@ -424,8 +455,6 @@ class Journal:
 
 def _configure(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
     cursor = connection.cursor()
-    # Readers (a status command) never wait for the daemon, nor it for them (SQLite documentation, WAL).
-    cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
