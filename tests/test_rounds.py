@@ -30,6 +30,7 @@ from unreliable import (
     Delivery,
     Fault,
     Hurry,
+    Reset,
     Silence,
     Strike,
     Unreliable,
@@ -69,7 +70,17 @@ class Line:
     """
 
     def __init__(
-        self, url, *, workers=4, stop=None, rules=None, told=None, like=None, requests_per_minute=60000, **changes
+        self,
+        url,
+        *,
+        workers=4,
+        stop=None,
+        rules=None,
+        told=None,
+        like=None,
+        requests_per_minute=60000,
+        size=1000,
+        **changes,
     ):
         stop = Hurry() if stop is None else stop
         clock = stop.clock if isinstance(stop, Hurry) else time.monotonic
@@ -79,7 +90,7 @@ class Line:
         self.told = []
         self._rules = rules or Rules()
         told = told or (lambda claim_id, result: self.told.append((claim_id, result)))
-        self.rounds = Rounds(client, self.journal, self._rules, Workers(workers, stop), told)
+        self.rounds = Rounds(client, self.journal, self._rules, Workers(workers, stop), told, size)
 
     def drop(self, *payments):
         """Take a document of (number, amount[, date]); give its claim id."""
@@ -161,6 +172,73 @@ def another_user(sandbox, method, path, body=None):
 def impatience(fault):
     """Give the client's timeout: short only where a test waits for it to pass."""
     return 0.2 if isinstance(fault.reply, Silence) else PATIENCE
+
+
+# --- one round after the other ---------------------------------------------------------------------------------------
+
+
+def waits_for_look_ups(network, count):
+    """Hold up a request until so many look-ups have come."""
+    return lambda: network.wait_for(count, "GET", LOOK_UP)
+
+
+def test_the_next_round_is_looked_up_while_the_last_calls_of_this_one_are_under_way(start_sandbox):
+    """No worker waits for the slowest call of a round before it looks up what comes next."""
+    sandbox = start_sandbox(*(invoice(f"CW-{ordinal}", "10.00") for ordinal in range(6)))
+    with Unreliable(sandbox.url) as network:
+        network.strike(Strike(Fault(meanwhile=waits_for_look_ups(network, 2)), "POST", nth=1))
+        line = Line(network.url, workers=2, size=2)
+        claim = line.drop(*((f"CW-{ordinal}", "10.00") for ordinal in range(6)))
+        line.settle()
+        assert len(network.seen("GET", LOOK_UP)) == 3
+        assert len(network.requests) == 3 + 6
+    assert line.outcomes(claim) == ["applied"] * 6
+
+
+def test_what_was_looked_up_ahead_is_looked_up_again_after_an_answer_was_lost(start_sandbox):
+    """Once a round was held up, what it knew of the next one is old: another user's payment is not overlooked."""
+    sandbox = start_sandbox(*(invoice(f"CW-{ordinal}", "10.00") for ordinal in range(4)))
+
+    def another_pays():
+        network.wait_for(2, "GET", LOOK_UP)
+        another_user(sandbox, "POST", "/finance/invoices/1003/payments", body)
+
+    body = {"amount": 10.00, "paymentDate": "2016-09-22T00:00:00Z"}
+    with Unreliable(sandbox.url) as network:
+        network.strike(Strike(Fault(Delivery.NOW, Reset(), meanwhile=another_pays), "POST", "/1001/", nth=1))
+        line = Line(network.url, workers=2, size=2)
+        claim = line.drop(*((f"CW-{ordinal}", "10.00") for ordinal in range(4)))
+        line.see_through()
+        assert network.seen("POST", "/1003/") == []
+    assert line.outcomes(claim) == ["applied", "applied", "unchanged", "applied"]
+    assert [paid(sandbox, f"CW-{ordinal}") for ordinal in range(4)] == [["10.00"]] * 4
+
+
+def test_an_invoice_that_is_paid_again_in_the_next_round_is_looked_up_after_this_one(start_sandbox):
+    """What is looked up ahead is never an invoice that a call of this round is about to change."""
+    sandbox = start_sandbox(*(invoice(f"CW-{ordinal}", "10.00") for ordinal in range(3)))
+    line = Line(sandbox.url, workers=2, size=2)
+    line.drop(("CW-0", "4.00"), ("CW-1", "5.00"))
+    line.drop(("cw-1", "6.00"), ("CW-2", "7.00"), ("CW-0", "8.00"))
+    line.settle()
+    assert [paid(sandbox, f"CW-{ordinal}") for ordinal in range(3)] == [["8.00"], ["6.00"], ["7.00"]]
+    assert len(writes(sandbox, "POST")) == 3
+
+
+@pytest.mark.parametrize(
+    ("fault", "nth"),
+    [(INVALID_400, 2), (BAD_GATEWAY_502, (2, 3, 4)), (RESET_BEFORE, (2, 3, 4))],
+    ids=["400", "502", "reset"],
+)
+def test_a_look_up_ahead_that_goes_wrong_is_made_again(start_sandbox, fault, nth):
+    """Whatever befalls it costs the payments of its own round nothing, and those of the next one neither."""
+    sandbox = start_sandbox(*(invoice(f"CW-{ordinal}", "10.00") for ordinal in range(4)))
+    with Unreliable(sandbox.url, Strike(fault, "GET", LOOK_UP, nth)) as network:
+        line = Line(network.url, workers=1, size=2)
+        claim = line.drop(*((f"CW-{ordinal}", "10.00") for ordinal in range(4)))
+        line.see_through()
+    assert line.outcomes(claim) == ["applied"] * 4
+    assert len(writes(sandbox, "POST")) == 4
 
 
 # --- the ordinary way ------------------------------------------------------------------------------------------------

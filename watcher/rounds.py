@@ -33,7 +33,7 @@ from watcher.records import (
     Result,
     Rules,
 )
-from watcher.workers import Workers
+from watcher.workers import Batch, Workers
 
 # Demands of one round: enough to keep all workers busy, few enough that what was looked up is still fresh when used.
 _ROUND = 1000
@@ -91,6 +91,7 @@ class Rounds:
         rules: Rules,
         workers: Workers,
         told: Callable[[str, Result], None],
+        size: int = _ROUND,
     ) -> None:
         """Do nothing yet.
 
@@ -100,12 +101,15 @@ class Rounds:
             rules: the operator's choices.
             workers: make the calls.
             told: called with the claim id of each result once it is written down.
+            size: the most demands of one round.
         """
+        self._size = size
         self._client = client
         self._ledger = ledger
         self._rules = rules
         self._workers = workers
         self._told = told
+        self._ahead: Batch[tuple[str, ...], dict[str, list[Invoice]]] | None = None
         self._log = structlog.get_logger()
 
     def settle(self, demands: Sequence[Demand], intents: Mapping[tuple[str, int], Intent]) -> Iterator[None]:
@@ -121,10 +125,13 @@ class Rounds:
         """
         waiting = [_Open(demand, intents.get((demand.claim_id, demand.parts[0].position))) for demand in demands]
         fruitless = 0
+        self._ahead = None
         while waiting:
             by_demand = {id(one.demand): one for one in waiting}
-            turn = [by_demand[id(demand)] for demand in first_of_each((one.demand for one in waiting), _ROUND)]
-            finished, trouble = self._round(turn)
+            turn = [by_demand[id(demand)] for demand in first_of_each((one.demand for one in waiting), self._size)]
+            taken = {one.demand.key for one in turn}
+            later = first_of_each((one.demand for one in waiting if one.demand.key not in taken), self._size)
+            finished, trouble = self._round(turn, later)
             waiting = [one for one in waiting if one not in finished]
             yield
             if isinstance(trouble, Outage):
@@ -140,12 +147,16 @@ class Rounds:
         Yields:
             The plans, in the order of the demands.
         """
-        for start in range(0, len(demands), _ROUND):
-            turn = [_Open(demand) for demand in demands[start : start + _ROUND]]
+        for start in range(0, len(demands), self._size):
+            turn = [_Open(demand) for demand in demands[start : start + self._size]]
             yield from self._plans(turn)
 
-    def _round(self, turn: Sequence[_Open]) -> tuple[set[_Open], Outage | AnswerLost | None]:
-        """Bring what can be brought to an outcome; give what has one, and what held up the others."""
+    def _round(self, turn: Sequence[_Open], later: Sequence[Demand]) -> tuple[set[_Open], Outage | AnswerLost | None]:
+        """Bring what can be brought to an outcome; give what has one, and what held up the others.
+
+        The demands of the next round, which are on other invoices, are looked up behind this round's calls, so that no
+        worker waits for the last of them.
+        """
         book = _Book(self._ledger, self._told)
         finished: set[_Open] = set()
         calls: dict[_Open, Plan] = {}
@@ -164,10 +175,11 @@ class Rounds:
         book.commit()
         intended = {id(demand): intent for demand, intent in intents}
         trouble: Outage | AnswerLost | None = None
+        batch = self._workers.begin(lambda one: self._client.carry_out(_call(calls[one])), list(calls))
+        groups = list(self._client.look_ups([demand.invoice_number for demand in later]))
+        self._ahead = self._workers.begin(self._client.find_invoices, groups, after=batch)
         try:
-            for one, answer in self._workers.each(
-                lambda one: self._client.carry_out(_call(calls[one])), list(calls), book.commit_due
-            ):
+            for one, answer in self._workers.answers(batch, book.commit_due):
                 planned_before, one.intent = one.intent, intended.get(id(one.demand), one.intent)
                 one.doubtful = isinstance(answer, AnswerLost | Rejection)
                 if isinstance(answer, Outage | AnswerLost):
@@ -185,6 +197,8 @@ class Rounds:
                     finished.add(one)
         finally:
             book.commit()
+        if trouble is not None:
+            self._ahead = None
         return finished, trouble
 
     def _after_call(
@@ -251,7 +265,15 @@ class Rounds:
         """
         found: dict[str, list[Invoice]] = {}
         refusals: dict[str, str] = {}
-        groups = list(self._client.look_ups(invoice_numbers))
+        known: set[str] = set()
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            for group, answer in self._workers.answers(ahead):
+                # What went wrong is asked again below, and told of there.
+                if not isinstance(answer, PaymentWatcherError):
+                    known.update(number.casefold() for number in group)
+                    found.update(answer)
+        groups = list(self._client.look_ups([one for one in invoice_numbers if one.casefold() not in known]))
         while groups:
             halves: list[tuple[str, ...]] = []
             for group, answer in self._workers.each(self._client.find_invoices, groups):

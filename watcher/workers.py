@@ -6,7 +6,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from watcher.errors import AnswerLost, Outage, PaymentWatcherError, Stopping
 
@@ -17,6 +17,35 @@ Answer = TypeVar("Answer")
 # next start, as after a crash.
 _GRACE_SECONDS = 3.0
 _TICK_SECONDS = 0.2
+
+
+class Batch(Generic[Item, Answer]):
+    """Items that have been handed to the workers, and the answers so far.
+
+    Attributes:
+        size: how many items there are.
+        halted: set when none of them is to be begun any more.
+        came: each item with its answer or error; ``Stopping`` for one that was not begun.
+    """
+
+    def __init__(self, size: int, halted: threading.Event) -> None:
+        """Wait for the workers."""
+        self.size = size
+        self.halted = halted
+        self.came: queue.SimpleQueue[tuple[Item, Answer | BaseException]] = queue.SimpleQueue()
+
+    def act(self, act: Callable[[Item], Answer], item: Item) -> None:
+        """Act on one item, in a worker thread."""
+        if self.halted.is_set():
+            self.came.put((item, Stopping("not begun")))
+            return
+        try:
+            self.came.put((item, act(item)))
+        except (Outage, AnswerLost, Stopping) as error:
+            self.halted.set()
+            self.came.put((item, error))
+        except BaseException as error:  # noqa: BLE001  (raised again where the answers are collected)
+            self.came.put((item, error))
 
 
 class Workers:
@@ -39,13 +68,34 @@ class Workers:
     def each(
         self, act: Callable[[Item], Answer], items: Sequence[Item], idle: Callable[[], None] = lambda: None
     ) -> Iterator[tuple[Item, Answer | PaymentWatcherError]]:
-        """Act on every item, several at once.
+        """Act on every item, several at once: ``begin`` and ``answers`` in one."""
+        return self.answers(self.begin(act, items), idle)
+
+    def begin(
+        self, act: Callable[[Item], Answer], items: Sequence[Item], after: Batch[Any, Any] | None = None
+    ) -> Batch[Item, Answer]:
+        """Hand items to the workers, behind those that they have already.
 
         After an outage or a lost answer no further item is begun.
 
         Args:
             act: called in a worker thread.
             items: what to act on, begun in this order.
+            after: what this is the continuation of: once that is halted, none of these is begun either.
+        """
+        self._start()
+        batch = Batch[Item, Answer](len(items), after.halted if after else threading.Event())
+        for item in items:
+            self._tasks.put(lambda item=item: batch.act(act, item))  # type: ignore[misc]
+        return batch
+
+    def answers(
+        self, batch: Batch[Item, Answer], idle: Callable[[], None] = lambda: None
+    ) -> Iterator[tuple[Item, Answer | PaymentWatcherError]]:
+        """Collect the answers of a batch.
+
+        Args:
+            batch: what ``begin`` gave.
             idle: called now and then while no answer comes in.
 
         Yields:
@@ -54,35 +104,20 @@ class Workers:
         Raises:
             Stopping: the program ends; calls under way were given a moment to finish first.
         """
-        self._start()
-        answers: queue.SimpleQueue[tuple[Item, Answer | BaseException | None]] = queue.SimpleQueue()
-        halted = threading.Event()
-
-        def work(item: Item) -> None:
-            if halted.is_set():
-                answers.put((item, Stopping("not begun")))
-                return
-            try:
-                answers.put((item, act(item)))
-            except (Outage, AnswerLost, Stopping) as error:
-                halted.set()
-                answers.put((item, error))
-            except BaseException as error:  # noqa: BLE001  (raised again where the answers are collected)
-                answers.put((item, error))
-
-        for item in items:
-            self._tasks.put(lambda item=item: work(item))  # type: ignore[misc]
+        collected = False
         try:
-            for _ in items:
-                item, answer = self._next(answers, idle)
+            for _ in range(batch.size):
+                item, answer = self._next(batch.came, idle)
                 if isinstance(answer, Stopping):
                     continue
                 if isinstance(answer, BaseException) and not isinstance(answer, PaymentWatcherError):
                     raise answer
                 self._alive()
                 yield item, answer
+            collected = True
         finally:
-            halted.set()
+            if not collected:
+                batch.halted.set()
         if self._stop.is_set():
             raise Stopping("asked to end between calls")
 
