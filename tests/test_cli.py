@@ -371,6 +371,18 @@ def test_work_on_another_file_system_is_a_fault(folders, sandbox, elsewhere, arg
     assert dropped.exists()
 
 
+@pytest.mark.parametrize("arguments", [("check",), ("run", "--once")], ids=" ".join)
+def test_an_outbox_that_is_the_inbox_by_a_link_is_a_fault(folders, sandbox, tmp_path, arguments):
+    """Results that would be taken as new files again are a fault that names both folders, however they are linked."""
+    (tmp_path / "other").symlink_to(folders.inbox)
+    settings = configure(folders, sandbox.url, folders={"success": str(tmp_path / "other")})
+    dropped = drop(folders.inbox, "stays.xml", GOOD)
+    ended = command(*arguments, "--config", settings)
+    assert ended.code == 78
+    assert "same folder as inbox" in " ".join((ended.out + ended.err).split())
+    assert dropped.exists()
+
+
 # --- init ------------------------------------------------------------------------------------------------------
 
 

@@ -40,21 +40,38 @@ def check_folders(folders: Folders, journal: Path, *, default_journal: bool) -> 
     for name in ("inbox", "success", "fail", "work", "archive"):
         yield _check_folder(f"folders.{name}", getattr(folders, name))
     yield _check_journal(journal, default_journal=default_journal)
-    try:
-        apart = folders.inbox.stat().st_dev != folders.work.stat().st_dev
-    except OSError:
-        return
-    if apart:
-        yield Finding("folders.work", fault=apart_fault(folders))
+    for fault in folder_faults(folders):
+        yield Finding(fault.key, fault=fault)
 
 
-def apart_fault(folders: Folders) -> Fault:
-    """Say that the inbox and work are on two file systems."""
-    return Fault(
-        "folders.work",
-        f"{folders.work} is on another file system than the inbox, and a file cannot be claimed across two",
-        "Choose a folder on the same disk or share as the inbox; .work beside it is the default.",
-    )
+def folder_faults(folders: Folders) -> list[Fault]:
+    """Find what only the file systems know: folders that are one and the same by a link, inbox and work on two disks.
+
+    Folders that are missing or do not answer are no fault here; the line waits for those.
+    """
+    faults: list[Fault] = []
+    seen: dict[tuple[int, int], str] = {}
+    disks: dict[str, int] = {}
+    for name in ("inbox", "success", "fail", "work", "archive"):
+        folder: Path = getattr(folders, name)
+        try:
+            facts = folder.stat()
+        except OSError:
+            continue
+        disks[name] = facts.st_dev
+        other = seen.setdefault((facts.st_dev, facts.st_ino), name)
+        if other != name:
+            problem = f"{folder} is the same folder as {other}"
+            faults.append(Fault(f"folders.{name}", problem, "Give each a folder of its own."))
+    if disks.get("work", disks.get("inbox")) != disks.get("inbox", disks.get("work")):
+        faults.append(
+            Fault(
+                "folders.work",
+                f"{folders.work} is on another file system than the inbox, and a file cannot be claimed across two",
+                "Choose a folder on the same disk or share as the inbox; .work beside it is the default.",
+            )
+        )
+    return faults
 
 
 def _check_folder(key: str, folder: Path) -> Finding:

@@ -9,7 +9,7 @@ import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -19,7 +19,7 @@ import typer
 import watcher
 from watcher import apply as one_document
 from watcher import config, console, demo, document, logs
-from watcher.check import apart_fault, check_connectwise, check_folders
+from watcher.check import check_connectwise, check_folders, folder_faults
 from watcher.connectwise import ConnectWise
 from watcher.errors import (
     ConfigurationError,
@@ -41,6 +41,7 @@ from watcher.observer import Observer
 from watcher.pace import Pace
 from watcher.pipeline import Pipeline
 from watcher.process import Systemd, holding, lock_file, on_signal
+from watcher.pulse import Pulse
 from watcher.records import Rules
 from watcher.sandbox import Sandbox, SignIn, numbered_invoices, read_invoices
 from watcher.service import Service
@@ -136,9 +137,8 @@ def run(
     settings = config.load(config.find(config_file), folders=True)
     logs.set_up(settings.logging.level, settings.logging.format, settings.secrets)
     folders = _folders(settings)
-    with suppress(OSError):
-        if folders.inbox.stat().st_dev != folders.work.stat().st_dev:
-            raise ConfigurationError((apart_fault(folders),))
+    if faults := folder_faults(folders):
+        raise ConfigurationError(tuple(faults))
     _make_folder(settings.journal.path.parent)
     with holding(lock_file(settings.journal.path)):
         service = _service(settings, folders)
@@ -400,7 +400,11 @@ def _client(
     return ConnectWise(Gateway(account, pace)), Workers(section.concurrency, stop, alive)
 
 
-def _inbox(settings: Settings, folders: Folders) -> Inbox:
+def _inbox(
+    settings: Settings,
+    folders: Folders,
+    touching: Callable[[Path], AbstractContextManager[None]] = lambda _path: nullcontext(),
+) -> Inbox:
     section = settings.inbox
     return Inbox(
         folders.inbox,
@@ -409,13 +413,15 @@ def _inbox(settings: Settings, folders: Folders) -> Inbox:
         settle_seconds=section.settle_seconds,
         stalled_after_seconds=section.stalled_after_seconds,
         max_file_bytes=section.max_file_bytes,
+        touching=touching,
     )
 
 
 def _service(settings: Settings, folders: Folders) -> Service:
     stop, systemd = threading.Event(), Systemd()
     client, workers = _client(settings, stop, systemd.alive)
-    spool, journal = Spool(folders), Journal(settings.journal.url)
+    pulse = Pulse(stop)
+    spool, journal = Spool(folders, pulse.touching), Journal(settings.journal.url)
     section = settings.inbox
     pipeline = Pipeline(
         spool,
@@ -428,7 +434,7 @@ def _service(settings: Settings, folders: Folders) -> Service:
         alive=systemd.alive,
     )
     return Service(
-        _inbox(settings, folders),
+        _inbox(settings, folders, pulse.touching),
         Observer(folders.inbox, section.observer),
         spool,
         journal,
@@ -437,4 +443,5 @@ def _service(settings: Settings, folders: Folders) -> Service:
         systemd=systemd,
         scan_seconds=section.scan_seconds,
         batch_bytes=section.max_file_bytes,
+        pulse=pulse,
     )

@@ -166,14 +166,14 @@ def _fault(detail: dict[str, Any]) -> Fault:
 
 
 def _folder_faults(given: dict[str, Any]) -> list[Fault]:
-    """Find folders that are the same one, however their paths are spelt."""
+    """Find folders that are the same one by their paths; a share that does not answer is not touched here."""
     named: dict[Path, str] = {}
     faults = []
     for key in FoldersSection.model_fields:
         if not isinstance(given.get(key), str | Path) or not str(given[key]):
             continue
         folder = Path(given[key])
-        other = named.setdefault(folder.resolve(), key)
+        other = named.setdefault(Path(os.path.abspath(folder)), key)  # noqa: PTH100  (Path has no such normalization)
         if other != key:
             faults.append(
                 Fault(f"folders.{key}", f"is the same folder as {other}: {folder}", "Give each a folder of its own.")

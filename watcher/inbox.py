@@ -15,6 +15,7 @@ import secrets
 import stat
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -80,6 +81,7 @@ class Inbox:
         settle_seconds: float = 5,
         stalled_after_seconds: float = 600,
         max_file_bytes: int = 67108864,
+        touching: Callable[[Path], AbstractContextManager[None]] = lambda _path: nullcontext(),
     ) -> None:
         """Look at nothing yet.
 
@@ -91,8 +93,10 @@ class Inbox:
             settle_seconds: how long a file must not change.
             stalled_after_seconds: after how long without a change an unfinished file is taken all the same.
             max_file_bytes: larger files are taken unread; they will be refused.
+            touching: within it calls on the folder are made, so that one that hangs is noticed.
         """
         self.folder = folder
+        self._touching = touching
         self._unfinished = unfinished
         self._clock = clock
         self._pattern = re.compile(fnmatch.translate(pattern.casefold()))
@@ -113,7 +117,8 @@ class Inbox:
             FolderTrouble: the inbox cannot be read.
         """
         try:
-            return (self.folder / MARKER).read_text(encoding="ascii", errors="replace").strip() or None
+            with self._touching(self.folder):
+                return (self.folder / MARKER).read_text(encoding="ascii", errors="replace").strip() or None
         except FileNotFoundError:
             if self.folder.is_dir():
                 return None
@@ -127,7 +132,8 @@ class Inbox:
         """Give the inbox a marker of its own, at the first start with it."""
         marker = secrets.token_hex(8)
         try:
-            (self.folder / MARKER).write_text(f"{marker}\n", encoding="ascii")
+            with self._touching(self.folder):
+                (self.folder / MARKER).write_text(f"{marker}\n", encoding="ascii")
         except OSError as error:
             raise _unreachable(self.folder, error) from error
         return marker
@@ -183,7 +189,8 @@ class Inbox:
             FolderTrouble: the inbox cannot be read.
         """
         try:
-            return list(self._candidates())
+            with self._touching(self.folder):
+                return list(self._candidates())
         except OSError as error:
             raise _unreachable(self.folder, error) from error
 
@@ -248,7 +255,8 @@ class Inbox:
         if file.missing not in (None, _UNREADABLE) and not stalled:
             return None
         try:
-            content = _content(self.folder / seen.name)
+            with self._touching(self.folder / seen.name):
+                content = _content(self.folder / seen.name)
         except FileNotFoundError:
             return None
         except OSError as error:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NoReturn, TypeVar
 
 from filelock import FileLock, Timeout
 
@@ -44,29 +48,63 @@ class Systemd:
         self.tell("WATCHDOG=1")
 
 
-def on_signal(act: Callable[[str], None]) -> None:
-    """Act on SIGTERM and SIGINT, whenever they come; for the main thread.
+def leave(code: int) -> NoReturn:
+    """End the process at once, from any thread, with what was logged and printed.
 
-    The interpreter writes each signal into a socket (signal.set_wakeup_fd), and a thread of its own reads it there. A
-    handler would run in the middle of whatever the main thread does, and where that holds the lock of an Event,
-    setting the Event would never end.
+    Threads that still wait for an answer, of ConnectWise or of a folder, are not waited for: what they were doing is
+    written down as planned, and looked up at the next start. The interpreter's own way out would abort if one of them
+    were writing to the log.
+
+    Args:
+        code: the exit code; 1 instead of 0 where nobody takes what was printed.
+    """
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            # The reader went away, as `head` does; nothing is left to be told.
+            code = code or 1
+    os._exit(code)
+
+
+Found = TypeVar("Found")
+
+
+def within(seconds: float, look: Callable[[], Found]) -> Found:
+    """Look at something that may never answer, as a folder on a dead share.
+
+    Args:
+        seconds: how long to wait.
+        look: called in a thread of its own, which is left to itself when the time is up.
+
+    Raises:
+        TimeoutError: the time is up.
+        Exception: whatever the look raised.
+    """
+    pool = ThreadPoolExecutor(1)
+    try:
+        return pool.submit(look).result(seconds)
+    finally:
+        pool.shutdown(wait=False)
+
+
+def on_signal(act: Callable[[str], None]) -> None:
+    """Act on SIGTERM and SIGINT, whenever they come; for the main thread, before it has started others.
+
+    Both are blocked in every thread but one of their own, which waits for them (sigwait(3)). A handler would run in the
+    main thread: in the middle of whatever it does, so that setting an Event whose lock it holds would never end; and
+    not at all while it is in a call on a folder that does not answer.
 
     Args:
         act: called with the signal's name, in that thread.
     """
-    reading, writing = socket.socketpair()
-    writing.setblocking(False)
-    signal.set_wakeup_fd(writing.fileno())
     awaited = {signal.SIGTERM, signal.SIGINT}
-    for number in awaited:
-        signal.signal(number, lambda _number, _frame: None)
+    signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
 
     def wait() -> None:
-        # The thread keeps the writing end open as well.
-        with reading, writing:
-            while came := reading.recv(1):
-                if came[0] in awaited:
-                    act(signal.Signals(came[0]).name)
+        while True:
+            act(signal.Signals(signal.sigwait(awaited)).name)
 
     threading.Thread(target=wait, name="signals", daemon=True).start()
 

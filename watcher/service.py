@@ -10,8 +10,9 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 
 import structlog
 
@@ -21,7 +22,8 @@ from watcher.inbox import MARKER, Inbox
 from watcher.journal import Journal, Line
 from watcher.observer import Observer, Watching
 from watcher.pipeline import Pipeline, Tally
-from watcher.process import Systemd, holding, lock_file, on_signal
+from watcher.process import Systemd, holding, leave, lock_file, on_signal
+from watcher.pulse import Pulse
 from watcher.records import Claim, ReadyFile
 from watcher.spool import Changed, Spool
 
@@ -53,6 +55,7 @@ class Service:
         systemd: Systemd,
         scan_seconds: float,
         batch_bytes: int,
+        pulse: Pulse | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Do nothing yet.
@@ -67,6 +70,7 @@ class Service:
             systemd: is told how things are.
             scan_seconds: the longest time between two scans.
             batch_bytes: a batch ends with the file that goes beyond this.
+            pulse: notices folders that do not answer; without one they hold up everything.
             clock: monotonic seconds.
         """
         self._inbox = inbox
@@ -78,6 +82,7 @@ class Service:
         self._systemd = systemd
         self._scan_seconds = scan_seconds
         self._batch_bytes = batch_bytes
+        self._pulse = pulse
         self._clock = clock
         self._log = structlog.get_logger()
         self._ready = False
@@ -110,6 +115,7 @@ class Service:
         Raises:
             Occupied: another process holds the inbox.
         """
+        self._start_pulse()
         try:
             while not self._stop.is_set():
                 try:
@@ -132,6 +138,7 @@ class Service:
             Stopping: the program was asked to end; what is claimed stays claimed.
         """
         tally = Tally()
+        self._start_pulse()
         try:
             tally += self._turn()
             while not self._stop.is_set() and self._inbox.seconds_to_next() is not None:
@@ -175,12 +182,13 @@ class Service:
         if expected is not None:
             self._inbox.check_marker(expected)
         # Not before the marker is seen: a lock on the bare mount point of a share would keep nobody off the share.
-        if not self._held:
-            self._locks.enter_context(holding(lock_file(self._inbox.folder / MARKER)))
-            self._held = True
-        if expected is None:
-            self._journal.remember_marker(place, self._inbox.marker() or self._inbox.write_marker())
-        self._watch()
+        with self._pulse.touching(self._inbox.folder) if self._pulse else nullcontext():
+            if not self._held:
+                self._locks.enter_context(holding(lock_file(self._inbox.folder / MARKER)))
+                self._held = True
+            if expected is None:
+                self._journal.remember_marker(place, self._inbox.marker() or self._inbox.write_marker())
+            self._watch()
 
     def _watch(self) -> None:
         """Keep the inbox watched; where that fails, try again at every scan and say it once."""
@@ -255,10 +263,20 @@ class Service:
             self._outage_since, self._outage_told, self._pause = now, now - _REMIND_SECONDS, _FIRST_PAUSE
         pause = random.uniform(0.5, 1.0) * self._pause  # noqa: S311  (jitter, not a secret)
         self._pause = min(self._pause * 2, _LONGEST_PAUSE)
-        since = datetime.fromtimestamp(time.time() - (now - self._outage_since), UTC)
         kind = (type(outage), outage.mend)
-        if now - self._outage_told >= _REMIND_SECONDS or kind != self._outage_kind:
+        tell = now - self._outage_told >= _REMIND_SECONDS or kind != self._outage_kind
+        if tell:
             self._outage_told, self._outage_kind = now, kind
+        self._tell_outage(outage, now - self._outage_since, pause if tell else None)
+        until = now + pause
+        while not self._stop.is_set() and (left := until - self._clock()) > 0:
+            self._stop.wait(min(left, _BREATH_SECONDS))
+            self._systemd.alive()
+
+    def _tell_outage(self, outage: Outage, seconds: float, pause: float | None) -> None:
+        """Say what holds up the line since so many seconds; in the log, too, where the next attempt is named."""
+        since = datetime.fromtimestamp(time.time() - seconds, UTC)
+        if pause is not None:
             self._log.error(
                 Event.LINE_WAITING,
                 reason=str(outage),
@@ -269,10 +287,26 @@ class Service:
             )
         self._systemd.status(f"Waiting since {since:%Y-%m-%d %H:%M} UTC: {outage}. {outage.mend}.")
         self._note(Line("waiting", since, str(outage), outage.mend))
-        until = now + pause
-        while not self._stop.is_set() and (left := until - self._clock()) > 0:
-            self._stop.wait(min(left, _BREATH_SECONDS))
-            self._systemd.alive()
+
+    # --- folders that do not answer ----------------------------------------------------------------------------
+
+    def _start_pulse(self) -> None:
+        if self._pulse:
+            self._pulse.start(self._systemd.alive, self._hangs, self._answers, self._give_up)
+
+    def _hangs(self, path: Path, seconds: float) -> None:
+        mend = "Check the share and its server; the work goes on by itself once the call comes back"
+        self._tell_outage(FolderTrouble(f"{path} does not answer", mend), seconds, 0)
+
+    def _answers(self, seconds: float) -> None:
+        self._log.info(Event.LINE_MOVING, waited_seconds=round(seconds, 1))
+
+    def _give_up(self) -> None:
+        """End although a call hangs: what it was doing is repeated at the next start."""
+        self._systemd.tell("STOPPING=1")
+        self._log.info(Event.STOPPING, signal=self._asked_by)
+        self._log.info(Event.STOPPED)
+        leave(0)
 
     def _say(self, state: str, sentence: str) -> None:
         self._systemd.status(sentence)

@@ -18,8 +18,8 @@ import re
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,9 +54,22 @@ class Folders:
 class Spool:
     """Moves files through the folders."""
 
-    def __init__(self, folders: Folders) -> None:
-        """Touch nothing yet."""
+    def __init__(
+        self, folders: Folders, touching: Callable[[Path], AbstractContextManager[None]] = lambda _path: nullcontext()
+    ) -> None:
+        """Touch nothing yet.
+
+        Args:
+            folders: where files come from and go to.
+            touching: within it calls on a folder are made, so that one that hangs is noticed.
+        """
         self.folders = folders
+        self._touching = touching
+
+    @contextmanager
+    def _at(self, path: Path) -> Iterator[None]:
+        with _trouble(path), self._touching(path):
+            yield
 
     def check(self) -> None:
         """Make sure that every folder is there, before anything is taken.
@@ -65,7 +78,7 @@ class Spool:
             FolderTrouble: one is missing.
         """
         for folder in (self.folders.work, self.folders.success, self.folders.fail, self.folders.archive):
-            with _trouble(folder):
+            with self._at(folder):
                 folder.stat()
 
     # --- claiming ----------------------------------------------------------------------------------------------
@@ -85,7 +98,7 @@ class Spool:
     def _was_put_back(self, claim: Claim) -> bool:
         """Finish what a crash left of putting a file back: it has a name in the inbox again, and still one in work."""
         held, source = self._held(claim), self.folders.inbox / claim.name
-        with _trouble(held):
+        with self._at(held):
             if held.lstat().st_nlink == 1:
                 return False
             facts = held.lstat()
@@ -101,7 +114,7 @@ class Spool:
         return [folder.name for folder, names in self._places() if not names]
 
     def _places(self) -> list[tuple[Path, list[str]]]:
-        with _trouble(self.folders.work):
+        with self._at(self.folders.work):
             return [
                 (folder, [entry.name for entry in folder.iterdir()])
                 for folder in sorted(self.folders.work.iterdir())
@@ -119,13 +132,13 @@ class Spool:
             Changed: it is gone, or it was not any more what had settled and was put back.
             FolderTrouble: inbox or work cannot be used; the file stays where it is.
         """
-        with _trouble(self.folders.work):
+        with self._at(self.folders.work):
             claim = Claim(self._next_id(now), ready.name)
             folder = self.folders.work / claim.id
             folder.mkdir()
             _sync_folder(self.folders.work)
         source, target = self.folders.inbox / ready.name, folder / ready.name
-        with _trouble(self.folders.inbox):
+        with self._at(self.folders.inbox):
             try:
                 source.rename(target)
             except FileNotFoundError as error:
@@ -170,13 +183,13 @@ class Spool:
             FolderTrouble: it cannot be read.
         """
         path = self._held(claim)
-        with _trouble(path):
+        with self._at(path):
             return None if limit is not None and path.stat().st_size > limit else path.read_bytes()
 
     def digest(self, claim: Claim) -> str:
         """Give the SHA-256 of a claimed file, hex, whatever its size."""
         path = self._held(claim)
-        with _trouble(path), path.open("rb") as file:
+        with self._at(path), path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     # --- publishing --------------------------------------------------------------------------------------------
@@ -192,7 +205,7 @@ class Spool:
             FolderTrouble: it cannot be read.
         """
         path = self._decision(claim_id)
-        with _trouble(path), suppress(FileNotFoundError):
+        with self._at(path), suppress(FileNotFoundError):
             return path.read_bytes()
         return None
 
@@ -212,21 +225,21 @@ class Spool:
     def archive(self, claim: Claim) -> Path:
         """Put a decided claim's receipt and then its original into the archive; FolderTrouble where that cannot be."""
         folder = self.folders.archive / f"{claim.claimed_at:%Y/%m/%d}"
-        with _trouble(self.folders.archive):
+        with self._at(self.folders.archive):
             self._make_day(folder)
         self._keep(self._decision(claim.id), folder / _named(claim.name, claim.id, ".receipt.json"), claim)
         held = self._held(claim)
         target = self._keep(held, folder / _named(claim.name, claim.id), claim)
-        with _trouble(target):
+        with self._at(target):
             _sync_folder(folder)
-        with _trouble(held):
+        with self._at(held):
             held.unlink()
             _sync_folder(held.parent)
         return target
 
     def _keep(self, source: Path, target: Path, claim: Claim) -> Path:
         """Give a file in work, which is on disk, a name in the archive, too."""
-        with _trouble(target):
+        with self._at(target):
             try:
                 os.link(source, target, follow_symlinks=False)
             except FileExistsError:
@@ -240,7 +253,7 @@ class Spool:
 
     def clear(self, claim_id: str) -> None:
         """Remove the receipt and the empty place of an archived claim from work."""
-        with _trouble(self.folders.work), suppress(FileNotFoundError):
+        with self._at(self.folders.work), suppress(FileNotFoundError):
             receipt = self._decision(claim_id)
             for path in (_aside(receipt, claim_id), receipt):
                 path.unlink(missing_ok=True)
@@ -268,7 +281,7 @@ class Spool:
     def _publish(self, target: Path, content: bytes | Path, claim: Claim) -> Path:
         """Give a file its final name once it is whole and on disk; the same file again is no fault."""
         aside = _aside(target, claim.id)
-        with _trouble(target):
+        with self._at(target):
             if target.exists():
                 self._check_same(target, content)
                 aside.unlink(missing_ok=True)

@@ -13,9 +13,12 @@ from typing import Any
 from watcher.errors import FolderTrouble
 from watcher.inbox import Inbox
 from watcher.journal import FinishedFile, Journal, Line
-from watcher.process import holder
-from watcher.records import money
+from watcher.process import holder, within
+from watcher.records import Claim, money
 from watcher.spool import Spool
+
+# A folder that has not answered by then does not, seconds.
+_ANSWER_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +87,14 @@ def look(inbox: Inbox, spool: Spool, journal: Path, lock: Path, last: int = 10) 
         last: how many finished files to give.
     """
     status = Status(holder(lock), None)
+    claims: list[Claim] = []
     try:
-        status.waiting.extend(_waiting(inbox))
-        claims = spool.claimed_names()
+        waiting, claims = within(_ANSWER_SECONDS, lambda: (list(_waiting(inbox)), spool.claimed_names()))
+        status.waiting.extend(waiting)
     except FolderTrouble as trouble:
         status.troubles.append(f"{trouble}. {trouble.mend}.")
-        claims = []
+    except TimeoutError:
+        status.troubles.append(f"{inbox.folder} or {spool.folders.work} does not answer. Check the share.")
     if not journal.is_file():
         return status
     with closing(Journal(f"sqlite:///{journal}")) as read:
