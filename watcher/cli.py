@@ -34,6 +34,7 @@ from watcher.errors import (
     Unreachable,
 )
 from watcher.events import Event
+from watcher.explain import explain as explained
 from watcher.gateway import Account, Gateway
 from watcher.inbox import Inbox
 from watcher.journal import Journal
@@ -275,6 +276,23 @@ def status(
         sys.stdout.write(json.dumps(found.as_json(), indent=2) + "\n")
     else:
         console.show_status(found)
+
+
+@app.command()
+def explain(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The file, as it is called in the inbox or an outbox.")],
+    config_file: ConfigOption = None,
+) -> None:
+    """Say why a file is not processed now, or where it went."""
+    settings = config.load(config.find(config_file), folders=True)
+    folders, journal = _folders(settings), settings.journal.path
+    told = explained(Path(name).name, _inbox(settings, folders), Spool(folders), journal, lock_file(journal))
+    if not told:
+        console.out.print(
+            f"{name} is not known: it is not in the inbox, not in work, and not in the journal.", markup=False
+        )
+        raise typer.Exit(SOME_FAILED)
+    console.show_sentences(told)
 
 
 @app.command()

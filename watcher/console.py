@@ -30,6 +30,17 @@ out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
 err = Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
 
 
+def plain(text: str) -> str:
+    """Show what would steer a terminal, and bytes of a name that are no text, as escapes."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
+def show_sentences(sentences: Iterable[str]) -> None:
+    """Print sentences, each on a line."""
+    for sentence in sentences:
+        out.print(Text(plain(sentence)))
+
+
 def show_faults(faults: Iterable[Fault]) -> None:
     """Print faults to standard error, each with its mend."""
     for fault in faults:
@@ -110,7 +121,9 @@ def show_status(status: Status) -> None:
     if line is not None:
         style = "bold red" if line.state == "waiting" else "bold"
         out.print(
-            Text.assemble((line.state.capitalize(), style), f" since {line.since:%Y-%m-%d %H:%M:%S} UTC: {line.reason}")
+            Text.assemble(
+                (line.state.capitalize(), style), f" since {line.since:%Y-%m-%d %H:%M:%S} UTC: {plain(line.reason)}"
+            )
         )
         if line.mend:
             out.print(Text(f"    {line.mend}."))
@@ -145,7 +158,7 @@ def _show_rows(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) 
         return
     table = Table(*heads, title=title, title_justify="left")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(plain(cell)) for cell in row))
     out.print(table)
 
 

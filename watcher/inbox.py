@@ -68,6 +68,19 @@ class Notice:
     waits: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is to be said of an entry of the inbox.
+
+    Attributes:
+        sentence: for a person.
+        ready: True if it is taken at the next scan.
+    """
+
+    sentence: str
+    ready: bool = False
+
+
 class Inbox:
     """Looks through one inbox, scan by scan."""
 
@@ -194,6 +207,46 @@ class Inbox:
         except OSError as error:
             raise _unreachable(self.folder, error) from error
 
+    def judge(self, name: str, now: float) -> Verdict | None:
+        """Look at one entry by itself, for whoever asks why it is not taken.
+
+        Args:
+            name: the entry.
+            now: the time, Unix seconds.
+
+        Returns:
+            What is to be said of it; None if there is no such entry.
+
+        Raises:
+            FolderTrouble: the inbox cannot be read.
+        """
+        path = self.folder / name
+        try:
+            facts = path.lstat()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise _unreachable(self.folder, error) from error
+        unfit = self._unfit_name(name.casefold()) or _unfit_kind(facts)
+        if unfit is not None:
+            return Verdict(f"It is left alone: {unfit}.")
+        age = max(0.0, now - max(facts.st_mtime, facts.st_ctime))
+        if age < self._settle_seconds:
+            return Verdict(f"It may still be written to: its last change was {age:.0f} s ago.")
+        if facts.st_size <= self._max_file_bytes:
+            try:
+                content = _content(path)
+            except OSError as error:
+                return Verdict(f"It waits: {_UNREADABLE}: {os.strerror(error.errno or 0)}.")
+            missing = self._unfinished(content or b"")
+            if missing is not None:
+                minutes = self._stalled_after_seconds / 60
+                return Verdict(
+                    f"It is not whole yet: {missing}. Its last change was {age:.0f} s ago; after {minutes:.0f} minutes "
+                    "without one it goes to the fail outbox."
+                )
+        return Verdict("It is ready to be taken.", ready=True)
+
     def taken(self, name: str) -> None:
         """Forget a file that has left the inbox."""
         self._waiting.pop(name, None)
@@ -222,23 +275,24 @@ class Inbox:
                 if name.startswith(MARKER):
                     continue
                 present.add(entry.name)
-                reason = None
-                if _JUNK.fullmatch(name):
-                    reason = "a temporary or system file by its name"
-                elif not self._pattern.fullmatch(name):
-                    reason = "its name is not that of a payment file"
-                elif entry.is_file(follow_symlinks=False):
+                reason = self._unfit_name(name)
+                if reason is None:
                     facts = _facts(entry)
                     if facts is None:
                         continue
-                    if facts.st_nlink == 1:
+                    reason = _unfit_kind(facts)
+                    if reason is None:
                         yield settle.Sighting(entry.name, facts.st_size, facts.st_mtime_ns, facts.st_ino)
                         continue
-                    reason = "it has more than one name (hard links): it is taken once only one is left"
-                else:
-                    reason = _kind(entry)
                 self._notice(Notice(entry.name, reason))
         self._noticed = {name: notice for name, notice in self._noticed.items() if name in present}
+
+    def _unfit_name(self, folded: str) -> str | None:
+        if _JUNK.fullmatch(folded):
+            return "a temporary or system file by its name"
+        if not self._pattern.fullmatch(folded):
+            return "its name is not that of a payment file"
+        return None
 
     def _notice(self, notice: Notice) -> None:
         if self._noticed.get(notice.name) != notice:
@@ -298,13 +352,16 @@ def _facts(entry: os.DirEntry[str]) -> os.stat_result | None:
         return None
 
 
-def _kind(entry: os.DirEntry[str]) -> str:
-    if entry.is_symlink():
+def _unfit_kind(facts: os.stat_result) -> str | None:
+    """Say why an entry is no file to be taken; None if it is one."""
+    if stat.S_ISREG(facts.st_mode):
+        several = "it has more than one name (hard links): it is taken once only one is left"
+        return None if facts.st_nlink == 1 else several
+    if stat.S_ISLNK(facts.st_mode):
         return "a symbolic link is not followed"
-    if entry.is_dir(follow_symlinks=False):
+    if stat.S_ISDIR(facts.st_mode):
         return "a folder; only files directly in the inbox are taken"
-    facts = _facts(entry)
-    if facts is not None and stat.S_ISFIFO(facts.st_mode):
+    if stat.S_ISFIFO(facts.st_mode):
         return "a named pipe, not a file"
     return "a device or socket, not a file"
 

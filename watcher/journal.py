@@ -438,6 +438,21 @@ class Journal:
             files = connection.execute(query).all()
         return [self._finished(file.claim, file.name, file.finished_at, file.refusal) for file in files]
 
+    def files_of(self, name: str, count: int) -> list[FinishedFile]:
+        """Give the finished files of a name, or of the claim that a published name bears, the latest first."""
+        query = (
+            sql.select(_files)
+            .where(
+                _files.c.finished_at.is_not(None),
+                sql.or_(_files.c.name == name, sql.literal(name).contains(_files.c.claim, autoescape=False)),
+            )
+            .order_by(_files.c.finished_at.desc())
+            .limit(count)
+        )
+        with self._transaction() as connection:
+            files = connection.execute(query).all()
+        return [self._finished(file.claim, file.name, file.finished_at, file.refusal) for file in files]
+
     def _finished(self, claim_id: str, name: str, finished_at: str, refusal: str | None) -> FinishedFile:
         sums = total(self.results(claim_id))
         finished = datetime.fromisoformat(finished_at)
