@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from contextlib import closing
 from datetime import datetime
@@ -80,6 +84,23 @@ def test_a_file_is_picked_up_however_it_arrives(folders, sandbox, tmp_path, obse
     assert [len(payments_of(sandbox, f"CW-{number}")) for number in (1, 2, 3)] == [1, 1, 1]
     assert [path.name.partition("__")[0] for path in files(folders.success)] == ["moved", "renamed", "written"]
     assert list(folders.work.iterdir()) == files(folders.inbox) == files(folders.fail) == []
+
+
+def test_a_file_that_is_written_slowly_is_taken_soon_after_its_last_byte(folders, sandbox):
+    """The observer hears of every write, so the time that a file must be quiet counts from the last one."""
+    content = document(("CW-1", "100.00"))
+    config = configure(folders, sandbox.url, inbox={"observer": "native", "scan_seconds": 3600, "settle_seconds": 1})
+    with Daemon(config) as daemon:
+        daemon.tells("READY=1")
+        with (folders.inbox / "slow.xml").open("wb", buffering=0) as file:
+            pause = threading.Event()
+            for start in range(0, len(content), 60):
+                pause.wait(0.3)
+                file.write(content[start : start + 60])
+            written = time.time()
+            claimed = at(daemon.event("file.claimed"))
+        daemon.event("file.finished", outcome="succeeded")
+    assert written + 0.9 <= claimed <= written + 1 + 2
 
 
 def test_each_event_brings_the_keys_it_is_described_with(folders, sandbox):
@@ -255,6 +276,21 @@ def test_a_refused_sign_in_names_what_to_mend(folders, sandbox):
         assert daemon.end() == 0
     assert files(folders.fail, "") == files(folders.success, "") == []
     assert payments_of(sandbox, "CW-1") == []
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP], ids=errno.errorcode.get)
+def test_a_file_system_without_locks_is_told_of_and_used(folders, sandbox, monkeypatch, number):
+    """A share without a lock manager does not keep its files from being paid; that nobody is kept off it is said."""
+
+    def refuse(_descriptor, _how):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    drop(folders.inbox, "pay.xml", document(("CW-1", "100.00")))
+    done = command("run", "--once", "--config", configure(folders, sandbox.url))
+    assert done.code == 0, done.err
+    assert [line["inbox"] for line in done.log if line["event"] == "inbox.not_locked"] == [str(folders.inbox)]
+    assert len(payments_of(sandbox, "CW-1")) == 1
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,11 @@ class Event(StrEnum):
 
     STARTED = "service.started", "the daemon begins", "version inbox site"
     WATCHING = "inbox.watching", "the inbox is watched from now on, and how", "mode reason"
+    NOT_LOCKED = (
+        "inbox.not_locked",
+        "the inbox's file system knows no locks: see to it that no other machine works on this inbox",
+        "inbox",
+    )
     WATCH_LOST = "inbox.watch_lost", "the observer died or the folder was replaced; it is built anew, scans go on", ""
     ENTRY_IGNORED = "inbox.ignored", "an entry that is no payment file is left alone; said once", "file reason"
     FILE_WAITING = "file.waiting", "a quiet file that is not whole yet waits; said once", "file reason"

@@ -88,15 +88,14 @@ class Observer:
         observer: BaseObserver = (
             NativeObserver() if watching.mode == "native" else PollingObserver(timeout=_POLL_SECONDS)
         )
-        # Only what can make a file ready; our own reading of files wakes nobody.
+        # What makes a file ready, or keeps it from being so; our own reading of files wakes nobody.
         kinds: list[type[FileSystemEvent]] = [
             FileCreatedEvent,
             FileClosedEvent,
+            FileModifiedEvent,
             FileMovedEvent,
             DirDeletedEvent,
         ]
-        if watching.mode == "polling":
-            kinds.append(FileModifiedEvent)
         try:
             observer.schedule(_Waker(self._wake), str(self._folder), event_filter=kinds)
             observer.start()

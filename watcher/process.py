@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
@@ -109,12 +110,19 @@ def on_signal(act: Callable[[str], None]) -> None:
     threading.Thread(target=wait, name="signals", daemon=True).start()
 
 
+# What a file system says that knows no locks, as a share without a lock manager (flock(2), nfs(5)).
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP)
+
+
 @contextmanager
-def holding(file: Path) -> Iterator[None]:
+def holding(file: Path) -> Iterator[bool]:
     """Hold a lock file for this process alone; a lock of a process that ended, however it ended, holds nobody up.
 
     Args:
         file: the lock file; made if missing, in a folder that exists.
+
+    Yields:
+        False where the file system knows no locks, and nothing is held.
 
     Raises:
         Occupied: another process holds it.
@@ -129,11 +137,13 @@ def holding(file: Path) -> Iterator[None]:
     except Timeout as error:
         holder = file.read_text(encoding="utf-8", errors="replace").strip()
         raise Occupied(file, holder) from error
-    except OSError as error:
-        mend = "Check that the folder is there and that the service's user may write to it"
-        raise FolderTrouble(f"{file}: {os.strerror(error.errno or 0)}", mend) from error
+    except (OSError, NotImplementedError) as error:
+        number = error.errno if isinstance(error, OSError) else errno.ENOSYS
+        if number not in _NO_LOCKS:
+            mend = "Check that the folder is there and that the service's user may write to it"
+            raise FolderTrouble(f"{file}: {os.strerror(number or 0)}", mend) from error
     try:
-        yield
+        yield lock.is_locked
     finally:
         lock.release()
 

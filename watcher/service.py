@@ -34,8 +34,10 @@ _FIRST_PAUSE = 2.0
 _LONGEST_PAUSE = 300.0
 # How often an outage that lasts is logged again, seconds.
 _REMIND_SECONDS = 3600.0
-# After an event the scan waits this long, so that a burst of events costs one scan.
-_GATHER_SECONDS = 0.1
+# After an event the scan waits this long, and in a large inbox for so many times as long as a scan takes, so that a
+# burst of events, or a file that is written to for minutes, costs few scans.
+_GATHER_SECONDS = 0.2
+_GATHER_SCANS = 10
 # A wait never keeps the process from saying that it is alive for longer than this, seconds.
 _BREATH_SECONDS = 5.0
 
@@ -86,6 +88,7 @@ class Service:
         self._clock = clock
         self._log = structlog.get_logger()
         self._ready = False
+        self._scan_took = 0.0
         self._watching: Watching | None = None
         self._held = False
         self._asked_by = ""
@@ -184,7 +187,8 @@ class Service:
         # Not before the marker is seen: a lock on the bare mount point of a share would keep nobody off the share.
         with self._pulse.touching(self._inbox.folder) if self._pulse else nullcontext():
             if not self._held:
-                self._locks.enter_context(holding(lock_file(self._inbox.folder / MARKER)))
+                if not self._locks.enter_context(holding(lock_file(self._inbox.folder / MARKER))):
+                    self._log.warning(Event.NOT_LOCKED, inbox=place)
                 self._held = True
             if expected is None:
                 self._journal.remember_marker(place, self._inbox.marker() or self._inbox.write_marker())
@@ -203,7 +207,9 @@ class Service:
         self._watching = watching
 
     def _scan(self) -> list[ReadyFile]:
+        began = self._clock()
         ready = self._inbox.scan(_BATCH_FILES)
+        self._scan_took = self._clock() - began
         self._systemd.alive()
         for notice in self._inbox.notices():
             event = Event.FILE_WAITING if notice.waits else Event.ENTRY_IGNORED
@@ -248,7 +254,7 @@ class Service:
         until = self._clock() + (self._scan_seconds if next_due is None else min(next_due, self._scan_seconds))
         while not self._stop.is_set() and (left := until - self._clock()) > 0:
             if self._observer.wait(min(left, _BREATH_SECONDS)):
-                self._stop.wait(_GATHER_SECONDS)
+                self._stop.wait(min(self._scan_seconds, max(_GATHER_SECONDS, _GATHER_SCANS * self._scan_took)))
                 return
             self._systemd.alive()
 
