@@ -8,7 +8,6 @@ import os
 import re
 import socket
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -708,3 +707,37 @@ def test_an_inbox_that_may_not_be_listed_is_an_outage(folder, look):
         with pytest.raises(FolderTrouble, match="Permission denied"):
             look().scan(MANY)
         folder.chmod(0o700)
+
+
+def test_a_file_that_a_listing_missed_keeps_its_place(folders, monkeypatch):
+    """A listing may miss a file that comes while it is made and hold a later one; the earlier is taken first."""
+    inbox = Inbox(folders.inbox, unfinished=lambda _content: None, settle_seconds=0)
+    for name in ("b-earlier.xml", "a-later.xml", "c-latest.xml"):
+        (folders.inbox / name).write_bytes(b"<a/>")
+        until_time_moves(folders.inbox / name)
+    listings = iter([{"a-later.xml"}, {"a-later.xml", "b-earlier.xml", "c-latest.xml"}])
+    scandir = os.scandir
+
+    @contextmanager
+    def listing(folder):
+        # What the system lists in a race cannot be brought about at will.
+        seen = next(listings, None)
+        with scandir(folder) as entries:
+            yield (entry for entry in entries if seen is None or entry.name in seen)
+
+    monkeypatch.setattr(os, "scandir", listing)
+    assert [ready.name for ready in inbox.scan(9)] == ["b-earlier.xml", "a-later.xml"]
+    for name in ("b-earlier.xml", "a-later.xml"):
+        inbox.taken(name)
+        (folders.inbox / name).unlink()
+    assert [ready.name for ready in inbox.scan(9)] == ["c-latest.xml"]
+
+
+def until_time_moves(path):
+    """Wait until the file system gives another time than a file's."""
+    probe = path.with_suffix(".tmp")
+    while True:
+        probe.write_bytes(b"")
+        if probe.stat().st_ctime_ns > path.stat().st_ctime_ns:
+            probe.unlink()
+            return

@@ -181,7 +181,7 @@ class Inbox:
         Raises:
             FolderTrouble: the inbox cannot be read; what is known of its files is kept.
         """
-        sightings = self.files()
+        sightings = self._all_until_the_latest()
         now = self._clock()
         self._waiting = settle.observe(self._waiting, sightings, now, self._arrivals)
         self._arrivals = 1 + max((file.arrival for file in self._waiting.values()), default=self._arrivals - 1)
@@ -194,6 +194,21 @@ class Inbox:
                 if checked:
                     ready.append(checked)
         return ready
+
+    def _all_until_the_latest(self) -> list[settle.Sighting]:
+        """List the payment files, and none without those that came before it.
+
+        A listing may miss a file that comes while it is made and hold a later one (POSIX, readdir). A second listing
+        holds every file that came before the first one's latest.
+        """
+        sightings = self.files()
+        fresh = [sighting.changed_ns for sighting in sightings if sighting.name not in self._waiting]
+        if fresh:
+            names = {sighting.name for sighting in sightings}
+            sightings += [
+                missed for missed in self.files() if missed.name not in names and missed.changed_ns <= max(fresh)
+            ]
+        return sightings
 
     def files(self) -> list[settle.Sighting]:
         """List the payment files, ready or not.
@@ -282,7 +297,9 @@ class Inbox:
                         continue
                     reason = _unfit_kind(facts)
                     if reason is None:
-                        yield settle.Sighting(entry.name, facts.st_size, facts.st_mtime_ns, facts.st_ino)
+                        yield settle.Sighting(
+                            entry.name, facts.st_size, facts.st_mtime_ns, facts.st_ino, facts.st_ctime_ns
+                        )
                         continue
                 self._notice(Notice(entry.name, reason))
         self._noticed = {name: notice for name, notice in self._noticed.items() if name in present}

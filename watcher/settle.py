@@ -8,17 +8,27 @@ server's clock may differ from ours.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """A candidate file as one scan saw it."""
+    """A candidate file as one scan saw it.
+
+    Attributes:
+        name: its name.
+        size: bytes.
+        modified_ns: its modification time, nanoseconds; a copy may have kept an old one.
+        inode: its inode number.
+        changed_ns: when its file system last changed anything about it, nanoseconds; no program can set it. A touch of
+            its rights or owner makes no file unquiet.
+    """
 
     name: str
     size: int
     modified_ns: int
     inode: int
+    changed_ns: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
