@@ -28,7 +28,7 @@ from watcher.sandbox import SignIn
 from watcher.spool import Folders
 
 # No healthy step takes this long, however busy the machine; what is not there by then does not come.
-PATIENCE = 20.0
+PATIENCE = 40.0
 # The daemon ends within this time of SIGTERM: a promise to whoever stops the machine.
 END_SECONDS = 5.0
 _OF_THE_MACHINE = (

@@ -20,6 +20,8 @@ An expected result ("rejected, because …") is a value in ``records``, not an e
 
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -137,8 +139,34 @@ class SignInRefused(Outage):
     """ConnectWise answers, but not to these keys, this role, this site or this codebase."""
 
 
+_RIGHTS = "Give the service's user the right to create, rename and delete files there"
+_MENDS = {
+    errno.ENOENT: "Make it, or mount the share it is on",
+    errno.ENOSPC: "Make room on that disk",
+    errno.EDQUOT: "Raise the quota or make room",
+    errno.EROFS: "Mount it for writing",
+    errno.EACCES: _RIGHTS,
+    errno.EPERM: _RIGHTS,
+}
+
+
 class FolderTrouble(Outage):
     """A folder is missing, full, read-only, or not the one it was."""
+
+    @classmethod
+    def at(cls, place: Path, error: OSError) -> FolderTrouble:
+        """Name a place and what the system said about it, with what to do (errno(3)).
+
+        Args:
+            place: the folder or file.
+            error: what the system said. Of a file that cannot be made since its folder is gone, that one is named.
+        """
+        number = error.errno or 0
+        if number == errno.ENOENT and place.name.endswith(".tmp"):
+            # A file that is written aside: what is missing is its folder.
+            place = place.parent
+        mend = _MENDS.get(number, "Check the disk or the share; the work goes on by itself once it is back")
+        return cls(f"{place}: {os.strerror(number)}", mend)
 
 
 class Stopping(PaymentWatcherError):

@@ -28,7 +28,7 @@ class Event(StrEnum):
     FILE_WAITING = "file.waiting", "a quiet file that is not whole yet waits; said once", "file reason"
     FILE_CLAIMED = "file.claimed", "a file was taken from the inbox", "file claim bytes"
     FILE_RETURNED = "file.returned", "a file changed or vanished while it was taken; it is not worked on", "file reason"
-    FILE_RESUMED = "file.resumed", "a file claimed by an earlier run is finished first", "file claim"
+    FILE_RESUMED = "file.resumed", "a file claimed by an earlier run is finished first", "file claim bytes"
     FILE_FINISHED = (
         "file.finished",
         "one line a file",

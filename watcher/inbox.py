@@ -139,7 +139,7 @@ class Inbox:
                 f"the inbox {self.folder} is not there", "Mount the share it is on, or make the folder"
             ) from None
         except OSError as error:
-            raise _unreachable(self.folder, error) from error
+            raise FolderTrouble.at(self.folder, error) from error
 
     def write_marker(self) -> str:
         """Give the inbox a marker of its own, at the first start with it."""
@@ -148,7 +148,7 @@ class Inbox:
             with self._touching(self.folder):
                 (self.folder / MARKER).write_text(f"{marker}\n", encoding="ascii")
         except OSError as error:
-            raise _unreachable(self.folder, error) from error
+            raise FolderTrouble.at(self.folder, error) from error
         return marker
 
     def check_marker(self, expected: str) -> None:
@@ -220,7 +220,7 @@ class Inbox:
             with self._touching(self.folder):
                 return list(self._candidates())
         except OSError as error:
-            raise _unreachable(self.folder, error) from error
+            raise FolderTrouble.at(self.folder, error) from error
 
     def judge(self, name: str, now: float) -> Verdict | None:
         """Look at one entry by itself, for whoever asks why it is not taken.
@@ -241,7 +241,7 @@ class Inbox:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise _unreachable(self.folder, error) from error
+            raise FolderTrouble.at(self.folder, error) from error
         unfit = self._unfit_name(name.casefold()) or _unfit_kind(facts)
         if unfit is not None:
             return Verdict(f"It is left alone: {unfit}.")
@@ -381,10 +381,3 @@ def _unfit_kind(facts: os.stat_result) -> str | None:
     if stat.S_ISFIFO(facts.st_mode):
         return "a named pipe, not a file"
     return "a device or socket, not a file"
-
-
-def _unreachable(folder: Path, error: OSError) -> FolderTrouble:
-    return FolderTrouble(
-        f"the inbox {folder} cannot be used: {os.strerror(error.errno or 0)}",
-        "Check the share and the service user's rights on it; the work goes on by itself once it is back",
-    )

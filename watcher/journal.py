@@ -10,6 +10,7 @@ No transaction is open across a network call: every method is one short transact
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -162,7 +163,9 @@ class Journal:
         try:
             self._prepare()
         except sql.exc.DatabaseError as error:
-            raise self._unusable(error) from error
+            # A full or failing disk is waited out as at any other time; whatever else it is does not pass by itself.
+            if getattr(error.orig, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+                raise self._unusable(error) from error
 
     def _prepare(self) -> None:
         """Make the tables where there are none."""

@@ -99,6 +99,8 @@ class Pipeline:
         self._rounds = Rounds(client, journal, rules, workers, self._tell_payment)
         self._files: dict[str, _File] = {}
         self.advanced = 0
+        # Files whose line has been logged and whose place could not be cleared yet.
+        self._told: set[str] = set()
         self._log = structlog.get_logger()
 
     def settle(self, claims: Sequence[Claim]) -> Tally:
@@ -127,12 +129,20 @@ class Pipeline:
             tally += self._publish_decided()
         return tally
 
-    def clear_emptied(self) -> None:
-        """Finish what a crash left of claims whose original was archived already."""
+    def clear_emptied(self) -> Tally:
+        """Finish what a crash or a folder trouble left of claims whose original was archived already."""
+        tally = Tally()
         for claim_id in self._spool.emptied():
-            self._decided(claim_id)
-            self._journal.finish(claim_id)
-            self._spool.clear(claim_id)
+            decided = self._decided(claim_id)
+            if decided is None:
+                # All was done and told of but for the empty place.
+                self._journal.finish(claim_id)
+                self._spool.clear(claim_id)
+                continue
+            file = _File(Claim(claim_id, decided.name), decided.digest, (), decided.refusal, time.monotonic())
+            self._conclude(file, decided.results)
+            tally += _count(file, decided.results)
+        return tally
 
     def _decided(self, claim_id: str) -> Decided | None:
         """Read the receipt of a claim in work, which counts more than the journal; None if it has none yet."""
@@ -205,7 +215,7 @@ class Pipeline:
             del self._files[claim_id]
             self.advanced += 1
             self._alive()
-            tally += Tally(1, int(file.refusal is not None), total(file.results).rejected)
+            tally += _count(file, file.results)
         return tally
 
     def _decide(self, file: _File) -> list[Result]:
@@ -231,9 +241,17 @@ class Pipeline:
             if sums.rejected:
                 self._spool.publish_fail(claim, fail)
         self._spool.archive(claim)
-        self._journal.finish(claim.id)
-        self._spool.clear(claim.id)
-        self._tell_file(file, results)
+        self._conclude(file, results)
+
+    def _conclude(self, file: _File, results: list[Result]) -> None:
+        """Write down and tell that everything of an archived claim lies where it belongs, and clear its place."""
+        self._journal.finish(file.claim.id)
+        # Told before the place is cleared: after a crash in between it is told twice rather than never.
+        if file.claim.id not in self._told:
+            self._told.add(file.claim.id)
+            self._tell_file(file, results)
+        self._spool.clear(file.claim.id)
+        self._told.discard(file.claim.id)
 
     def _tell_file(self, file: _File, results: list[Result]) -> None:
         duration = round((time.monotonic() - file.begun) * 1000)
@@ -279,6 +297,10 @@ class Pipeline:
             invoice_id=result.invoice_id,
             payment_id=result.payment_id,
         )
+
+
+def _count(file: _File, results: list[Result]) -> Tally:
+    return Tally(1, int(file.refusal is not None), total(results).rejected)
 
 
 def _digest(content: bytes) -> str:

@@ -128,9 +128,11 @@ def holding(file: Path) -> Iterator[bool]:
         Occupied: another process holds it.
         FolderTrouble: it cannot be made.
     """
-    if not file.parent.is_dir():
+    try:
         # FileLock would make the folder, and a folder that is missing is a share that is not mounted.
-        raise FolderTrouble(f"{file.parent} is not there", "Mount the share it is on, or make the folder")
+        file.parent.stat()
+    except OSError as error:
+        raise FolderTrouble.at(file.parent, error) from error
     lock = FileLock(file, blocking=False, fallback_to_soft=False, on_acquired=_sign)
     try:
         lock.acquire()
@@ -140,8 +142,7 @@ def holding(file: Path) -> Iterator[bool]:
     except (OSError, NotImplementedError) as error:
         number = error.errno if isinstance(error, OSError) else errno.ENOSYS
         if number not in _NO_LOCKS:
-            mend = "Check that the folder is there and that the service's user may write to it"
-            raise FolderTrouble(f"{file}: {os.strerror(number or 0)}", mend) from error
+            raise FolderTrouble.at(file, OSError(number, "")) from error
     try:
         yield lock.is_locked
     finally:
@@ -156,14 +157,18 @@ def holder(file: Path) -> str | None:
         with FileLock(file, blocking=False, fallback_to_soft=False):
             return None
     except (Timeout, OSError):
-        return file.read_text(encoding="utf-8", errors="replace").strip() or "a process that left no name"
+        # Held, or this user may not try: whoever signed it last is the best answer.
+        with suppress(OSError):
+            return file.read_text(encoding="utf-8", errors="replace").strip() or "a process that left no name"
+        return None
 
 
 def _sign(descriptor: int) -> None:
-    """Write into a lock who holds it."""
+    """Write into a lock who holds it; on a full disk it is held without a name."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()} since {now}\n".encode(), 0)
+    with suppress(OSError):
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()} since {now}\n".encode(), 0)
 
 
 def lock_file(path: Path) -> Path:

@@ -160,13 +160,14 @@ class Service:
         self._check_inbox()
         ready = self._scan()
         self._spool.check()
-        self._pipeline.clear_emptied()
+        tally = self._pipeline.clear_emptied()
         claims = self._spool.claimed()
         for claim in claims:
             if claim not in self._known:
-                self._log.info(Event.FILE_RESUMED, file=claim.name, claim=claim.id)
+                # One of this process whose taking was interrupted by a folder trouble has not been told of yet.
+                event = Event.FILE_CLAIMED if claim.id in self._spool.made else Event.FILE_RESUMED
+                self._tell_claim(event, claim)
         self._known.update(claims)
-        tally = Tally()
         while True:
             if claims:
                 self._say("working", f"Working on {len(claims)} file{'s' if len(claims) != 1 else ''}.")
@@ -231,13 +232,16 @@ class Service:
                 self._inbox.taken(file.name)
                 continue
             self._inbox.taken(file.name)
-            self._log.info(Event.FILE_CLAIMED, file=file.name, claim=claim.id, bytes=file.size)
+            self._tell_claim(Event.FILE_CLAIMED, claim)
             claims.append(claim)
             self._known.add(claim)
             size += file.size
             if size >= self._batch_bytes:
                 break
         return claims
+
+    def _tell_claim(self, event: Event, claim: Claim) -> None:
+        self._log.info(event, file=claim.name, claim=claim.id, bytes=self._spool.size(claim))
 
     # --- waiting -----------------------------------------------------------------------------------------------
 
@@ -269,7 +273,8 @@ class Service:
             self._outage_since, self._outage_told, self._pause = now, now - _REMIND_SECONDS, _FIRST_PAUSE
         pause = random.uniform(0.5, 1.0) * self._pause  # noqa: S311  (jitter, not a secret)
         self._pause = min(self._pause * 2, _LONGEST_PAUSE)
-        kind = (type(outage), outage.mend)
+        # Two folders, or two files in the way, are two outages; a sign-in that is refused in other words is not.
+        kind = (type(outage), str(outage) if isinstance(outage, FolderTrouble) else outage.mend)
         tell = now - self._outage_told >= _REMIND_SECONDS or kind != self._outage_kind
         if tell:
             self._outage_told, self._outage_kind = now, kind

@@ -64,6 +64,8 @@ class Spool:
             touching: within it calls on a folder are made, so that one that hangs is noticed.
         """
         self.folders = folders
+        # The claims of this process, as against those of an earlier one.
+        self.made: set[str] = set()
         self._touching = touching
 
     @contextmanager
@@ -134,6 +136,7 @@ class Spool:
         """
         with self._at(self.folders.work):
             claim = Claim(self._next_id(now), ready.name)
+            self.made.add(claim.id)
             folder = self.folders.work / claim.id
             folder.mkdir()
             _sync_folder(self.folders.work)
@@ -186,6 +189,16 @@ class Spool:
         with self._at(path):
             return None if limit is not None and path.stat().st_size > limit else path.read_bytes()
 
+    def size(self, claim: Claim) -> int:
+        """Give the size of a claimed file, bytes.
+
+        Raises:
+            FolderTrouble: it cannot be looked at.
+        """
+        path = self._held(claim)
+        with self._at(path):
+            return path.stat().st_size
+
     def digest(self, claim: Claim) -> str:
         """Give the SHA-256 of a claimed file, hex, whatever its size."""
         path = self._held(claim)
@@ -206,7 +219,9 @@ class Spool:
         """
         path = self._decision(claim_id)
         with self._at(path), suppress(FileNotFoundError):
-            return path.read_bytes()
+            content = path.read_bytes()
+            _sync_folder(path.parent)
+            return content
         return None
 
     def publish_success(self, claim: Claim, content: bytes) -> Path:
@@ -246,13 +261,15 @@ class Spool:
                 self._check_same(target, source)
             except OSError as error:
                 if error.errno not in _NO_LINKS:
-                    raise
+                    # Of a link the system names its source; what refuses it is the folder that it is made in.
+                    raise OSError(error.errno, error.strerror, str(target.parent)) from error
                 self._publish(target, source, claim)
             _aside(target, claim.id).unlink(missing_ok=True)
         return target
 
     def clear(self, claim_id: str) -> None:
         """Remove the receipt and the empty place of an archived claim from work."""
+        self.made.discard(claim_id)
         with self._at(self.folders.work), suppress(FileNotFoundError):
             receipt = self._decision(claim_id)
             for path in (_aside(receipt, claim_id), receipt):
@@ -276,7 +293,12 @@ class Spool:
             raise FileNotFoundError(errno.ENOENT, "No such folder")
         for part in reversed(missing):
             part.mkdir(exist_ok=True)
-            _sync_folder(part.parent)
+            try:
+                _sync_folder(part.parent)
+            except OSError:
+                # Made and synced again at the next attempt.
+                part.rmdir()
+                raise
 
     def _publish(self, target: Path, content: bytes | Path, claim: Claim) -> Path:
         """Give a file its final name once it is whole and on disk; the same file again is no fault."""
@@ -285,6 +307,8 @@ class Spool:
             if target.exists():
                 self._check_same(target, content)
                 aside.unlink(missing_ok=True)
+                # The sync after the name was given may be what failed the last time.
+                _sync_folder(target.parent)
                 return target
             with aside.open("wb") as file:
                 _fill(file, content)
@@ -420,21 +444,10 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-_MENDS = {
-    errno.ENOENT: "Make it, or mount the share it is on",
-    errno.ENOSPC: "Make room on that disk",
-    errno.EDQUOT: "Raise the quota or make room",
-    errno.EROFS: "Mount it for writing",
-    errno.EACCES: "Give the service's user the right to create, rename and delete files there",
-    errno.EPERM: "Give the service's user the right to create, rename and delete files there",
-}
-
-
 @contextmanager
 def _trouble(path: Path) -> Iterator[None]:
     """Turn the system's refusals into an outage that names the place and what to do."""
     try:
         yield
     except OSError as error:
-        mend = _MENDS.get(error.errno or 0, "Check the disk or the share; the work goes on by itself once it is back")
-        raise FolderTrouble(f"{error.filename or path}: {os.strerror(error.errno or 0)}", mend) from error
+        raise FolderTrouble.at(Path(error.filename or path), error) from error

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +20,8 @@ from watcher.spool import Spool
 
 # A folder that has not answered by then does not, seconds.
 _ANSWER_SECONDS = 5.0
+# A disk with no more room than this is full, bytes.
+_FULL_BYTES = 65536
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,12 @@ def look(inbox: Inbox, spool: Spool, journal: Path, lock: Path, last: int = 10) 
         status.troubles.append(f"{inbox.folder} or {spool.folders.work} does not answer. Check the share.")
     if not journal.is_file():
         return status
+    with suppress(OSError):
+        if shutil.disk_usage(journal.parent).free < _FULL_BYTES:
+            status.troubles.append(
+                f"The disk of the journal {journal} is full: what the daemon waits for cannot be written down. "
+                "Make room on that disk."
+            )
     with closing(Journal(f"sqlite:///{journal}")) as read:
         for claim in claims:
             records, decided = read.progress(claim.id)

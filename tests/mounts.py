@@ -1,0 +1,91 @@
+"""File systems of a test's own, small enough to be filled, which may be mounted read-only and are nobody else's affair.
+
+They are mounted in a namespace that needs no rights and vanishes with its process (user_namespaces(7)). Everybody else
+gets there through that process: ``/proc/<pid>/root``.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pytest
+
+_FILLER = "filler"
+
+
+class Mounts:
+    """A mount namespace; skips the test where none can be made."""
+
+    def __enter__(self) -> Self:
+        if shutil.which("unshare") is None:
+            pytest.skip("unshare (util-linux) is not here")
+        tried = subprocess.run(["unshare", "-rm", "true"], capture_output=True, text=True, check=False)
+        if tried.returncode:
+            pytest.skip(f"this system lets nobody make a mount namespace: {tried.stderr.strip()}")
+        self._shell = subprocess.Popen(
+            ["unshare", "-rm", "sh"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+        )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._shell.communicate()
+
+    def mount(self, folder: Path, options: str) -> Path:
+        """Mount an empty tmpfs on a folder; give the path by which everybody gets there."""
+        self._do("mount", "-t", "tmpfs", "-o", f"mode=700,{options}", "tmpfs", folder)
+        return Path(f"/proc/{self._shell.pid}/root{folder}")
+
+    def remount(self, place: Path, options: str) -> None:
+        """Mount otherwise what is mounted on a place that ``mount`` gave."""
+        # With its kind and source named, mount(8) does not repeat the options it has, some of which only root may give.
+        self._do("mount", "-t", "tmpfs", "-o", f"remount,{options}", "tmpfs", place)
+
+    @property
+    def enter(self) -> tuple[str, ...]:
+        """What starts a program in the namespace, where the mounted folders have their own paths."""
+        return ("nsenter", f"--target={self._shell.pid}", "--user", "--mount", "--preserve-credentials", "--")
+
+    def _do(self, *command: str | Path) -> None:
+        assert self._shell.stdin
+        assert self._shell.stdout
+        self._shell.stdin.write(f"{shlex.join(map(str, command))}; echo; echo ended $?\n")
+        self._shell.stdin.flush()
+        said = []
+        while not (line := self._shell.stdout.readline()).startswith("ended"):
+            assert line, "the shell in the namespace has ended"
+            said.append(line)
+        assert line == "ended 0\n", "".join(said)
+
+
+def fill(folder: Path, pages_left: int = 0) -> None:
+    """Fill a folder's file system but for some pages of memory."""
+    facts = os.statvfs(folder)
+    descriptor = os.open(folder / _FILLER, os.O_WRONLY | os.O_CREAT)
+    try:
+        os.posix_fallocate(descriptor, 0, (facts.f_bavail - pages_left) * facts.f_frsize)
+    finally:
+        os.close(descriptor)
+
+
+def use_up_names(folder: Path) -> None:
+    """Make files on a folder's file system until it takes no more."""
+    for number in range(os.statvfs(folder).f_favail):
+        (folder / f"{_FILLER}{number}").touch()
+
+
+def make_room(folder: Path) -> None:
+    """Take away what was filled in."""
+    for path in folder.glob(f"{_FILLER}*"):
+        path.unlink()
