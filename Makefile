@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint bench lock clean
+.PHONY: demo test test-systemd lint bench lock clean
 
 # The program alone, as a user runs it.
 .venv/installed: requirements.lock pyproject.toml
@@ -21,6 +21,9 @@ demo: .venv/installed  ## Watch payments go from dropped files into the embedded
 
 test: .venv/tools  ## Run all tests
 	$(BIN)/pytest --numprocesses=auto
+
+test-systemd: .venv/tools  ## Install it in a booted systemd and break it there; needs root and systemd-nspawn
+	$(BIN)/pytest tests/systemd
 
 lint: .venv/tools  ## Style, types, and which module may import which
 	$(BIN)/ruff check watcher tests

@@ -61,6 +61,19 @@ def test_a_misspelt_directive_would_be_noticed(verify, runnable):
     assert "WatchdogSecs" in verify(runnable.replace("WatchdogSec=", "WatchdogSecs="))
 
 
+def test_systemd_finds_the_service_well_fenced():
+    """systemd's own measure of what a service could do if it were taken over, 0 to 10, is at most 2."""
+    tool = shutil.which("systemd-analyze")
+    if tool is None:
+        pytest.skip("needs systemd-analyze (package systemd)")
+    said = [tool, "security", "--offline=true", "--threshold=20", str(UNIT)]
+    judged = subprocess.run(said, capture_output=True, encoding="utf-8", check=False)
+    if "offline" in judged.stderr:
+        pytest.skip("needs systemd-analyze security --offline (systemd 250)")
+    assert judged.returncode == 0, judged.stdout
+    assert "Overall exposure level" in judged.stdout
+
+
 def test_each_company_is_an_instance_of_its_own(unit):
     """Configuration, user and state folder bear the instance's name, so that companies share none of them."""
     (start,) = unit["ExecStart"]
