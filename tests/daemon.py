@@ -153,6 +153,9 @@ def restored() -> Iterator[None]:
     try:
         yield
     finally:
+        for handler in root.handlers:
+            if handler not in handlers:
+                handler.close()
         root.handlers[:] = handlers
         root.setLevel(level)
         logging.captureWarnings(capture=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import platform
 import re
 import socket
 import stat
@@ -541,10 +543,29 @@ def test_help_of_the_program_names_every_command():
         assert re.search(rf"^\W*{name}\s+\S", shown.out, re.MULTILINE), name
 
 
-def test_the_version_is_the_package_version():
-    """--version prints name and version, and nothing else."""
+def test_the_version_is_all_that_a_bug_report_needs():
+    """--version prints the program's version first, then those of Python, SQLite and every library it is built on."""
     shown = command("--version")
-    assert (shown.code, shown.out, shown.err) == (0, f"payment-watcher {watcher.__version__}\n", "")
+    first, machine, *libraries = shown.out.splitlines()
+    assert (shown.code, first, shown.err) == (0, f"payment-watcher {watcher.__version__}", "")
+    assert platform.python_version() in machine
+    assert {"lxml", "requests", "watchdog"} <= {line.partition(" ")[0] for line in libraries}
+    assert all(re.fullmatch(r"\S+ \d\S*", line) for line in libraries)
+
+
+def test_a_script_gets_a_summary_and_nothing_else_on_standard_output(tmp_path, start_sandbox, folders):
+    """Apply --json prints one JSON value: totals that add up, every record, how many wait; the exit code stays."""
+    sandbox = start_sandbox(invoice("CW-1", "100.00"))
+    data = document(("CW-1", "120.00"), ("CW-404", "5.00"))
+    done = command("apply", "--json", "--config", configure(folders, sandbox.url), stdin=data)
+    said = json.loads(done.out)
+    assert done.code == 1
+    assert said["totals"] == {
+        "records": 2, "succeeded": 1, "rejected": 1,
+        "asked": "125.00", "applied": "100.00", "unchanged": "0.00", "discarded": "20.00", "failed": "5.00",
+    }  # fmt: skip
+    assert [row["outcome"] for row in said["records"]] == ["applied", "rejected"]
+    assert said["waiting"] == 0
 
 
 def test_the_configuration_of_the_working_directory_is_used(settings, sandbox, folders):

@@ -376,3 +376,37 @@ def test_the_readme_lists_every_event_with_its_keys():
     assert set(rows) == {event.value for event in Event}
     for event in Event:
         assert re.findall(r"`(\w+)`", rows[event.value]) == event.keys.split(), event.value
+
+
+def test_a_log_file_gets_the_lines_too_without_a_secret(folders, start_sandbox):
+    """For those who read files: the same events as JSON in the file that is named, the keys redacted as ever."""
+    sandbox = start_sandbox(invoice("CW-1", "10.00"))
+    file = folders.inbox.parent / "watcher.log"
+    config = configure(folders, sandbox.url, logging={"file": str(file), "level": "debug"})
+    drop(folders.inbox, "pay.xml", document(("CW-1", "10.00")))
+    assert command("run", "--once", "--config", config).code == 0
+    lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    assert {"service.started", "file.finished", "inbox.scanned"} <= {line["event"] for line in lines}
+    assert SignIn().private_key not in file.read_text(encoding="utf-8")
+
+
+def test_a_log_file_does_not_grow_for_ever(tmp_path, monkeypatch):
+    """Before it passes its size it is moved aside, and only the latest ones are kept."""
+    monkeypatch.setattr(logs, "_FILE_BYTES", 1000)
+    monkeypatch.setattr(logs, "_FILES_KEPT", 2)
+    with restored():
+        logs.set_up(stream=io.StringIO(), file=tmp_path / "watcher.log")
+        for number in range(100):
+            structlog.get_logger().info("event", number=number)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["watcher.log", "watcher.log.1", "watcher.log.2"]
+    assert all(file.stat().st_size <= 1000 for file in tmp_path.iterdir())
+
+
+def test_a_log_file_that_cannot_be_written_is_said(folders, start_sandbox):
+    """With its key and what to do, before any work is done."""
+    done = command(
+        "run", "--once", "--config",
+        configure(folders, start_sandbox().url, logging={"file": str(folders.inbox / "missing" / "watcher.log")}),
+    )  # fmt: skip
+    assert done.code == 78
+    assert "logging.file" in done.err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -21,6 +22,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from watcher import spool as module
 from watcher.errors import FolderTrouble
 from watcher.records import Claim, ReadyFile
 from watcher.spool import Changed, Folders, Spool, probe, write_whole
@@ -756,3 +758,14 @@ def test_a_probe_fails_where_work_would(tmp_path, mount):
     mount(tmp_path, "ro,size=64k")
     with pytest.raises(OSError, match="Read-only"):
         probe(tmp_path)
+
+
+def test_a_disk_that_is_nearly_full_is_named_once(folders, monkeypatch):
+    """Folders on one disk are one disk; what is left is given in bytes; a roomy disk is not named."""
+    monkeypatch.setattr(module, "_LITTLE_BYTES", 0)
+    assert list(Spool(folders).nearly_full()) == []
+    monkeypatch.setattr(module, "_LITTLE_BYTES", 1 << 62)
+    monkeypatch.setattr(module, "_LITTLE_SHARE", 1.0)
+    ((folder, left),) = Spool(folders).nearly_full()
+    assert folder == folders.work
+    assert 0 < left < shutil.disk_usage(folder).total

@@ -62,7 +62,7 @@ def test_a_misspelt_directive_would_be_noticed(verify, runnable):
 
 
 def test_systemd_finds_the_service_well_fenced():
-    """systemd's own measure of what a service could do if it were taken over, 0 to 10, is at most 2."""
+    """Systemd's own measure of what a service could do if it were taken over, 0 to 10, is at most 2."""
     tool = shutil.which("systemd-analyze")
     if tool is None:
         pytest.skip("needs systemd-analyze (package systemd)")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from watcher.connectwise import ConnectWise
 from watcher.errors import Fault, Outage, PaymentWatcherError, SignInRefused
+from watcher.messenger import Send
+from watcher.notices import Notice
 from watcher.spool import Folders, probe
 
 
@@ -127,6 +129,21 @@ def check_connectwise(client: ConnectWise) -> Iterator[Finding]:
     except PaymentWatcherError as error:
         mend = "Give the API member's role Inquire on Finance > Invoicing."
         yield Finding("connectwise rights", fault=Fault("connectwise rights", str(error), mend), cause=error)
+
+
+def check_services(senders: Sequence[tuple[str, Send]]) -> Iterator[Finding]:
+    """Send a test message to each service of ``[notify]``."""
+    if not senders:
+        mend = "Name one in notify.urls."
+        yield Finding("notify.urls", fault=Fault("notify.urls", "there is no service to send a test message to", mend))
+    for name, send in senders:
+        body = "This is what payment-watcher's messages look like. Nothing is wrong."
+        fault = send(Notice("A test of payment-watcher", body))
+        if fault is None:
+            yield Finding("notify.urls", good=f"{name} has taken a test message")
+        else:
+            mend = "Check its address in notify.urls, with user, password and server."
+            yield Finding("notify.urls", fault=Fault("notify.urls", f"{name}: {fault}", mend))
 
 
 def _outage(what: str, outage: Outage) -> Finding:

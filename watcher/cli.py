@@ -5,11 +5,14 @@ from __future__ import annotations
 import importlib.resources
 import json
 import os
+import platform
 import re
+import sqlite3
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -19,7 +22,7 @@ import typer
 import watcher
 from watcher import apply as one_document
 from watcher import config, console, demo, document, logs
-from watcher.check import check_connectwise, check_folders, folder_faults
+from watcher.check import check_connectwise, check_folders, check_services, folder_faults
 from watcher.connectwise import ConnectWise
 from watcher.errors import (
     ConfigurationError,
@@ -38,21 +41,28 @@ from watcher.explain import explain as explained
 from watcher.gateway import Account, Gateway
 from watcher.inbox import Inbox
 from watcher.journal import Journal
+from watcher.messenger import Messenger, sender
+from watcher.metrics import Metrics
+from watcher.notices import Reporter
 from watcher.observer import Observer
 from watcher.pace import Pace
 from watcher.pipeline import Pipeline
 from watcher.process import Systemd, holding, lock_file, on_signal
 from watcher.pulse import Pulse
-from watcher.records import Rules
+from watcher.receipt import summary
+from watcher.records import Claim, Rules
+from watcher.requeue import requeue
 from watcher.sandbox import Sandbox, SignIn, numbered_invoices, read_invoices
 from watcher.service import Service
 from watcher.settings import Settings
 from watcher.spool import Folders, Spool, write_whole
-from watcher.status import look
+from watcher.status import attempt_as_json, attempts, look
 from watcher.workers import Workers
 
 # Exit codes beside 0 and what sysexits.h names; the README lists them.
 SOME_FAILED, UNUSABLE, UNREACHABLE, SIGN_IN_REFUSED, CONFIGURATION, INTERRUPTED = 1, 2, 69, 77, 78, 130
+# How long messages may take that wait when the daemon ends, seconds; it ends within five in all.
+_LAST_WORDS_SECONDS = 2.0
 _DECLARED_ENCODING = re.compile(r"""^(<\?xml[^>]*?)\s+encoding\s*=\s*("[^"]*"|'[^']*')""")
 _SUCCESS_FILE = Path("connectwise_accounting_interface_update_invoice_payments_success.xml")
 _FAIL_FILE = Path("connectwise_accounting_interface_update_invoice_payments_fail.xml")
@@ -114,13 +124,23 @@ def _explain(error: PaymentWatcherError) -> None:
 def _version(wanted: bool) -> None:
     if wanted:
         console.out.print(f"payment-watcher {watcher.__version__}")
+        console.out.print(f"Python {platform.python_version()}, {platform.platform()}, SQLite {sqlite3.sqlite_version}")
+        for requirement in sorted(metadata.requires("connectwise-payment-watcher") or ()):
+            name = re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
+            console.out.print(f"{name} {metadata.version(name)}")
         raise typer.Exit
 
 
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
+        bool,
+        typer.Option(
+            "--version",
+            callback=_version,
+            is_eager=True,
+            help="Print the version, and those of what it is built on, and end.",
+        ),
     ] = False,
 ) -> None:
     pass
@@ -136,24 +156,30 @@ def run(
 ) -> None:
     """Watch the inbox: the daemon, in the foreground."""
     settings = config.load(config.find(config_file), folders=True)
-    logs.set_up(settings.logging.level, settings.logging.format, settings.secrets)
-    folders = _folders(settings)
+    folders, hears = _folders(settings), list[logs.Hears]()
+    file = settings.logging.file
+    try:
+        logs.set_up(settings.logging.level, settings.logging.format, settings.secrets, file=file, hears=hears)
+    except OSError as error:
+        mend = "Make its folder, and give the service's user the right to write there."
+        raise ConfigurationError((Fault("logging.file", f"{file}: {os.strerror(error.errno or 0)}", mend),)) from error
     if faults := folder_faults(folders):
         raise ConfigurationError(tuple(faults))
     _make_folder(settings.journal.path.parent)
     with holding(lock_file(settings.journal.path)):
         service = _service(settings, folders)
         service.catch_signals()
-        structlog.get_logger().info(
-            Event.STARTED,
-            version=watcher.__version__,
-            inbox=str(folders.inbox),
-            site=settings.connectwise.site,
-        )
-        if not once:
-            service.run()
-            return
-        tally = service.run_once()
+        with _listening(settings, folders, hears):
+            structlog.get_logger().info(
+                Event.STARTED,
+                version=watcher.__version__,
+                inbox=str(folders.inbox),
+                site=settings.connectwise.site,
+            )
+            if not once:
+                service.run()
+                return
+            tally = service.run_once()
     if tally.rejected:
         raise typer.Exit(SOME_FAILED)
     if tally.refused:
@@ -178,8 +204,13 @@ def apply(
     ] = _FAIL_FILE,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and write nothing anywhere.")] = False,
     config_file: ConfigOption = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print what became of it as JSON on standard output.")
+    ] = False,
 ) -> None:
     """Set the payments of one document, without folders or daemon."""
+    if as_json and dry_run:
+        raise typer.BadParameter("the plan of a dry run is a table for people", param_hint="--json")
     if not dry_run and success_file.resolve() == fail_file.resolve():
         raise PaymentWatcherError(
             f"{success_file} and {fail_file} are the same file: one would lose the other's records."
@@ -206,6 +237,9 @@ def apply(
     _write_both(success_file, fail_file, *document.write_results(data, applied.results))
     results = applied.known
     console.show_sums(results, len(applied.results) - len(results))
+    if as_json:
+        waiting = len(applied.results) - len(results)
+        sys.stdout.write(json.dumps(summary(results) | {"waiting": waiting}, indent=2, ensure_ascii=False) + "\n")
     if applied.held_up_by is not None:
         console.err.print("The waiting payments are in neither file: give the same input again to finish them.")
         raise applied.held_up_by
@@ -244,7 +278,10 @@ def _input(source: str | None) -> tuple[bytes, DocumentError | None]:
 
 
 @app.command()
-def check(config_file: ConfigOption = None) -> None:
+def check(
+    config_file: ConfigOption = None,
+    notify: Annotated[bool, typer.Option("--notify", help="Send a test message to each of notify.urls, too.")] = False,
+) -> None:
     """Check the configuration, the folders, the sign-in and the rights; say every fault with its mend."""
     path = config.find(config_file)
     settings = config.load(path, folders=True)
@@ -254,6 +291,8 @@ def check(config_file: ConfigOption = None) -> None:
     findings = list(check_folders(_folders(settings), settings.journal.path, default_journal=default_journal))
     client, _ = _client(settings, threading.Event())
     findings += check_connectwise(client)
+    if notify:
+        findings += check_services([sender(url.get_secret_value()) for url in settings.notify.urls])
     for finding in findings:
         console.show_finding(finding)
     faults = [finding for finding in findings if finding.fault]
@@ -269,7 +308,7 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Show what is waiting and since when, what is in work, and what became of the last files."""
-    settings = config.load(config.find(config_file), folders=True)
+    settings = config.load(config.find(config_file), folders=True, account=False)
     folders, journal = _folders(settings), settings.journal.path
     found = look(_inbox(settings, folders), Spool(folders), journal, lock_file(journal))
     if as_json:
@@ -284,7 +323,7 @@ def explain(
     config_file: ConfigOption = None,
 ) -> None:
     """Say why a file is not processed now, or where it went."""
-    settings = config.load(config.find(config_file), folders=True)
+    settings = config.load(config.find(config_file), folders=True, account=False)
     folders, journal = _folders(settings), settings.journal.path
     told = explained(Path(name).name, _inbox(settings, folders), Spool(folders), journal, lock_file(journal))
     if not told:
@@ -293,6 +332,37 @@ def explain(
         )
         raise typer.Exit(SOME_FAILED)
     console.show_sentences(told)
+
+
+@app.command()
+def history(
+    wanted: Annotated[
+        str, typer.Argument(metavar="INVOICE|FILE", help="An invoice number; or a file, as it is called anywhere.")
+    ],
+    config_file: ConfigOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Show what happened to an invoice or a file: every attempt, from the journal."""
+    settings = config.load(config.find(config_file), folders=True, account=False)
+    found = attempts(settings.journal.path, wanted)
+    if as_json:
+        sys.stdout.write(json.dumps([attempt_as_json(attempt) for attempt in found], indent=2) + "\n")
+    else:
+        console.show_attempts(found)
+
+
+@app.command("requeue")
+def requeue_file(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A file of the fail outbox or of the archive.")],
+    config_file: ConfigOption = None,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Even if later files have set some of its invoices.")
+    ] = False,
+) -> None:
+    """Put a failed or archived file back into the inbox."""
+    settings = config.load(config.find(config_file), folders=True, account=False)
+    source, target = requeue(name, Spool(_folders(settings)), settings.journal.path, anyway=anyway)
+    console.out.print(f"{source} is in the inbox again, as {target.name}.", markup=False)
 
 
 @app.command()
@@ -385,6 +455,32 @@ def schema() -> None:
     sys.stdout.write(text)
 
 
+@contextmanager
+def _listening(settings: Settings, folders: Folders, hears: list[logs.Hears]) -> Iterator[None]:
+    """Add those who hear the daemon's events, the figures that are served and the messenger; they have threads."""
+    spool = Spool(folders)
+    with ExitStack() as stack:
+        if settings.status.address is not None:
+            silence = max(60.0, 3 * settings.inbox.scan_seconds + 3 * settings.connectwise.timeout_seconds)
+            metrics = Metrics(watcher.__version__, silence_seconds=silence)
+            try:
+                stack.callback(metrics.serve(*settings.status.address))
+            except OSError as error:
+                problem = f"{settings.status.listen}: {os.strerror(error.errno or 0)}"
+                fault = Fault("status.listen", problem, "Choose an address of this machine and a port that is free.")
+                raise ConfigurationError((fault,)) from error
+            hears.append(metrics.hear)
+        if settings.notify.urls:
+            reporter = Reporter(
+                lambda name, claim: str(folders.fail / spool.published_name(Claim(claim, name))),
+                settings.notify.outage_seconds,
+            )
+            messenger = Messenger([url.get_secret_value() for url in settings.notify.urls], reporter)
+            stack.callback(messenger.close, _LAST_WORDS_SECONDS)
+            hears.append(messenger.hear)
+        yield
+
+
 # --- building --------------------------------------------------------------------------------------------------
 
 
@@ -462,4 +558,5 @@ def _service(settings: Settings, folders: Folders) -> Service:
         scan_seconds=section.scan_seconds,
         batch_bytes=section.max_file_bytes,
         pulse=pulse,
+        answered_at=client.answered_at,
     )

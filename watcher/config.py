@@ -16,6 +16,8 @@ from watcher.settings import SECTIONS, FoldersSection, Settings
 
 PLACES = (Path("payment-watcher.toml"), Path("/etc/payment-watcher/payment-watcher.toml"))
 
+_KEYS = ("client_id", "public_key", "private_key")
+
 
 def find(given: Path | None) -> Path | None:
     """Say which configuration file counts: the one given, ``$PAYMENT_WATCHER_CONFIG``, or the first of ``PLACES``."""
@@ -27,12 +29,14 @@ def find(given: Path | None) -> Path | None:
     return next((place for place in PLACES if place.is_file()), None)
 
 
-def load(path: Path | None, *, folders: bool) -> Settings:
+def load(path: Path | None, *, folders: bool, account: bool = True) -> Settings:
     """Read and check the settings.
 
     Args:
         path: the TOML file, or None for the environment and credentials alone.
         folders: whether ``[folders]`` is needed.
+        account: whether the keys are needed; a credential is given to the service alone, and not to an administrator
+            who asks how things are.
 
     Returns:
         The settings, with relative folders taken from the file's own folder.
@@ -45,6 +49,8 @@ def load(path: Path | None, *, folders: bool) -> Settings:
     for name, folder in content.get("folders", {}).items() if isinstance(content.get("folders"), dict) else ():
         if isinstance(folder, str) and folder:
             content["folders"][name] = str(base / Path(folder).expanduser())
+    if not account and isinstance(content.setdefault("connectwise", {}), dict):
+        content["connectwise"] = dict.fromkeys(_KEYS, "not needed") | content["connectwise"]
     faults: list[Fault] = []
     settings = None
     try:
@@ -102,6 +108,8 @@ def _toml(value: object) -> str:
         return str(value).lower()
     if isinstance(value, (int, float)):
         return str(value)
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_toml(item) for item in value)}]"
     return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 

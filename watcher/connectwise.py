@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
@@ -31,6 +31,10 @@ class ConnectWise:
     def __init__(self, gateway: Gateway) -> None:
         """Make no call yet."""
         self._gateway = gateway
+
+    def answered_at(self) -> datetime | None:
+        """Say when ConnectWise last gave a good answer, aware; None before the first."""
+        return self._gateway.answered_at
 
     def look_ups(self, invoice_numbers: Iterable[str]) -> Iterator[tuple[str, ...]]:
         """Split invoice numbers into groups that fit into one ``find_invoices`` each."""

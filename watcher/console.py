@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
 
 from rich.console import Console
 from rich.progress import (
@@ -23,11 +25,15 @@ from rich.text import Text
 
 from watcher.check import Finding
 from watcher.errors import Fault
+from watcher.journal import Attempt
 from watcher.records import Change, Create, Keep, Plan, Reject, Remove, Result, money, total
 from watcher.status import Status
 
 out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
 err = Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
+
+# Of the payments that are still unpaid so many are shown.
+_MOST_UNPAID = 50
 
 
 def plain(text: str) -> str:
@@ -127,12 +133,16 @@ def show_status(status: Status) -> None:
         )
         if line.mend:
             out.print(Text(f"    {line.mend}."))
+        if line.watch:
+            out.print(Text(f"Inbox: {plain(line.watch)}"))
+    answered = f"; last good answer {_at(line.answered_at)} UTC" if line and line.answered_at else ""
+    out.print(Text(f"ConnectWise: {status.connectwise}{answered}"))
     for trouble in status.troubles:
         out.print(Text(trouble, style="bold red"))
     _show_rows(
         "In the inbox",
-        ("File", "Bytes", "Last change (UTC)"),
-        [(file.name, str(file.bytes), f"{file.changed_at:%Y-%m-%d %H:%M:%S}") for file in status.waiting],
+        ("File", "Bytes", "Last change (UTC)", "Age"),
+        [(file.name, str(file.bytes), _at(file.changed_at), _age(file.changed_at)) for file in status.waiting],
     )
     _show_rows(
         "In work",
@@ -150,6 +160,55 @@ def show_status(status: Status) -> None:
             for file in status.finished
         ],
     )
+
+    if status.unpaid:
+        _show_rows(
+            "Failed and still unpaid",
+            ("Invoice", "Amount", "File", "At (UTC)", "Why"),
+            [
+                (
+                    *(payment.invoice_number, _amount(payment.asked), payment.file),
+                    *(_at(payment.decided_at), payment.message or ""),
+                )
+                for payment in status.unpaid[-_MOST_UNPAID:]
+            ],
+        )
+        if len(status.unpaid) > _MOST_UNPAID:
+            out.print(Text(f"... and {len(status.unpaid) - _MOST_UNPAID} earlier ones (--json lists all)."))
+
+
+def show_attempts(attempts: Sequence[Attempt]) -> None:
+    """Print what happened to an invoice or a file, a row an attempt."""
+    _show_rows(
+        "History",
+        ("At (UTC)", "File", "Line", "Invoice", "Asked", "Outcome", "ConnectWise holds", "Payment id", ""),
+        [
+            (
+                *(_at(attempt.decided_at or attempt.begun_at), attempt.file, str(attempt.line or "")),
+                *(attempt.invoice_number, _amount(attempt.asked), attempt.outcome, _amount(attempt.settled)),
+                *(str(attempt.payment_id or ""), attempt.message or ""),
+            )
+            for attempt in attempts
+        ],
+    )
+    for claim, name in dict.fromkeys((attempt.claim, attempt.file) for attempt in attempts):
+        out.print(Text(f"{plain(name)} was claim {claim}"))
+
+
+def _at(time: datetime | None) -> str:
+    return f"{time:%Y-%m-%d %H:%M:%S}" if time else ""
+
+
+def _age(time: datetime) -> str:
+    seconds = max(0, int((datetime.now(UTC) - time).total_seconds()))
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length} {unit}"
+    return f"{seconds} s"
+
+
+def _amount(amount: Decimal | None) -> str:
+    return "" if amount is None else money(amount)
 
 
 def _show_rows(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -66,6 +66,19 @@ class Event(StrEnum):
         "ConnectWise answered 429: all calls stop for a while and go on more slowly",
         "retry_after_seconds requests_per_minute request_id",
     )
+    CONNECTWISE_REQUEST = (
+        "connectwise.request",
+        "at debug level: a call was made; without a status no answer came",
+        "method status duration_ms request_id",
+    )
+    SCANNED = "inbox.scanned", "at debug level: the inbox was looked through", "files oldest_changed_at"
+    DISK_LOW = "disk.low", "a folder's disk has less than 5 % and 1 GiB left; said once a day", "folder free_bytes"
+    NOTICE_SENT = "notify.sent", "a service of `[notify]` has taken a message", "service notices"
+    NOTICE_FAILED = (
+        "notify.failed",
+        "a service of `[notify]` has not taken a message; it is tried again every 5 minutes",
+        "service reason notices",
+    )
     STOPPING = "service.stopping", "the daemon was asked to end", "signal"
     STOPPED = "service.stopped", "the daemon ended", ""
     CRASHED = "service.crashed", "a fault of this program's own", "exception"

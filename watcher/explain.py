@@ -43,7 +43,7 @@ def explain(name: str, inbox: Inbox, spool: Spool, journal: Path, lock: Path) ->
         ) from None
     line, finished, progress = None, [], {}
     if journal.is_file():
-        with closing(Journal(f"sqlite:///{journal}")) as read:
+        with closing(Journal(f"sqlite:///{journal}", upgrade=False)) as read:
             line, finished = read.line(), read.files_of(name, _LATEST)
             progress = {claim.id: read.progress(claim.id) for claim in claims if claim.name == name}
     held_up = _held_up(line if holder(lock) else None)

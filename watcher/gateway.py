@@ -10,8 +10,10 @@ import base64
 import re
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -83,7 +85,11 @@ def anything(_content: Any) -> bool:
 
 
 class Gateway:
-    """Makes calls for any number of threads; each keeps its own connection alive."""
+    """Makes calls for any number of threads; each keeps its own connection alive.
+
+    Attributes:
+        answered_at: when ConnectWise last gave a good answer, aware; None before the first.
+    """
 
     def __init__(self, account: Account, pace: Pace) -> None:
         """Make no call yet.
@@ -110,6 +116,7 @@ class Gateway:
         # This machine is not reached through a proxy, whatever no_proxy leaves out.
         loopback = urlsplit(account.url).hostname in ("localhost", "127.0.0.1", "::1")
         self._proxies = {} if loopback else environment["proxies"]
+        self.answered_at: datetime | None = None
         self._log = structlog.get_logger()
 
     def url(self, path: str) -> str:
@@ -163,7 +170,7 @@ class Gateway:
         """
         while True:
             self._pace.turn()
-            answer = self._send(method, self.url(path), body)
+            answer = self._timed(method, self.url(path), body)
             if answer.status_code != requests.codes.too_many_requests:
                 return self._judge(answer, sound)
             seconds = _retry_after(answer)
@@ -175,13 +182,30 @@ class Gateway:
                 request_id=_request_id(answer),
             )
 
+    def _timed(self, method: str, url: str, body: Any) -> requests.Response:
+        begun = time.monotonic()
+        answer: requests.Response | None = None
+        try:
+            answer = self._send(method, url, body)
+            return answer
+        finally:
+            self._log.debug(
+                Event.CONNECTWISE_REQUEST,
+                method=method,
+                status=None if answer is None else answer.status_code,
+                duration_ms=round((time.monotonic() - begun) * 1000),
+                request_id=None if answer is None else _request_id(answer),
+            )
+
     def _judge(self, answer: requests.Response, sound: Sound) -> Any:
         """Give an answer's JSON, or raise what its status and body mean, with the owner of the fault."""
         status, request_id = answer.status_code, _request_id(answer)
         if status == requests.codes.no_content:
+            self.answered_at = datetime.now(UTC)
             return None
         content = _json(answer)
         if answer.ok and content is not None and not answer.is_redirect and sound(content):
+            self.answered_at = datetime.now(UTC)
             return content
         said = self._redacted(_words(answer, content))
         if status in (requests.codes.unauthorized, requests.codes.forbidden):

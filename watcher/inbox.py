@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from watcher import settle
@@ -280,6 +281,12 @@ class Inbox:
     def waiting(self) -> int:
         """How many payment files lie in the inbox as of the last scan."""
         return len(self._waiting)
+
+    @property
+    def oldest_changed_at(self) -> datetime | None:
+        """When the payment file of the last scan that has been there longest was changed, aware; None without one."""
+        changed = min((file.sighting.modified_ns for file in self._waiting.values()), default=None)
+        return None if changed is None else datetime.fromtimestamp(changed / 1e9, UTC)
 
     def _candidates(self) -> Iterator[settle.Sighting]:
         """Yield the payment files by name and kind; everything else is noticed once and left alone."""

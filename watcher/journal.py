@@ -26,7 +26,16 @@ from watcher.errors import ConfigurationError, Fault, FolderTrouble
 from watcher.records import Action, Claim, Demand, Intent, Outcome, Record, Result, total
 
 # Of the tables below; SQLite keeps it in the file (PRAGMA user_version).
-_VERSION = 1
+_VERSION = 2
+# What brings a journal to the version after; each ran once on every journal that was written before.
+_MIGRATIONS = {
+    1: (
+        "ALTER TABLE line ADD COLUMN cause VARCHAR NOT NULL DEFAULT ''",
+        "ALTER TABLE line ADD COLUMN watch VARCHAR NOT NULL DEFAULT ''",
+        "ALTER TABLE line ADD COLUMN answered_at VARCHAR",
+        "CREATE INDEX payments_rejected ON payments (outcome) WHERE outcome = 'rejected'",
+    ),
+}
 
 
 class _Amount(sql.types.TypeDecorator[Decimal]):
@@ -87,6 +96,7 @@ _payments = sql.Table(
     sql.Column("invoice_id", sql.Integer),
     sql.Column("payment_id", sql.Integer),
     sql.Column("decided_at", sql.String),
+    sql.Index("payments_rejected", "outcome", sqlite_where=sql.text("outcome = 'rejected'")),
 )
 _line = sql.Table(
     "line",
@@ -96,6 +106,9 @@ _line = sql.Table(
     sql.Column("since", sql.String, nullable=False),
     sql.Column("reason", _Text, nullable=False),
     sql.Column("mend", _Text, nullable=False),
+    sql.Column("cause", sql.String, nullable=False, server_default=""),
+    sql.Column("watch", _Text, nullable=False, server_default=""),
+    sql.Column("answered_at", sql.String),
 )
 _of_record = sql.and_(_payments.c.claim == sql.bindparam("of_claim"), _payments.c.position == sql.bindparam("at"))
 
@@ -122,12 +135,53 @@ class Line:
         since: when that began, aware.
         reason: in a sentence.
         mend: what a person can do about it; empty where there is nothing to do.
+        cause: the kind of outage, as ``errors`` names it; empty where the line does not wait.
+        watch: how the inbox is watched, and why so.
+        answered_at: when ConnectWise last gave a good answer, aware; None if it has not since the daemon began.
     """
 
     state: str
     since: datetime
     reason: str
     mend: str
+    cause: str = ""
+    watch: str = ""
+    answered_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What became of one record of one file.
+
+    Attributes:
+        file: the file's name in the inbox.
+        claim: the file's claim.
+        begun_at: when it was taken up, aware.
+        finished_at: when its results had been published, aware; None if they have not been yet.
+        line: the record's line in the file; 0 where the file could not be read as a payment document.
+        invoice_number: as written.
+        asked: the amount asked; None where that cannot be read.
+        outcome: ``applied``, ``unchanged`` or ``rejected``, ``refused`` of a whole file, ``waiting`` before any.
+        settled: the part of it that ConnectWise held then.
+        message: why it failed, or what the payer should know.
+        invoice_id: ConnectWise's id of the invoice.
+        payment_id: ConnectWise's id of the payment row.
+        decided_at: when it got its outcome, aware.
+    """
+
+    file: str
+    claim: str
+    begun_at: datetime
+    finished_at: datetime | None
+    line: int
+    invoice_number: str
+    asked: Decimal | None
+    outcome: str
+    settled: Decimal | None
+    message: str | None
+    invoice_id: int | None
+    payment_id: int | None
+    decided_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +201,13 @@ class FinishedFile:
 class Journal:
     """One journal, opened by one daemon; used from one thread."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, upgrade: bool = True) -> None:
         """Open the journal, making its tables if there are none.
 
         Args:
             url: ``sqlite:////path/to/journal.db``; ``sqlite://`` keeps it in memory.
+            upgrade: bring a journal of an older version up to date. For the daemon alone: an older one that still
+                runs must not find its journal changed by somebody who only looks.
 
         Raises:
             ConfigurationError: it cannot be opened, is damaged, or was written by another version.
@@ -160,6 +216,7 @@ class Journal:
         sql.event.listen(self._engine, "connect", _configure)
         self._where = url.removeprefix("sqlite:///") or "in memory"
         self._prepared = False
+        self._upgrade = upgrade
         try:
             self._prepare()
         except sql.exc.DatabaseError as error:
@@ -179,12 +236,29 @@ class Journal:
                 connection.execute(sql.text("PRAGMA journal_mode = WAL"))
                 _tables.create_all(connection)
                 connection.execute(sql.text(f"PRAGMA user_version = {_VERSION}"))
-        if version not in (0, _VERSION):
+        if 0 < version < _VERSION:
+            if not self._upgrade:
+                raise self._fault(
+                    f"was written by an older payment-watcher (version {version} where this one knows {_VERSION})",
+                    "Start or restart the daemon: it brings the journal up to date.",
+                )
+            self._migrate(version)
+        if version > _VERSION:
             raise self._fault(
                 f"is of version {version}; this program knows {_VERSION}",
                 "Use the version of payment-watcher that wrote it, or a newer one.",
             )
         self._prepared = True
+
+    def _migrate(self, version: int) -> None:
+        """Bring an older journal up to date, altogether or not at all."""
+        with self._engine.begin() as connection:
+            # The driver would begin a transaction at the first row that is written, and not for a change of tables.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            for step in range(version, _VERSION):
+                for statement in _MIGRATIONS[step]:
+                    connection.exec_driver_sql(statement)
+            connection.exec_driver_sql(f"PRAGMA user_version = {_VERSION}")
 
     def _unusable(self, error: sql.exc.DatabaseError) -> ConfigurationError:
         return self._fault(
@@ -411,7 +485,15 @@ class Journal:
 
     def note_line(self, line: Line) -> None:
         """Write down what the daemon says of itself."""
-        values = {"state": line.state, "since": line.since.isoformat(), "reason": line.reason, "mend": line.mend}
+        values = {
+            "state": line.state,
+            "since": line.since.isoformat(),
+            "reason": line.reason,
+            "mend": line.mend,
+            "cause": line.cause,
+            "watch": line.watch,
+            "answered_at": line.answered_at and line.answered_at.isoformat(),
+        }
         with self._transaction() as connection:
             connection.execute(sql.delete(_line))
             connection.execute(sql.insert(_line).values(only=1, **values))
@@ -420,7 +502,86 @@ class Journal:
         """Give what the daemon last said of itself; None before its first start."""
         with self._transaction() as connection:
             row = connection.execute(sql.select(_line)).first()
-        return Line(row.state, datetime.fromisoformat(row.since), row.reason, row.mend) if row else None
+        if row is None:
+            return None
+        return Line(
+            row.state,
+            datetime.fromisoformat(row.since),
+            row.reason,
+            row.mend,
+            row.cause,
+            row.watch,
+            _time(row.answered_at),
+        )
+
+    def history(self, wanted: str) -> list[Attempt]:
+        """Give every attempt at an invoice, or every record of a file, the earliest first.
+
+        Args:
+            wanted: an invoice number, letter case ignored; a file's name in the inbox; a claim's id.
+        """
+        of_payment = _payments.c.invoice_number.collate("NOCASE") == wanted
+        of_file = sql.or_(_files.c.name == wanted, _files.c.claim == wanted)
+        return self._attempts(sql.or_(of_payment, of_file))
+
+    def unpaid(self) -> list[Attempt]:
+        """Give the rejected payments whose invoices have neither been paid nor been tried since, the earliest first."""
+        later = _payments.alias()
+        tried = sql.exists().where(
+            later.c.invoice_number == _payments.c.invoice_number,
+            sql.or_(
+                later.c.claim > _payments.c.claim,
+                sql.and_(later.c.claim == _payments.c.claim, later.c.outcome != Outcome.REJECTED),
+            ),
+        )
+        # Written out, so that the index on rejected payments serves.
+        rejected = _payments.c.outcome == sql.literal_column("'rejected'")
+        return self._attempts(sql.and_(rejected, _payments.c.invoice_number != "", sql.not_(tried)))
+
+    def set_since(self, claim_id: str, invoice_numbers: Sequence[str]) -> dict[str, str]:
+        """Say which of some invoices later files have set, and the name of the last of those files.
+
+        Args:
+            claim_id: the claim after which files are later.
+            invoice_numbers: letter case is ignored.
+        """
+        query = (
+            sql.select(_payments.c.invoice_number, _files.c.name)
+            .join(_files)
+            .where(_payments.c.claim > claim_id, _payments.c.outcome.in_([Outcome.APPLIED, Outcome.UNCHANGED]))
+            .order_by(_payments.c.claim)
+        )
+        wanted = {number.casefold() for number in invoice_numbers}
+        with self._transaction() as connection:
+            rows = connection.execute(query)
+            return {row.invoice_number: row.name for row in rows if row.invoice_number.casefold() in wanted}
+
+    def _attempts(self, condition: sql.ColumnElement[bool]) -> list[Attempt]:
+        query = (
+            sql.select(_files, *(column for column in _payments.c if column.name != "claim"))
+            .outerjoin(_payments)
+            .where(condition)
+            .order_by(_files.c.claim, _payments.c.position)
+        )
+        with self._transaction() as connection:
+            return [
+                Attempt(
+                    file=row.name,
+                    claim=row.claim,
+                    begun_at=datetime.fromisoformat(row.begun_at),
+                    finished_at=_time(row.finished_at),
+                    line=row.line or 0,
+                    invoice_number=row.invoice_number or "",
+                    asked=row.asked,
+                    outcome="refused" if row.refusal else row.outcome or ("waiting" if row.invoice_number else "empty"),
+                    settled=row.settled,
+                    message=row.refusal or row.message or row.warning,
+                    invoice_id=row.invoice_id,
+                    payment_id=row.payment_id,
+                    decided_at=_time(row.decided_at),
+                )
+                for row in connection.execute(query)
+            ]
 
     def progress(self, claim_id: str) -> tuple[int, int]:
         """Count a claim's records, and those of them that have an outcome."""
@@ -480,3 +641,7 @@ def _configure(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _time(written: str | None) -> datetime | None:
+    return datetime.fromisoformat(written) if written else None

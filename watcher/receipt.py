@@ -50,7 +50,6 @@ def receipt(
         UTF-8 JSON. Amounts are strings with a point; in every record and in the totals,
         asked = applied + unchanged + discarded + failed.
     """
-    totals = total(list(results))
     content: dict[str, Any] = {
         "file": claim.name,
         "claim": claim.id,
@@ -60,26 +59,34 @@ def receipt(
     }
     if refusal is not None:
         content["refused"] = refusal
-    content["totals"] = {
-        "records": totals.records,
-        "succeeded": totals.succeeded,
-        "rejected": totals.rejected,
-        **_amounts(totals),
-    }
-    content["records"] = [
-        {
-            "record": result.position + 1,
-            "line": result.line,
-            "invoice_number": result.invoice_number,
-            "outcome": result.outcome.value,
-            **_amounts(result),
-            "message": result.message or result.warning,
-            "connectwise_invoice_id": result.invoice_id,
-            "connectwise_payment_id": result.payment_id,
-        }
-        for result in results
-    ]
+    content |= summary(results)
     return json.dumps(content, indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+
+
+def summary(results: Sequence[Result]) -> dict[str, Any]:
+    """Give the totals of a document and what became of each record, as a receipt has them; amounts are texts."""
+    totals = total(list(results))
+    return {
+        "totals": {
+            "records": totals.records,
+            "succeeded": totals.succeeded,
+            "rejected": totals.rejected,
+            **_amounts(totals),
+        },
+        "records": [
+            {
+                "record": result.position + 1,
+                "line": result.line,
+                "invoice_number": result.invoice_number,
+                "outcome": result.outcome.value,
+                **_amounts(result),
+                "message": result.message or result.warning,
+                "connectwise_invoice_id": result.invoice_id,
+                "connectwise_payment_id": result.payment_id,
+            }
+            for result in results
+        ],
+    }
 
 
 def read_receipt(claim_id: str, content: bytes) -> Decided:

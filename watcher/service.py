@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -34,6 +35,7 @@ _FIRST_PAUSE = 2.0
 _LONGEST_PAUSE = 300.0
 # How often an outage that lasts is logged again, seconds.
 _REMIND_SECONDS = 3600.0
+_DAY_SECONDS = 86400.0
 # After an event the scan waits this long, and in a large inbox for so many times as long as a scan takes, so that a
 # burst of events, or a file that is written to for minutes, costs few scans.
 _GATHER_SECONDS = 0.2
@@ -58,6 +60,7 @@ class Service:
         scan_seconds: float,
         batch_bytes: int,
         pulse: Pulse | None = None,
+        answered_at: Callable[[], datetime | None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Do nothing yet.
@@ -73,6 +76,7 @@ class Service:
             scan_seconds: the longest time between two scans.
             batch_bytes: a batch ends with the file that goes beyond this.
             pulse: notices folders that do not answer; without one they hold up everything.
+            answered_at: says when ConnectWise last gave a good answer.
             clock: monotonic seconds.
         """
         self._inbox = inbox
@@ -85,6 +89,7 @@ class Service:
         self._scan_seconds = scan_seconds
         self._batch_bytes = batch_bytes
         self._pulse = pulse
+        self._answered_at = answered_at
         self._clock = clock
         self._log = structlog.get_logger()
         self._ready = False
@@ -101,6 +106,7 @@ class Service:
         self._outage_told = 0.0
         self._outage_kind: tuple[type[Outage], str] | None = None
         self._pause = _FIRST_PAUSE
+        self._room_told: float | None = None
 
     def catch_signals(self) -> None:
         """End in order on SIGTERM and SIGINT."""
@@ -160,6 +166,7 @@ class Service:
         self._check_inbox()
         ready = self._scan()
         self._spool.check()
+        self._check_room()
         tally = self._pipeline.clear_emptied()
         claims = self._spool.claimed()
         for claim in claims:
@@ -195,6 +202,14 @@ class Service:
                 self._journal.remember_marker(place, self._inbox.marker() or self._inbox.write_marker())
             self._watch()
 
+    def _check_room(self) -> None:
+        """Say of each disk that is nearly full, once a day."""
+        if self._room_told is not None and self._clock() - self._room_told < _DAY_SECONDS:
+            return
+        for folder, left in self._spool.nearly_full():
+            self._room_told = self._clock()
+            self._log.warning(Event.DISK_LOW, folder=str(folder), free_bytes=left)
+
     def _watch(self) -> None:
         """Keep the inbox watched; where that fails, try again at every scan and say it once."""
         if self._observer.healthy():
@@ -212,6 +227,12 @@ class Service:
         ready = self._inbox.scan(_BATCH_FILES)
         self._scan_took = self._clock() - began
         self._systemd.alive()
+        oldest = self._inbox.oldest_changed_at
+        self._log.debug(
+            Event.SCANNED,
+            files=self._inbox.waiting,
+            oldest_changed_at=oldest and oldest.isoformat(timespec="seconds"),
+        )
         for notice in self._inbox.notices():
             event = Event.FILE_WAITING if notice.waits else Event.ENTRY_IGNORED
             self._log.info(event, file=notice.name, reason=notice.reason)
@@ -297,7 +318,7 @@ class Service:
                 since=since.isoformat(timespec="seconds"),
             )
         self._systemd.status(f"Waiting since {since:%Y-%m-%d %H:%M} UTC: {outage}. {outage.mend}.")
-        self._note(Line("waiting", since, str(outage), outage.mend))
+        self._note(Line("waiting", since, str(outage), outage.mend, type(outage).__name__))
 
     # --- folders that do not answer ----------------------------------------------------------------------------
 
@@ -327,8 +348,9 @@ class Service:
     def _note(self, line: Line) -> None:
         """Write down for the status command how things are; that the journal cannot be written stops nothing here."""
         self._said = line
+        watch = f"{self._watching.mode}: {self._watching.reason}" if self._watching else ""
         with suppress(FolderTrouble):
-            self._journal.note_line(line)
+            self._journal.note_line(replace(line, watch=watch, answered_at=self._answered_at()))
 
     def _moving(self) -> None:
         if self._outage_since is not None:

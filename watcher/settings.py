@@ -6,6 +6,7 @@ and examples below.
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,6 +16,7 @@ import platformdirs
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FilePath, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+_LAST_PORT = 65535
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 # ConnectWise's cloud answers the API on a host of its own (developer guide, cloud URLs).
 _CLOUD = {f"{region}.myconnectwise.net" for region in ("na", "eu", "au", "aus", "za")} | {"staging.connectwisedev.com"}
@@ -54,6 +56,24 @@ def _database(text: str) -> str:
     if not text.startswith("sqlite:////"):
         raise ValueError("is not the URL of an SQLite file with its whole path")
     return text
+
+
+def _listen(text: str) -> str:
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isdecimal() or not 0 <= int(port) <= _LAST_PORT:
+        raise ValueError("is not an address and a port")
+    return text
+
+
+def _service(url: SecretStr) -> SecretStr:
+    # Half a second and 20 MB that only those pay who use it.
+    import apprise
+
+    # It would log the address, which holds a password.
+    logging.getLogger("apprise").disabled = True
+    if apprise.Apprise.instantiate(url.get_secret_value()) is None:
+        raise ValueError("is no address that Apprise knows")
+    return url
 
 
 _FolderPath = Annotated[Path, AfterValidator(_folder)]
@@ -205,6 +225,40 @@ class LoggingSection(Section):
     format: Literal["auto", "json", "console"] = Field(
         "auto", description="auto: lines for people on a terminal, JSON anywhere else."
     )
+    file: Annotated[Path, AfterValidator(_folder)] | None = Field(
+        None,
+        description="A file that gets the log as JSON, too; moved aside at 10 MB, the last ten are kept.",
+        examples=["/var/log/payment-watcher/acme.log"],
+    )
+
+
+class StatusSection(Section):
+    """Figures for Prometheus (/metrics) and a health check (/healthz) over HTTP; off without an address."""
+
+    listen: Annotated[str, AfterValidator(_listen)] | None = Field(
+        None, description="Address and port to listen on.", examples=["127.0.0.1:9464"]
+    )
+
+    @property
+    def address(self) -> tuple[str, int] | None:
+        """Host and port; None if it is off."""
+        if self.listen is None:
+            return None
+        host, _, port = self.listen.rpartition(":")
+        return host.strip("[]"), int(port)
+
+
+class NotifySection(Section):
+    """Whom to tell of failed payments, refused files, outages and full disks: mail, Teams, Slack, ... by Apprise."""
+
+    urls: list[Annotated[SecretStr, AfterValidator(_service)]] = Field(
+        [],
+        description="Addresses in Apprise's form (https://github.com/caronc/apprise/wiki).",
+        examples=[["mailtos://user:password@mail.example.com?to=books@example.com"]],
+    )
+    outage_seconds: float = Field(
+        60, ge=0, description="An outage that is over sooner is not told of; one that lasts is, once a day."
+    )
 
 
 class Settings(BaseSettings):
@@ -224,6 +278,8 @@ class Settings(BaseSettings):
     payments: PaymentsSection = PaymentsSection()
     journal: JournalSection = Field(default_factory=JournalSection)
     logging: LoggingSection = LoggingSection()
+    status: StatusSection = StatusSection()
+    notify: NotifySection = NotifySection()
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -235,6 +291,7 @@ class Settings(BaseSettings):
             public,
             account.client_id.get_secret_value(),
             f"{account.company}+{public}:{private}",
+            *(url.get_secret_value() for url in self.notify.urls),
         )
 
 
@@ -245,6 +302,8 @@ SECTIONS: dict[str, type[Section]] = {
     "payments": PaymentsSection,
     "journal": JournalSection,
     "logging": LoggingSection,
+    "status": StatusSection,
+    "notify": NotifySection,
 }
 
 

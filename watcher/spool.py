@@ -33,6 +33,9 @@ _CLAIM = re.compile(r"\d{8}T\d{6}Z_[0-9a-f]{8}")
 _LONGEST_NAME = 255
 # What is longer is no file type but a dot somewhere in a name, bytes.
 _LONGEST_SUFFIX = 20
+# A disk with less than both of these left is nearly full: bytes, and the share of its size.
+_LITTLE_BYTES = 1 << 30
+_LITTLE_SHARE = 0.05
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV, errno.EMLINK)
 
 
@@ -82,6 +85,17 @@ class Spool:
         for folder in (self.folders.work, self.folders.success, self.folders.fail, self.folders.archive):
             with self._at(folder):
                 folder.stat()
+
+    def nearly_full(self) -> Iterator[tuple[Path, int]]:
+        """Yield the folders, one a disk, whose disks are nearly full, with the bytes that are left."""
+        seen = set()
+        for folder in (self.folders.work, self.folders.success, self.folders.fail, self.folders.archive):
+            with _trouble(folder), self._touching(folder):
+                disk = folder.stat().st_dev
+                space = shutil.disk_usage(folder)
+            if disk not in seen and space.free < min(_LITTLE_BYTES, space.total * _LITTLE_SHARE):
+                yield folder, space.free
+            seen.add(disk)
 
     # --- claiming ----------------------------------------------------------------------------------------------
 
@@ -205,6 +219,44 @@ class Spool:
         with self._at(path), path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
+    # --- again -------------------------------------------------------------------------------------------------
+
+    def results_named(self, name: str) -> list[Path]:
+        """Find the fail files, or else the archived originals, of a name: with its claim, or as it was in the inbox.
+
+        Raises:
+            FolderTrouble: the folders cannot be read.
+        """
+        for folder, pattern in ((self.folders.fail, "*"), (self.folders.archive, "*/*/*/*")):
+            with _trouble(folder):
+                found = [
+                    path
+                    for path in folder.glob(pattern)
+                    if claim_in(path.name) and not path.name.endswith((".receipt.json", ".error.txt", ".tmp"))
+                    if name in (path.name, _without_claim(path.name))
+                ]
+            if found:
+                return sorted(found, key=lambda path: claim_in(path.name) or "")
+        return []
+
+    def requeue(self, path: Path) -> Path:
+        """Put a file of the fail outbox, which leaves it, or a copy of an archived one back into the inbox.
+
+        Returns:
+            Where it lies now, under the name it first had in the inbox.
+
+        Raises:
+            FolderTrouble: another file of that name waits there, or a folder cannot be used.
+        """
+        target = self.folders.inbox / _without_claim(path.name)
+        self._publish(target, path, Claim(claim_in(path.name) or "", target.name))
+        if path.parent == self.folders.fail:
+            with _trouble(path):
+                path.unlink()
+                path.with_name(f"{path.stem}.error.txt").unlink(missing_ok=True)
+                _sync_folder(path.parent)
+        return target
+
     # --- publishing --------------------------------------------------------------------------------------------
 
     def decide(self, claim: Claim, receipt: bytes) -> None:
@@ -327,6 +379,16 @@ class Spool:
                 f"{target} is there already with other content, and nothing is overwritten",
                 "Move that file somewhere else; the work goes on by itself",
             )
+
+
+def claim_in(name: str) -> str | None:
+    """Give the id of the claim that a published file's name bears; None if it bears none."""
+    found = re.search(rf"__({_CLAIM.pattern})(?:\.|$)", name)
+    return found[1] if found else None
+
+
+def _without_claim(name: str) -> str:
+    return re.sub(rf"__{_CLAIM.pattern}(?=\.[^.]*$|$)", "", name)
 
 
 def write_whole(target: Path, content: bytes) -> None:

@@ -6,17 +6,17 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from watcher.errors import FolderTrouble
+from watcher.errors import FolderTrouble, PaymentWatcherError, SignInRefused, Unreachable
 from watcher.inbox import Inbox
-from watcher.journal import FinishedFile, Journal, Line
+from watcher.journal import Attempt, FinishedFile, Journal, Line
 from watcher.process import holder, within
 from watcher.records import Claim, money
-from watcher.spool import Spool
+from watcher.spool import Spool, claim_in
 
 # A folder that has not answered by then does not, seconds.
 _ANSWER_SECONDS = 5.0
@@ -54,6 +54,7 @@ class Status:
         waiting: the payment files in the inbox, the longest unchanged first.
         claimed: the files in work, in the order of claiming.
         finished: the last files, the latest first.
+        unpaid: the payments that failed and whose invoices have not been tried again since, the earliest first.
         troubles: what could not be looked at, and why.
     """
 
@@ -62,11 +63,22 @@ class Status:
     waiting: list[WaitingFile] = field(default_factory=list)
     claimed: list[ClaimedFile] = field(default_factory=list)
     finished: list[FinishedFile] = field(default_factory=list)
+    unpaid: list[Attempt] = field(default_factory=list)
     troubles: list[str] = field(default_factory=list)
+
+    @property
+    def connectwise(self) -> str:
+        """How ConnectWise is, as the daemon knows it."""
+        cause = self.line.cause if self.running and self.line else ""
+        if cause in (Unreachable.__name__, SignInRefused.__name__):
+            return "refuses the sign-in" if cause == SignInRefused.__name__ else "cannot be reached"
+        if self.running and self.line and self.line.answered_at:
+            return "answers"
+        return "not asked yet" if self.running else "not asked: no daemon runs"
 
     def as_json(self) -> dict[str, Any]:
         """Give it as JSON values: times in ISO 8601, amounts as texts."""
-        content = asdict(self)
+        content = asdict(self) | {"connectwise": self.connectwise}
         for file in content["waiting"]:
             file["changed_at"] = file["changed_at"].isoformat(timespec="seconds")
         for file in content["claimed"]:
@@ -74,9 +86,42 @@ class Status:
         for file in content["finished"]:
             file["finished_at"] = file["finished_at"].isoformat(timespec="seconds")
             file |= {name: money(file[name]) for name in ("asked", "failed")}
+        content["unpaid"] = [attempt_as_json(attempt) for attempt in self.unpaid]
         if content["line"]:
-            content["line"]["since"] = content["line"]["since"].isoformat(timespec="seconds")
+            for name in ("since", "answered_at"):
+                content["line"][name] = _iso(content["line"][name])
         return content
+
+
+def attempt_as_json(attempt: Attempt) -> dict[str, Any]:
+    """Give an attempt as JSON values: times in ISO 8601, amounts as texts."""
+    content = asdict(attempt)
+    for name in ("begun_at", "finished_at", "decided_at"):
+        content[name] = _iso(content[name])
+    for name in ("asked", "settled"):
+        content[name] = None if content[name] is None else money(content[name])
+    return content
+
+
+def attempts(journal: Path, wanted: str) -> list[Attempt]:
+    """Give every attempt at an invoice, or every record of a file, the earliest first.
+
+    Args:
+        journal: the database file.
+        wanted: an invoice number; the name or path of a file in the inbox, an outbox or the archive; a claim.
+
+    Raises:
+        PaymentWatcherError: nothing is known of it.
+    """
+    name = Path(wanted).name
+    found: dict[tuple[str, int], Attempt] = {}
+    if journal.is_file():
+        with closing(Journal(f"sqlite:///{journal}", upgrade=False)) as read:
+            for asked in dict.fromkeys((wanted, name, claim_in(name) or name)):
+                found |= {(attempt.claim, attempt.line): attempt for attempt in read.history(asked)}
+    if not found:
+        raise PaymentWatcherError(f"Neither an invoice nor a file {wanted} is known to the journal {journal}.")
+    return [found[key] for key in sorted(found)]
 
 
 def look(inbox: Inbox, spool: Spool, journal: Path, lock: Path, last: int = 10) -> Status:
@@ -106,16 +151,20 @@ def look(inbox: Inbox, spool: Spool, journal: Path, lock: Path, last: int = 10) 
                 f"The disk of the journal {journal} is full: what the daemon waits for cannot be written down. "
                 "Make room on that disk."
             )
-    with closing(Journal(f"sqlite:///{journal}")) as read:
+    with closing(Journal(f"sqlite:///{journal}", upgrade=False)) as read:
         for claim in claims:
             records, decided = read.progress(claim.id)
             status.claimed.append(ClaimedFile(claim.name, claim.id, claim.claimed_at, records, decided))
         status.finished.extend(read.last_files(last))
-        line = read.line()
-    return Status(status.running, line, status.waiting, status.claimed, status.finished, status.troubles)
+        status.unpaid.extend(read.unpaid())
+        return replace(status, line=read.line())
 
 
 def _waiting(inbox: Inbox) -> Iterator[WaitingFile]:
     for sighting in sorted(inbox.files(), key=lambda file: file.modified_ns):
         changed = datetime.fromtimestamp(min(sighting.modified_ns / 1e9, time.time()), UTC)
         yield WaitingFile(sighting.name, sighting.size, changed)
+
+
+def _iso(time: datetime | None) -> str | None:
+    return time.isoformat(timespec="seconds") if time else None
