@@ -11,7 +11,8 @@ import sqlite3
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
+from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -21,7 +22,7 @@ import typer
 
 import watcher
 from watcher import apply as one_document
-from watcher import config, console, demo, document, logs
+from watcher import config, console, demo, document, logs, retention
 from watcher.check import check_connectwise, check_folders, check_services, folder_faults
 from watcher.connectwise import ConnectWise
 from watcher.errors import (
@@ -366,6 +367,30 @@ def requeue_file(
 
 
 @app.command()
+def prune(
+    config_file: ConfigOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would go and remove nothing.")] = False,
+) -> None:
+    """Remove what is older than [retention] says; the daemon does it by itself once a day."""
+    settings = config.load(config.find(config_file), folders=True, account=False)
+    spool, path = Spool(_folders(settings)), settings.journal.path
+    if not path.is_file():
+        console.out.print(f"There is no journal at {path} yet, and nothing to remove.", markup=False)
+        return
+    with (
+        nullcontext() if dry_run else holding(lock_file(path)),
+        closing(Journal(settings.journal.url, upgrade=False)) as journal,
+    ):
+        gone = retention.old(_ages(settings), spool, journal, datetime.now(UTC))
+        if not dry_run:
+            retention.remove(gone, spool, journal)
+    for each in gone.paths:
+        console.out.print(console.plain(str(each)), markup=False)
+    would = "would go" if dry_run else "are gone"
+    console.out.print(f"{len(gone.paths)} files, and the journal's rows of {len(gone.claims)} files, {would}.")
+
+
+@app.command()
 def init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the folders are to lie.")],
 ) -> None:
@@ -491,6 +516,13 @@ def _folders(settings: Settings) -> Folders:
     return Folders(named.inbox, named.work, named.success, named.fail, named.archive)
 
 
+def _ages(settings: Settings) -> retention.Ages:
+    chosen = settings.retention.model_dump()
+    return retention.Ages(
+        **{name.removesuffix("_days"): timedelta(days=days) for name, days in chosen.items() if days is not None}
+    )
+
+
 def _rules(settings: Settings) -> Rules:
     chosen = settings.payments
     return Rules(chosen.duplicates == "sum", chosen.zero_amount == "remove", chosen.date_partial_payments)
@@ -559,4 +591,5 @@ def _service(settings: Settings, folders: Folders) -> Service:
         batch_bytes=section.max_file_bytes,
         pulse=pulse,
         answered_at=client.answered_at,
+        ages=_ages(settings),
     )

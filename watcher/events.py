@@ -73,6 +73,7 @@ class Event(StrEnum):
     )
     SCANNED = "inbox.scanned", "at debug level: the inbox was looked through", "files oldest_changed_at"
     DISK_LOW = "disk.low", "a folder's disk has less than 5 % and 1 GiB left; said once a day", "folder free_bytes"
+    PRUNED = "retention.pruned", "what `[retention]` says is old enough was removed", "files journal_files"
     NOTICE_SENT = "notify.sent", "a service of `[notify]` has taken a message", "service notices"
     NOTICE_FAILED = (
         "notify.failed",

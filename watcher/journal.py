@@ -10,8 +10,9 @@ No transaction is open across a network call: every method is one short transact
 
 from __future__ import annotations
 
+import re
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -36,6 +37,8 @@ _MIGRATIONS = {
         "CREATE INDEX payments_rejected ON payments (outcome) WHERE outcome = 'rejected'",
     ),
 }
+
+_CLAIM = re.compile(r"__(\d{8}T\d{6}Z_[0-9a-f]{8})")
 
 
 class _Amount(sql.types.TypeDecorator[Decimal]):
@@ -525,7 +528,11 @@ class Journal:
         return self._attempts(sql.or_(of_payment, of_file))
 
     def unpaid(self) -> list[Attempt]:
-        """Give the rejected payments whose invoices have neither been paid nor been tried since, the earliest first."""
+        """Give the rejected payments that are unresolved, the earliest first.
+
+        One is resolved once its invoice has been set or tried again, or its fail file has been dropped in again: what
+        became of that is told of under the new file, whose invoice number may be a corrected one.
+        """
         later = _payments.alias()
         tried = sql.exists().where(
             later.c.invoice_number == _payments.c.invoice_number,
@@ -536,7 +543,45 @@ class Journal:
         )
         # Written out, so that the index on rejected payments serves.
         rejected = _payments.c.outcome == sql.literal_column("'rejected'")
-        return self._attempts(sql.and_(rejected, _payments.c.invoice_number != "", sql.not_(tried)))
+        numbered = _payments.c.invoice_number != ""
+        found = self._attempts(sql.and_(rejected, sql.not_(sql.and_(numbered, tried))))
+        again = self._dropped_again()
+        return [attempt for attempt in found if attempt.claim not in again]
+
+    def _dropped_again(self) -> set[str]:
+        """Give the claims whose published files have been dropped in again: the later file's name bears them."""
+        query = sql.select(_files.c.name).where(_files.c.name.like("%Z\\_%", escape="\\"))
+        with self._transaction() as connection:
+            names = connection.execute(query).scalars()
+            return {claim for name in names for claim in _CLAIM.findall(name)}
+
+    def settled_before(self, time: datetime) -> set[str]:
+        """Give the claims that were finished before a time and of which nothing is unresolved.
+
+        Args:
+            time: aware.
+        """
+        query = sql.select(_files.c.claim).where(
+            _files.c.finished_at < time.astimezone(UTC).isoformat(timespec="milliseconds"), _files.c.refusal.is_(None)
+        )
+        with self._transaction() as connection:
+            finished = set(connection.execute(query).scalars())
+        return finished - {attempt.claim for attempt in self.unpaid()}
+
+    def forget(self, claim_ids: Iterable[str]) -> None:
+        """Remove all that is known of some claims, and give the room back once a quarter of the file is empty."""
+        gone = [{"gone": claim_id} for claim_id in claim_ids]
+        if not gone:
+            return
+        with self._transaction() as connection:
+            connection.execute(sql.delete(_payments).where(_payments.c.claim == sql.bindparam("gone")), gone)
+            connection.execute(sql.delete(_files).where(_files.c.claim == sql.bindparam("gone")), gone)
+        with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+            free = connection.exec_driver_sql("PRAGMA freelist_count").scalar_one()
+            if free * 4 >= pages:
+                connection.exec_driver_sql("VACUUM")
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def set_since(self, claim_id: str, invoice_numbers: Sequence[str]) -> dict[str, str]:
         """Say which of some invoices later files have set, and the name of the last of those files.

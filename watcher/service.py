@@ -26,6 +26,7 @@ from watcher.pipeline import Pipeline, Tally
 from watcher.process import Systemd, holding, leave, lock_file, on_signal
 from watcher.pulse import Pulse
 from watcher.records import Claim, ReadyFile
+from watcher.retention import Ages, old, remove
 from watcher.spool import Changed, Spool
 
 # Files of one batch: their look-ups are shared.
@@ -61,6 +62,7 @@ class Service:
         batch_bytes: int,
         pulse: Pulse | None = None,
         answered_at: Callable[[], datetime | None] = lambda: None,
+        ages: Ages | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Do nothing yet.
@@ -76,6 +78,7 @@ class Service:
             scan_seconds: the longest time between two scans.
             batch_bytes: a batch ends with the file that goes beyond this.
             pulse: notices folders that do not answer; without one they hold up everything.
+            ages: after how long published files and the journal's rows go.
             answered_at: says when ConnectWise last gave a good answer.
             clock: monotonic seconds.
         """
@@ -90,6 +93,8 @@ class Service:
         self._batch_bytes = batch_bytes
         self._pulse = pulse
         self._answered_at = answered_at
+        self._ages = ages or Ages()
+        self._pruned: float | None = None
         self._clock = clock
         self._log = structlog.get_logger()
         self._ready = False
@@ -130,6 +135,7 @@ class Service:
                 try:
                     self._turn()
                     self._moving()
+                    self._prune()
                     self._wait()
                 except Outage as outage:
                     self._hold(outage)
@@ -201,6 +207,16 @@ class Service:
             if expected is None:
                 self._journal.remember_marker(place, self._inbox.marker() or self._inbox.write_marker())
             self._watch()
+
+    def _prune(self) -> None:
+        """Once a day, when there is nothing else to do, remove what is old enough."""
+        if self._pruned is not None and self._clock() - self._pruned < _DAY_SECONDS:
+            return
+        self._pruned = self._clock()
+        what = old(self._ages, self._spool, self._journal, datetime.now(UTC))
+        remove(what, self._spool, self._journal)
+        if what.paths or what.claims:
+            self._log.info(Event.PRUNED, files=len(what.paths), journal_files=len(what.claims))
 
     def _check_room(self) -> None:
         """Say of each disk that is nearly full, once a day."""

@@ -261,6 +261,22 @@ class NotifySection(Section):
     )
 
 
+_Days = Annotated[int, Field(ge=30, le=36500)] | None
+
+
+class RetentionSection(Section):
+    """What is removed once a day, by age in days, at least 30; nothing by default, and never what is unresolved."""
+
+    archive_days: _Days = Field(None, description="Originals and receipts of the archive.", examples=[3650])
+    success_days: _Days = Field(None, description="Files of the success outbox.", examples=[90])
+    fail_days: _Days = Field(
+        None, description="Files of the fail outbox whose payments have been made since.", examples=[365]
+    )
+    journal_days: _Days = Field(
+        None, description="What history knows; also what prevent_reprocessing compares with.", examples=[3650]
+    )
+
+
 class Settings(BaseSettings):
     """All settings. ``folders`` is None where only ``apply`` is to be used."""
 
@@ -280,6 +296,7 @@ class Settings(BaseSettings):
     logging: LoggingSection = LoggingSection()
     status: StatusSection = StatusSection()
     notify: NotifySection = NotifySection()
+    retention: RetentionSection = RetentionSection()
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -304,6 +321,7 @@ SECTIONS: dict[str, type[Section]] = {
     "logging": LoggingSection,
     "status": StatusSection,
     "notify": NotifySection,
+    "retention": RetentionSection,
 }
 
 

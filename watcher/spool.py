@@ -90,7 +90,7 @@ class Spool:
         """Yield the folders, one a disk, whose disks are nearly full, with the bytes that are left."""
         seen = set()
         for folder in (self.folders.work, self.folders.success, self.folders.fail, self.folders.archive):
-            with _trouble(folder), self._touching(folder):
+            with self._at(folder):
                 disk = folder.stat().st_dev
                 space = shutil.disk_usage(folder)
             if disk not in seen and space.free < min(_LITTLE_BYTES, space.total * _LITTLE_SHARE):
@@ -228,7 +228,7 @@ class Spool:
             FolderTrouble: the folders cannot be read.
         """
         for folder, pattern in ((self.folders.fail, "*"), (self.folders.archive, "*/*/*/*")):
-            with _trouble(folder):
+            with self._at(folder):
                 found = [
                     path
                     for path in folder.glob(pattern)
@@ -243,19 +243,40 @@ class Spool:
         """Put a file of the fail outbox, which leaves it, or a copy of an archived one back into the inbox.
 
         Returns:
-            Where it lies now, under the name it first had in the inbox.
+            Where it lies now. Its name goes on bearing the claim, which tells that this one has been tried again.
 
         Raises:
             FolderTrouble: another file of that name waits there, or a folder cannot be used.
         """
-        target = self.folders.inbox / _without_claim(path.name)
+        target = self.folders.inbox / path.name
         self._publish(target, path, Claim(claim_in(path.name) or "", target.name))
         if path.parent == self.folders.fail:
-            with _trouble(path):
+            with self._at(path):
                 path.unlink()
                 path.with_name(f"{path.stem}.error.txt").unlink(missing_ok=True)
                 _sync_folder(path.parent)
         return target
+
+    # --- in time -----------------------------------------------------------------------------------------------
+
+    def published(self, folder: Path) -> list[tuple[str, Path]]:
+        """List the published files of an outbox, or of the archive, each with its claim; notes and receipts, too.
+
+        Raises:
+            FolderTrouble: it cannot be read.
+        """
+        with self._at(folder):
+            pattern = "*/*/*/*" if folder == self.folders.archive else "*"
+            return [(claim, path) for path in sorted(folder.glob(pattern)) if (claim := claim_in(path.name))]
+
+    def remove(self, path: Path) -> None:
+        """Remove a published file, and the archive's folders that are empty without it; FolderTrouble if it stays."""
+        with self._at(path):
+            path.unlink(missing_ok=True)
+            for folder in path.parents:
+                if self.folders.archive not in folder.parents or any(folder.iterdir()):
+                    break
+                folder.rmdir()
 
     # --- publishing --------------------------------------------------------------------------------------------
 
