@@ -41,8 +41,9 @@ install_program() {
         "$python" -m venv "$release" || stop 'Python 3.11 or later with its venv module (package python3-venv) is needed.'
         "$release/bin/pip" install --quiet --require-hashes --requirement requirements.lock
         "$release/bin/pip" install --quiet --no-deps --no-build-isolation .
+        "$release/bin/payment-watcher" --version >/dev/null || stop "This version does not start; nothing was changed."
         # A Python in somebody's home can be run by root and by nobody else.
-        setpriv --reuid=65534 --regid=65534 --clear-groups "$release/bin/payment-watcher" --version ||
+        setpriv --reuid=65534 --regid=65534 --clear-groups "$release/bin/payment-watcher" --version >/dev/null ||
             stop "Other users cannot run $release/bin/python. Name a system-wide Python: PYTHON=/usr/bin/python3 $0"
         ln -sfn "$release/bin" "$program/bin.new"
         mv -T "$program/bin.new" "$program/bin"
@@ -106,7 +107,7 @@ uninstall_company() {
     systemctl disable --now "payment-watcher@$1.service"
     rm -rf "$units/payment-watcher@$1.service.d"
     systemctl daemon-reload
-    printf '%s\n' "Left in place: $settings/$1.toml, /var/lib/payment-watcher/$1, its folders and the user payment-watcher-$1."
+    printf '%s\n' "Left in place: $settings/$1.toml, /var/lib and /var/log/payment-watcher/$1, its folders, the user payment-watcher-$1."
 }
 
 uninstall_program() {

@@ -228,7 +228,7 @@ class LoggingSection(Section):
     file: Annotated[Path, AfterValidator(_folder)] | None = Field(
         None,
         description="A file that gets the log as JSON, too; moved aside at 10 MB, the last ten are kept.",
-        examples=["/var/log/payment-watcher/acme.log"],
+        examples=["/var/log/payment-watcher/acme/payment-watcher.log"],
     )
 
 
