@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import codecs
+import gzip
 import itertools
 import os
 import re
 import socket
+import time
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from documents import document, numbers, records
@@ -15,9 +19,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
-from watcher.document import empty_results, read, unfinished, write_results
+from watcher.document import read
 from watcher.errors import DocumentError
+from watcher.markup import unfinished
 from watcher.records import Misfit, Outcome, Payment, Result
+from watcher.results import empty_results, write_results
 
 ROOT = "ArrayOfUpdateInvoicePayment"
 RECORD = "UpdateInvoicePayment"
@@ -72,17 +78,99 @@ def test_document_without_records_is_read_as_none(content):
     assert read(content) == ()
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "iso-8859-1", "windows-1252"])
-def test_document_is_read_in_the_encoding_it_declares(encoding):
-    """The same document in another encoding gives the same payments and UTF-8 results."""
-    declared = encoding.removesuffix("-sig")
-    markup = GOOD.replace(f"</{RECORD}>", f"<Memo>Zo\u00eb</Memo></{RECORD}>")
-    content = f'<?xml version="1.0" encoding="{declared}"?><{ROOT}>{markup}</{ROOT}>'.encode(encoding)
+# How a document is encoded, with which byte-order mark, and what its declaration says of it.
+ENCODED = [
+    ("utf-8", b"", None),
+    ("utf-8", b"", "utf-8"),
+    ("utf-8", b"", "UTF8"),
+    ("utf-8", codecs.BOM_UTF8, None),
+    ("utf-8", codecs.BOM_UTF8, "UTF-8"),
+    ("utf-16-le", codecs.BOM_UTF16_LE, None),
+    ("utf-16-le", codecs.BOM_UTF16_LE, "utf-16"),
+    ("utf-16-le", codecs.BOM_UTF16_LE, "utf-16LE"),
+    ("utf-16-be", codecs.BOM_UTF16_BE, None),
+    ("utf-16-be", codecs.BOM_UTF16_BE, "UTF-16"),
+    ("utf-16-le", b"", "utf-16"),
+    ("utf-16-be", b"", None),
+    ("iso-8859-1", b"", "ISO-8859-1"),
+    ("iso-8859-15", b"", "iso-8859-15"),
+    ("windows-1252", b"", "Windows-1252"),
+    ("windows-1252", b"", "cp1252"),
+    ("ascii", b"", "US-ASCII"),
+]
 
-    assert only(content) == Payment(0, 1, "CW-1", Decimal("346.34"), date(2016, 9, 22))
+
+@pytest.mark.parametrize("before", ["", "\r\n", "\n  \t\n"], ids=["at once", "after a line", "after blanks"])
+@pytest.mark.parametrize(
+    ("encoding", "mark", "declared"), ENCODED, ids=lambda value: value.hex() if isinstance(value, bytes) else str(value)
+)
+def test_document_is_read_in_the_encoding_that_its_bytes_or_its_declaration_tell(encoding, mark, declared, before):
+    """The same document in another encoding gives the same payments, lines and UTF-8 results."""
+    name = "Zoe" if encoding == "ascii" else "Zo\u00eb"
+    markup = GOOD.replace(f"</{RECORD}>", f"<Memo>{name}</Memo></{RECORD}>")
+    declaration = f"<?xml version='1.0'\nencoding=\"{declared}\" ?>\n" if declared else ""
+    content = mark + f"{before}{declaration}<{ROOT}>{markup}</{ROOT}>".encode(encoding)
+
+    line = 1 + (before + declaration).count("\n")
+    assert only(content) == Payment(0, line, "CW-1", Decimal("346.34"), date(2016, 9, 22))
+    assert unfinished(content) is None
     success, _ = write_results(content, [result(0)])
     assert success.startswith(b"<?xml version='1.0' encoding='utf-8'?>")
-    assert "<Memo>Zo\u00eb</Memo>".encode() in success
+    assert f"<Memo>{name}</Memo>".encode() in success
+
+
+@pytest.mark.parametrize(
+    ("declared", "encoding", "mark", "told"),
+    [
+        ("utf-16", "utf-8", b"", "one byte a character"),
+        ("utf-16", "utf-8", codecs.BOM_UTF8, "UTF-8"),
+        ("windows-1252", "utf-8", codecs.BOM_UTF8, "UTF-8"),
+        ("utf-8", "utf-16-le", codecs.BOM_UTF16_LE, "UTF-16-LE"),
+        ("iso-8859-1", "utf-16-be", b"", "UTF-16-BE"),
+        ("utf-16be", "utf-16-le", codecs.BOM_UTF16_LE, "UTF-16-LE"),
+    ],
+)
+def test_declaration_that_the_first_bytes_contradict_is_refused(declared, encoding, mark, told):
+    """Which of the two is wrong is anybody's guess; the message names both."""
+    content = mark + f"\n<?xml version='1.0' encoding='{declared}'?>{rooted(GOOD).decode()}".encode(encoding)
+
+    with pytest.raises(DocumentError) as caught:
+        read(content)
+
+    assert caught.value.line == 2
+    assert f'The declaration says encoding="{declared}"' in caught.value.problem
+    assert f"written in {told}" in caught.value.problem
+    assert unfinished(content) is None
+
+
+@pytest.mark.parametrize(
+    ("declared", "byte"),
+    [
+        (None, b"\xe9"),
+        ("utf-8", b"\xe9"),
+        ("us-ascii", b"\xc3\xa9"),
+        ("windows-1252", b"\x81"),
+        ("utf-8", b"\xed\xa0\x80"),
+    ],
+    ids=["nothing declared", "utf-8", "ascii", "windows-1252", "half a character"],
+)
+def test_byte_that_is_no_character_of_the_declared_encoding_is_refused_with_its_line(declared, byte):
+    """A name in the wrong encoding is never turned into another name."""
+    declaration = f"<?xml version='1.0' encoding='{declared}'?>\n" if declared else "\n"
+    content = declaration.encode() + rooted(f"\n<{RECORD}><Memo>@</Memo></{RECORD}>").replace(b"@", byte)
+
+    with pytest.raises(DocumentError, match=f"byte 0x{byte.hex().upper()[:2]} is no character of") as caught:
+        read(content)
+
+    assert caught.value.line == 3
+    assert unfinished(content) is None
+
+
+@pytest.mark.parametrize("encoding", ["utf-32", "utf-32-le", "utf-32-be"])
+def test_utf_32_is_refused_by_its_name(encoding):
+    """An encoding that is not read is told of as such."""
+    with pytest.raises(DocumentError, match="UTF-32"):
+        read(rooted(GOOD).decode().encode(encoding))
 
 
 def test_fields_are_read_in_any_order_between_other_elements_comments_and_attributes():
@@ -449,12 +537,15 @@ def test_value_of_a_megabyte_is_not_repeated_in_the_message():
 
 def test_line_of_a_record_far_down_is_right():
     """The line is right beyond the 65,535 that a parser's short integer holds."""
-    content = rooted("\n" * 70_000 + GOOD.replace("346.34", "x"))
+    layouts = ("", "\n", "\n\n  ")
+    inside = [GOOD.replace("346.34", "x").replace("><Inv", f">{layout}<Inv") for layout in layouts]
+    content = rooted("\n" * 70_000 + "\n".join([*inside, f"<{RECORD}/>", f"<{RECORD}></{RECORD}>"]) + "\n")
 
-    record = only(content)
+    lines = [record.line for record in read(content)]
 
-    assert record.line == 70_001
-    assert "(line 70001)" in record.fault
+    assert lines == [70_001, 70_002, 70_004, 70_007, 70_008]
+    assert "(line 70001)" in read(content)[0].fault
+    assert [record.line for record in read(document(*(("CW-1", "1"),) * 15_000))] == [3 + 5 * n for n in range(15_000)]
 
 
 # --- faults of a document --------------------------------------------------------------------------------------
@@ -471,7 +562,9 @@ NOT_PAYMENTS = [
     pytest.param(rooted(f"\n<{RECORD} a='1' a='2'/>"), "not well-formed", 2, id="an attribute twice"),
     pytest.param(rooted(f"\n<{RECORD} a=1/>"), "not well-formed", 2, id="an attribute without quotes"),
     pytest.param(rooted(f"\n<{RECORD}>\x01</{RECORD}>"), "not well-formed", 2, id="a control character"),
-    pytest.param(rooted("\n<!-- \xff -->").decode().encode("latin-1"), "not well-formed", 2, id="bytes not utf-8"),
+    pytest.param(
+        rooted("\n<!-- \xff -->").decode().encode("latin-1"), "byte 0xFF is no character", 2, id="bytes not utf-8"
+    ),
     pytest.param(rooted(f"\n<{RECORD}>a < b</{RECORD}>"), "not well-formed", 2, id="a bare less-than"),
     pytest.param(rooted(f"\n<{RECORD}>\nA & B</{RECORD}>"), "not well-formed", 3, id="a bare ampersand"),
     pytest.param(rooted(f"\n<{RECORD}>A&B</{RECORD}>\n{GOOD}"), "not well-formed", 2, id="a bare ampersand in a word"),
@@ -484,8 +577,30 @@ NOT_PAYMENTS = [
     pytest.param(b"<a:b/>", "not well-formed|outermost element is <(a:)?b>", 1, id="a root with such a prefix"),
     pytest.param(rooted(GOOD) + b"\n" + rooted(GOOD), "not well-formed", 2, id="two documents in one file"),
     pytest.param(rooted(GOOD) + b"\nend", "not well-formed", 2, id="text after the end"),
-    pytest.param(b"\n<?xml version='1.0'?>" + rooted(GOOD), "not well-formed", 2, id="a line before the declaration"),
-    pytest.param(b"<?xml version='1.0' encoding='klingon'?>" + rooted(GOOD), "not well-formed", 1, id="no encoding"),
+    pytest.param(b"<?xml encoding='utf-8'?>" + rooted(GOOD), "not well-formed", 1, id="a declaration without version"),
+    pytest.param(b"<a/><?xml version='1.0'?>", "not well-formed|<a>", 1, id="a declaration at the end"),
+    pytest.param(b"<?xml version='1.0' encoding='klingon'?>" + rooted(GOOD), '"klingon" is not', 1, id="no encoding"),
+    pytest.param(b"<?xml version='1.0' encoding='zlib'?>" + rooted(GOOD), '"zlib" is not', 1, id="a compression"),
+    pytest.param(
+        b"<?xml version='1.0' encoding='utf-7'?>" + rooted(GOOD), '"utf-7" is not', 1, id="an unsafe encoding"
+    ),
+    pytest.param(gzip.compress(rooted(GOOD)), "compressed", 1, id="gzip"),
+    pytest.param(b"PK\x03\x04" + bytes(3), "Excel workbook", 1, id="a workbook"),
+    pytest.param(
+        f"<Export>\n<{ROOT}/></Export>".encode(),
+        f"<{ROOT}> stands inside of it \\(line 2\\)",
+        1,
+        id="a root further in",
+    ),
+    pytest.param(
+        rooted(f"{GOOD}\n<i:include xmlns:i='http://www.w3.org/2001/XInclude' href='x'/>"), "XInclude", 2, id="xinclude"
+    ),
+    pytest.param(
+        rooted(f"\n<{RECORD}><i:a xmlns:i='http://www.w3.org/2001/XInclud&#101;'/></{RECORD}>"),
+        "XInclude",
+        2,
+        id="xinclude in disguise",
+    ),
     pytest.param(f"<!DOCTYPE {ROOT}>".encode() + rooted(GOOD), "DOCTYPE", 1, id="a document type"),
 ]
 
@@ -684,11 +799,12 @@ def test_nothing_a_document_names_is_fetched_or_opened(tmp_path):
                 f"{GOOD}\n<?xml-stylesheet href='{target}'?>",
                 start=f"<?xml-stylesheet href='{target}'?><{ROOT} xmlns:xsi='http://www.w3.org/2001/XMLSchema-instance'"
                 f" xmlns:xi='http://www.w3.org/2001/XInclude' xsi:noNamespaceSchemaLocation='{target}'>",
-            ).replace(b"</DatePaid>", f"</DatePaid><xi:include href='{target}'/>".encode())
+            )
             assert isinstance(only(harmless), Payment)
             assert unfinished(harmless) is None
-            success, _ = write_results(harmless, [result(0)])
-            assert b"include" in success
+            hostile = harmless.replace(b"</DatePaid>", f"</DatePaid><xi:include href='{target}'/>".encode())
+            with pytest.raises(DocumentError, match="XInclude"):
+                read(hostile)
         with pytest.raises(BlockingIOError):
             listener.accept()
 
@@ -714,11 +830,53 @@ def test_entities_that_multiply_are_refused_before_they_grow(use):
     assert unfinished(hostile) is None
 
 
-@pytest.mark.timeout(10)
-def test_elements_nested_without_end_are_refused():
-    """Depth costs nothing and ends in words."""
+def peak_memory():
+    """Give the most memory this process has taken, kilobytes."""
+    return int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1])
+
+
+def attributes():
+    """Give a million attributes; a > among their values is no end of the tag."""
+    return "".join(f' a{number}=">"' for number in range(1_000_000))
+
+
+HUGE = {
+    "depth": lambda: rooted(f"<{RECORD}>{'<a>' * 100_000}{'</a>' * 100_000}</{RECORD}>"),
+    "attributes of the root": lambda: f"<{ROOT}{attributes()}/>".encode(),
+    "attributes of a record": lambda: rooted(f"{GOOD}<{RECORD}{attributes()}/>"),
+    "attributes in utf-16": lambda: f"<{ROOT}{attributes()}/>".encode("utf-16"),
+    "attributes with fake tags in utf-16": lambda: f"<{ROOT}{attributes().replace('>', chr(0x3C3C))}/>".encode(
+        "utf-16"
+    ),
+    "elements of one record": lambda: rooted(f"<{RECORD}>{'<a/>' * 5_000_000}</{RECORD}>"),
+    "text": lambda: rooted(f"<{RECORD}><Memo>{'x' * 30_000_000}</Memo></{RECORD}>"),
+    "text outside of records": lambda: rooted("x" * 30_000_000),
+    "comment": lambda: rooted(f"<!-- {'x' * 30_000_000} -->"),
+    "section of text": lambda: rooted(f"<{RECORD}><![CDATA[{'x' * 30_000_000}]]></{RECORD}>"),
+    "instruction": lambda: rooted(f"<?a {'x' * 30_000_000}?>"),
+    "name": lambda: rooted(f"<{'x' * 30_000_000}/>"),
+    "blanks before the root": lambda: b" " * 30_000_000 + rooted(GOOD),
+    "comment before the root": lambda: f"<!-- {'x' * 30_000_000} -->".encode() + rooted(GOOD),
+    "text that grows in quadrates": lambda: (
+        f'<!DOCTYPE {ROOT} [<!ENTITY a "{"x" * 100_000}">]>'.encode() + rooted("&a;" * 100_000)
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", HUGE)
+def test_document_that_would_exhaust_the_machine_is_refused_at_once_in_little_memory(kind):
+    """No document costs much more than its own bytes, however its bytes are meant; the refusal is quick."""
+    content = HUGE[kind]()
+    # The peak so far is forgotten (proc(5), clear_refs); making the content took more than reading it may.
+    Path("/proc/self/clear_refs").write_text("5")
+    before, cpu = peak_memory(), time.process_time()
+
     with pytest.raises(DocumentError):
-        read(rooted(f"<{RECORD}>{'<a>' * 100_000}{'</a>' * 100_000}</{RECORD}>"))
+        read(content)
+    assert unfinished(content) is None
+
+    assert time.process_time() - cpu < 4
+    assert peak_memory() - before < 100 * 1024
 
 
 # --- results ---------------------------------------------------------------------------------------------------

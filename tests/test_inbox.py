@@ -18,9 +18,9 @@ from documents import document
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from watcher.document import unfinished
 from watcher.errors import FolderTrouble
 from watcher.inbox import MARKER, Inbox
+from watcher.markup import unfinished
 from watcher.records import ReadyFile
 
 WHOLE = document(("CW-34251", "346.34"))

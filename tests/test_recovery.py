@@ -33,10 +33,10 @@ from conftest import account, invoice, payments_of
 from documents import document, numbers
 
 from watcher.connectwise import ConnectWise
-from watcher.document import unfinished
 from watcher.gateway import Gateway
 from watcher.inbox import MARKER, Inbox
 from watcher.journal import Journal
+from watcher.markup import unfinished
 from watcher.observer import Observer
 from watcher.pace import Pace
 from watcher.pipeline import Pipeline

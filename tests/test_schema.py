@@ -15,9 +15,10 @@ from lxml import etree
 from typer.testing import CliRunner
 
 from watcher.cli import app
-from watcher.document import empty_results, read, write_results
+from watcher.document import read
 from watcher.errors import DocumentError
 from watcher.records import Outcome, Result
+from watcher.results import empty_results, write_results
 
 ROOT = "ArrayOfUpdateInvoicePayment"
 RECORD = "UpdateInvoicePayment"

@@ -22,7 +22,7 @@ import typer
 
 import watcher
 from watcher import apply as one_document
-from watcher import config, console, demo, document, logs, retention
+from watcher import config, console, demo, logs, markup, retention
 from watcher.check import check_connectwise, check_folders, check_services, folder_faults
 from watcher.connectwise import ConnectWise
 from watcher.errors import (
@@ -53,6 +53,7 @@ from watcher.pulse import Pulse
 from watcher.receipt import summary
 from watcher.records import Claim, Rules
 from watcher.requeue import requeue
+from watcher.results import empty_results, write_results
 from watcher.sandbox import Sandbox, SignIn, numbered_invoices, read_invoices
 from watcher.service import Service
 from watcher.settings import Settings
@@ -220,7 +221,7 @@ def apply(
     data, unreadable = _input(source)
     if not dry_run:
         # From here on, however this ends, results of an earlier run cannot pass for those of this one.
-        _write_both(success_file, fail_file, *document.empty_results())
+        _write_both(success_file, fail_file, *empty_results())
     if unreadable is not None:
         raise unreadable
     settings = config.load(config.find(config_file), folders=False)
@@ -235,7 +236,7 @@ def apply(
         return
     with console.progress_bar() as bar:
         applied = one_document.apply(data, client, workers, _rules(settings), bar.begin, bar.advance)
-    _write_both(success_file, fail_file, *document.write_results(data, applied.results))
+    _write_both(success_file, fail_file, *write_results(data, applied.results))
     results = applied.known
     console.show_sums(results, len(applied.results) - len(results))
     if as_json:
@@ -554,7 +555,7 @@ def _inbox(
     section = settings.inbox
     return Inbox(
         folders.inbox,
-        unfinished=document.unfinished,
+        unfinished=markup.unfinished,
         pattern=section.pattern,
         settle_seconds=section.settle_seconds,
         stalled_after_seconds=section.stalled_after_seconds,

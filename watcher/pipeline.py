@@ -19,6 +19,7 @@ from watcher.events import Event
 from watcher.journal import Journal
 from watcher.receipt import Decided, read_receipt, receipt, refusal_note
 from watcher.records import Claim, Demand, Intent, Record, Result, Rules, money, total
+from watcher.results import write_results
 from watcher.rounds import Client, Rounds
 from watcher.spool import Spool
 from watcher.workers import Workers
@@ -235,7 +236,7 @@ class Pipeline:
             content = self._spool.read(claim) or b""
             if _digest(content) != file.digest:
                 raise _changed(claim)
-            success, fail = document.write_results(content, results)
+            success, fail = write_results(content, results)
             if sums.succeeded:
                 self._spool.publish_success(claim, success)
             if sums.rejected:

@@ -28,10 +28,12 @@ class Payment:
 
     Attributes:
         position: its place among the document's records, from 0.
-        line: its line in the document, from 1.
-        invoice_number: as written, trimmed.
+        line: its line in the document, from 1; 0 where a stylesheet made the document and the line is not known.
+        invoice_number: as written, trimmed; empty where only the invoice's id is given and not looked up yet.
         amount: zero or more, at most two decimal places.
         date_paid: the calendar day as written; time and offset dropped.
+        invoice_id: ConnectWise's id of the invoice, where the document gives it.
+        external_id: the accounting system's own id of the payment; empty where there is none.
     """
 
     position: int
@@ -39,6 +41,8 @@ class Payment:
     invoice_number: str
     amount: Decimal
     date_paid: date
+    invoice_id: int | None = None
+    external_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,7 @@ class Misfit:
 
     Attributes:
         position: its place among the document's records, from 0.
-        line: its line in the document, from 1.
+        line: its line in the document, from 1; 0 where it is not known.
         invoice_number: as written, trimmed; empty where there is none.
         amount: what it asks where at least that can be read.
         fault: what is wrong and what is accepted, for the payer.
@@ -278,7 +282,7 @@ class Result:
 
     Attributes:
         position: the record's place in its document, from 0.
-        line: its line there, from 1.
+        line: its line there, from 1; 0 where it is not known.
         invoice_number: as written.
         outcome: how it ended.
         asked: the amount it asked, zero where that cannot be read.

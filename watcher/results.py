@@ -1,0 +1,121 @@
+"""Success and fail files: a document's own records, sorted by what became of them. Pure: no clock, file or logger."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterator, Sequence
+
+from lxml import etree
+
+from watcher.document import LINE, UPDATES
+from watcher.markup import batches, local_name
+from watcher.records import Outcome, Result
+
+# Ours, from an earlier run: a corrected fail file is dropped in again as it is.
+_MESSAGES = ("ErrorMessage", "WarningMessage")
+# What XML 1.0 cannot carry (section 2.2); ConnectWise's words may hold anything.
+_UNPRINTABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_DECLARATION = b"<?xml version='1.0' encoding='utf-8'?>\n"
+_NAMESPACES: dict[str | None, str] = {
+    "xsi": "http://www.w3.org/2001/XMLSchema-instance",
+    "xsd": "http://www.w3.org/2001/XMLSchema",
+}
+
+
+def write_results(data: bytes, results: Sequence[Result | None]) -> tuple[bytes, bytes]:
+    """Write a document's success and fail files.
+
+    Both have the root of the input; each record stands in exactly one of them, in input order, with its elements as
+    they came, the messages of earlier runs taken out and its own added last.
+
+    Args:
+        data: the document's bytes, as given to ``document.read``, which took them.
+        results: one for each of its records, in order; None leaves a record out that has no outcome yet.
+
+    Returns:
+        The success file and the fail file, UTF-8; one without records holds the root alone.
+    """
+    success, fail = _File(), _File()
+    for element, result in zip(_elements(data, success, fail), results, strict=True):
+        if result is not None:
+            (fail if result.outcome is Outcome.REJECTED else success).add(element, result)
+    return success.content(), fail.content()
+
+
+def empty_results() -> tuple[bytes, bytes]:
+    """Give the success and fail files of a document without records."""
+    return write_results(f"<{UPDATES.root}/>".encode(), ())
+
+
+def _elements(data: bytes, *files: _File) -> Iterator[etree._Element]:
+    """Yield the record elements one at a time, once the files have the root."""
+    begun = False
+    for root, children in batches(data, bare=False):
+        if not begun:
+            for file in files:
+                file.begin(root)
+            begun = True
+        for child in children:
+            if isinstance(child.tag, str):
+                yield child
+
+
+class _File:
+    """A result file as it grows."""
+
+    def __init__(self) -> None:
+        self._content = bytearray(_DECLARATION)
+        self._ending = b""
+        self._inherited = b""
+        self._empty = True
+
+    def begin(self, root: etree._Element) -> None:
+        """Take the root of the input."""
+        shell = etree.Element(root.tag, root.attrib, nsmap=_NAMESPACES | root.nsmap)
+        shell.text = ""
+        tags = etree.tostring(shell, encoding="utf-8")
+        self._ending = tags[tags.rindex(b"</") :] + b"\n"
+        self._content += tags.removesuffix(self._ending.strip())
+        # A record by itself is written with the namespaces of the root, which stand in the root already.
+        parent = copy.deepcopy(root)
+        self._inherited = etree.tostring(etree.SubElement(parent, "x"), encoding="utf-8")[2:-2]
+
+    def add(self, element: etree._Element, result: Result) -> None:
+        """Take a record with what its result has to say."""
+        _mark(element, result)
+        text = etree.tostring(element, encoding="utf-8", with_tail=False)
+        if self._inherited and text.startswith(self._inherited, space := text.find(b" ")):
+            text = text[:space] + text[space + len(self._inherited) :]
+        self._content += b"\n  " + text
+        self._empty = False
+
+    def content(self) -> bytes:
+        """Give the whole file."""
+        return bytes(self._content + (b"" if self._empty else b"\n") + self._ending)
+
+
+def _mark(record: etree._Element, result: Result) -> None:
+    """Take earlier messages out of a record and add the result's own; what is changed is laid out a child a line."""
+    earlier = [child for child in record if local_name(child) in _MESSAGES]
+    changed = bool(earlier)
+    for child in earlier:
+        record.remove(child)
+    if record.attrib:
+        record.attrib.pop(LINE, None)
+    for name, text in (("WarningMessage", result.warning), ("ErrorMessage", result.message)):
+        if text:
+            namespace, brace, _ = str(record.tag).rpartition("}")
+            etree.SubElement(record, f"{namespace}{brace}{name}").text = _UNPRINTABLE.sub("\ufffd", text)
+            changed = True
+    if changed:
+        _lay_out(record)
+
+
+def _lay_out(record: etree._Element) -> None:
+    children = list(record)
+    if children and not (record.text or "").strip():
+        record.text = "\n    "
+    for child in children:
+        if not (child.tail or "").strip():
+            child.tail = "\n  " if child is children[-1] else "\n    "
