@@ -25,6 +25,18 @@ def document(*payments: tuple[str, ...]) -> bytes:
     ).encode()
 
 
+def invoice_payments(*payments: dict[str, str]) -> bytes:
+    """Give a document of the other shape; ``invoice/…`` names a child of the invoice."""
+    text = []
+    for payment in payments:
+        inside = {name.partition("/")[2]: value for name, value in payment.items() if "/" in name}
+        fields = {name: value for name, value in payment.items() if "/" not in name}
+        fields["invoice"] = "".join(f"<{name}>{value}</{name}>" for name, value in inside.items())
+        children = "".join(f"    <{name}>{value}</{name}>\n" for name, value in fields.items())
+        text.append(f"  <InvoicePayment>\n{children}  </InvoicePayment>\n")
+    return f'<?xml version="1.0"?>\n<InvoicePayments>\n{"".join(text)}</InvoicePayments>\n'.encode()
+
+
 def records(content: bytes | Path) -> list[dict[str, str]]:
     """Give each record of a document as element name to text."""
     root = etree.fromstring(content if isinstance(content, bytes) else content.read_bytes())

@@ -344,7 +344,7 @@ def test_a_journal_of_another_version_is_refused(reopen, file):
     reopen().close()
     with closing(sqlite3.connect(file)) as other, other:
         other.execute("PRAGMA user_version = 99")
-    with pytest.raises(ConfigurationError, match="is of version 99; this program knows 2") as refused:
+    with pytest.raises(ConfigurationError, match="is of version 99; this program knows 3") as refused:
         Journal(f"sqlite:///{file}")
     (fault,) = refused.value.faults
     assert fault.key == "journal.url"

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 from conftest import invoice, payments_of
-from documents import DAY, document, files, numbers, one, records
+from documents import DAY, document, files, invoice_payments, numbers, one, records
 from structlog.testing import capture_logs
 
 from watcher.connectwise import ConnectWise
@@ -406,6 +406,61 @@ def test_copies_in_one_batch_are_not_both_processed(start):
     assert line.process(content, content, prevent_reprocessing=True) == Tally(files=2, refused=1)
     assert "refused" not in line.receipt("pay0")
     assert "refused" in line.receipt("pay1")
+
+
+def bill(number: str, external_id: str, amount: str = "1.00") -> dict[str, str]:
+    """Give a payment that bears the accounting system's own id."""
+    return {"externalId": external_id, "amount": amount, "paymentDate": "2016-09-22", "invoice/identifier": number}
+
+
+def test_payment_whose_external_id_was_applied_is_rejected_naming_when_and_where(start, folders):
+    """An id counts once with ``prevent_reprocessing``, whatever else the later file says, and any time without."""
+    line, sandbox = start(invoice("CW-1", "5.00"), invoice("CW-2", "5.00"), invoice("CW-3", "5.00"))
+    first = line.claim("monday.xml", invoice_payments(bill("CW-1", "R-1"), bill("NONE", "R-2")))
+    line.pipeline(prevent_reprocessing=True).settle([first])
+    again = invoice_payments(bill("CW-2", "R-1"), bill("CW-2", "R-2", "2.00"), bill("CW-3", "R-3"))
+
+    second = line.claim("tuesday.xml", again)
+    assert line.pipeline(prevent_reprocessing=True).settle([second]) == Tally(files=1, rejected=2)
+
+    (rejected, shared) = records(one(folders.fail.glob("tuesday*.xml")))
+    assert rejected["ErrorMessage"] == (
+        f"The payment with externalId R-1 was processed already, in monday.xml taken on "
+        f"{first.claimed_at:%Y-%m-%d at %H:%M} UTC (claim {first.id}), "
+        "and payments.prevent_reprocessing is set (line 3)"
+    )
+    assert "CW-2 stands 2 times" in shared["ErrorMessage"]
+    assert (paid(sandbox, "CW-2"), paid(sandbox, "CW-3")) == ([], [Decimal("1.00")])
+    third = line.claim("wednesday.xml", invoice_payments(bill("CW-2", "R-1")))
+    assert line.pipeline().settle([third]) == Tally(files=1)
+    assert paid(sandbox, "CW-2") == [Decimal("1.00")]
+
+
+def test_external_id_that_was_rejected_before_may_come_again(start):
+    """A corrected payment keeps its id."""
+    line, sandbox = start(invoice("CW-1", "5.00"))
+
+    assert line.process(invoice_payments(bill("CW-9", "R-1")), prevent_reprocessing=True).rejected == 1
+    assert line.process(invoice_payments(bill("CW-1", "R-1")), prevent_reprocessing=True).rejected == 0
+    assert paid(sandbox, "CW-1") == [Decimal("1.00")]
+
+
+def test_external_id_in_two_payments_of_a_file_or_batch_pays_none_or_the_first(start, folders):
+    """Neither two rows of one file nor two files taken at once get past the rule."""
+    line, sandbox = start(invoice("CW-1", "5.00"), invoice("CW-2", "5.00"), invoice("CW-3", "5.00"))
+    twice = invoice_payments(bill("CW-1", "R-1"), bill("CW-2", "R-1"))
+
+    line.process(
+        twice, invoice_payments(bill("CW-3", "R-2")), invoice_payments(bill("CW-2", "R-2")), prevent_reprocessing=True
+    )
+
+    assert [paid(sandbox, number) for number in ("CW-1", "CW-2", "CW-3")] == [[], [], [Decimal("1.00")]]
+    told = [record["ErrorMessage"] for path in files(folders.fail) for record in records(path)]
+    assert [
+        ("R-1 stands 2 times" in message, "R-2 was processed already, in pay1.xml" in message) for message in told
+    ] == [
+        *((True, False), (True, False), (False, True)),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -448,7 +448,7 @@ def test_bad_record_among_summed_ones_rejects_them_all(place):
         if result.position == place:
             assert 'PaidAmount "1,5" is not an amount' in result.message
         else:
-            assert "another record of invoice CW-1 is wrong (the invoice stands in lines 3, 8, 13)" in result.message
+            assert "another record of invoice CW-1 is wrong (lines 3, 8, 13)" in result.message
             assert "wrong amount" in result.message
 
 

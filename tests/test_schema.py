@@ -8,7 +8,7 @@ import subprocess
 from decimal import Decimal
 
 import pytest
-from documents import document
+from documents import document, invoice_payments
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
@@ -95,6 +95,12 @@ INPUTS = {
         GOOD.replace("<DatePaid>2016-09-22</DatePaid>", "<DatePaid xsi:nil='true'/>") * 2, f" xmlns:xsi='{XSI}'"
     ),
     "text in a record": rooted(GOOD.replace(f"</{RECORD}>", f"and so on</{RECORD}>") * 2),
+    "the other document": invoice_payments(
+        {"id": "7", "externalId": "R-1", "amount": "1.00", "paymentDate": "2016-09-22", "invoice/identifier": "CW-1"},
+        {"amount": "1,5", "paymentDate": "soon", "invoice/id": "x", "memo": "m"},
+    ),
+    "the other document without a record": invoice_payments(),
+    "the other document without values": invoice_payments({"amount": "", "amount2": ""}, {}),
     "comments and instructions": rooted(f"<!-- a -->{GOOD}<?pi b?>".replace("346", "<!-- c -->346")),
 }
 
@@ -119,6 +125,9 @@ def test_files_without_records_stand_in_the_schema():
     "content",
     [
         pytest.param(b"<html/>", id="another root"),
+        pytest.param(
+            b"<InvoicePayments><UpdateInvoicePayment/></InvoicePayments>", id="a record of the other document"
+        ),
         pytest.param(rooted("<Payment/>"), id="another element among the records"),
         pytest.param(rooted(GOOD + "<PaidAmount>1</PaidAmount>"), id="a field outside a record"),
         pytest.param(rooted(f"stray{GOOD}"), id="text before a record"),
@@ -188,6 +197,7 @@ def test_schema_says_what_each_element_accepts():
 
     assert set(told) == {
         *(ROOT, RECORD, "InvoiceNumber", "PaidAmount", "DatePaid", "ErrorMessage", "WarningMessage"),
+        *("InvoicePayments", "InvoicePayment", "id", "externalId", "invoice", "identifier", "amount", "paymentDate"),
     }
     assert all(told.values())
     assert "at most two decimals" in told["PaidAmount"]

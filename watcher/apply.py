@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from watcher import document, plan
 from watcher.errors import Outage, Stopping
 from watcher.journal import Journal
-from watcher.records import Claim, Demand, Plan, Record, Result, Rules
+from watcher.records import Claim, Plan, Record, Result, Rules
 from watcher.rounds import Client, Rounds
 from watcher.workers import Workers
 
@@ -62,15 +62,15 @@ def apply(
     """
     records = document.read(data)
     begun(len(records))
-    demands, rejected = plan.demands(_CLAIM.id, records, rules)
-    for _ in rejected:
-        advanced()
     held_up_by: Outage | Stopping | None = None
     with closing(Journal(_IN_MEMORY)) as journal:
         journal.begin(_CLAIM, "", records)
-        journal.record([(_CLAIM.id, result) for result in rejected])
         rounds = Rounds(client, journal, rules, workers, lambda _claim_id, _result: advanced())
         try:
+            demands, rejected = plan.demands(_CLAIM.id, rounds.numbered(records), rules)
+            journal.record([(_CLAIM.id, result) for result in rejected])
+            for _ in rejected:
+                advanced()
             for _ in rounds.settle(demands, {}):
                 pass
         except (Outage, Stopping) as error:
@@ -92,8 +92,7 @@ def preview(
         Outage: ConnectWise cannot be asked.
     """
     records = document.read(data)
-    demands: list[Demand]
-    demands, rejected = plan.demands(_CLAIM.id, records, rules)
     with closing(Journal(_IN_MEMORY)) as journal:
         rounds = Rounds(client, journal, rules, workers, lambda _claim_id, _result: None)
+        demands, rejected = plan.demands(_CLAIM.id, rounds.numbered(records), rules)
         return records, rejected, list(rounds.preview(demands))

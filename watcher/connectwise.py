@@ -70,6 +70,20 @@ class ConnectWise:
                 found[key].append(invoice)
         return found
 
+    def find_numbers(self, invoice_ids: Sequence[int]) -> dict[int, str]:
+        """Look up the numbers of invoices by ConnectWise's ids, all in one request.
+
+        Args:
+            invoice_ids: as many as fit into a URL, a hundred.
+
+        Returns:
+            The numbers by id; an id without an invoice is not there.
+        """
+        conditions = quote(f"id in ({','.join(map(str, invoice_ids))})", safe="(),")
+        path = f"/finance/invoices?pageSize={_PAGE_SIZE}&fields=id,invoiceNumber&conditions={conditions}"
+        wanted = set(invoice_ids)
+        return {row["id"]: str(row.get("invoiceNumber") or "") for row in self._pages(path) if row["id"] in wanted}
+
     def list_payments(self, invoice_id: int) -> tuple[HeldPayment, ...]:
         """List an invoice's payment rows, applied credits among them.
 

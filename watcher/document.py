@@ -116,6 +116,11 @@ def shape_of(root: etree._Element) -> Shape | None:
     return _SHAPES.get(local_name(root))
 
 
+def is_invoice_number(text: str) -> bool:
+    """Say whether a text can be an invoice number, which alone may be sent."""
+    return _INVOICE_NUMBER.fullmatch(text) is not None
+
+
 def is_payment_document(data: bytes) -> bool:
     """Say whether the root of a document is that of a payment document; False where it has none to be seen."""
     try:
@@ -243,7 +248,7 @@ def _invoice(
         invoice_id = int(written) if _ID.fullmatch(written) and int(written) <= _LARGEST_ID else None
         if written and invoice_id is None:
             faults.append(f'{shape.invoice} id "{shown(written)}" is not an id of ConnectWise: digits are accepted')
-    if number and not _INVOICE_NUMBER.fullmatch(number):
+    if number and not is_invoice_number(number):
         faults.append(
             f'{shape.number} "{shown(number)}" is not a possible invoice number: '
             "one to fifteen letters, digits, spaces and - _ . / # are accepted"

@@ -24,10 +24,10 @@ from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from watcher.errors import ConfigurationError, Fault, FolderTrouble
-from watcher.records import Action, Claim, Demand, Intent, Outcome, Record, Result, total
+from watcher.records import Action, Claim, Demand, Intent, Outcome, Payment, Record, Result, total
 
 # Of the tables below; SQLite keeps it in the file (PRAGMA user_version).
-_VERSION = 2
+_VERSION = 3
 # What brings a journal to the version after; each ran once on every journal that was written before.
 _MIGRATIONS = {
     1: (
@@ -36,7 +36,13 @@ _MIGRATIONS = {
         "ALTER TABLE line ADD COLUMN answered_at VARCHAR",
         "CREATE INDEX payments_rejected ON payments (outcome) WHERE outcome = 'rejected'",
     ),
+    2: (
+        "ALTER TABLE payments ADD COLUMN external_id VARCHAR",
+        "CREATE INDEX ix_payments_external_id ON payments (external_id)",
+    ),
 }
+# SQLite takes 32,766 of them in one statement (SQLITE_MAX_VARIABLE_NUMBER).
+_VARIABLES = 10_000
 
 _CLAIM = re.compile(r"__(\d{8}T\d{6}Z_[0-9a-f]{8})")
 
@@ -88,6 +94,7 @@ _payments = sql.Table(
     sql.Column("position", sql.Integer, primary_key=True),
     sql.Column("line", sql.Integer, nullable=False),
     sql.Column("invoice_number", sql.String, nullable=False, index=True),
+    sql.Column("external_id", _Text, index=True),
     sql.Column("asked", _Amount),
     sql.Column("action", sql.String),
     sql.Column("intended", _Amount),
@@ -326,7 +333,10 @@ class Journal:
             records: its records; none if it is refused.
             refusal: why it cannot be read as a payment document, where it cannot.
         """
-        asked = [(record.position, record.line, record.invoice_number, record.amount) for record in records]
+        asked = [
+            (record.position, record.line, record.invoice_number, record.amount, _external_id(record))
+            for record in records
+        ]
         self._begin(claim, digest, asked, refusal)
 
     def adopt(self, claim: Claim, digest: str, results: Sequence[Result], refusal: str | None = None) -> None:
@@ -338,13 +348,17 @@ class Journal:
             results: one for each of its records.
             refusal: why it cannot be read as a payment document, where it cannot.
         """
-        asked = [(result.position, result.line, result.invoice_number, result.asked) for result in results]
+        asked = [(result.position, result.line, result.invoice_number, result.asked, None) for result in results]
         self._begin(claim, digest, asked, refusal)
         known = {result.position for result in self.results(claim.id)}
         self.record([(claim.id, result) for result in results if result.position not in known])
 
     def _begin(
-        self, claim: Claim, digest: str, asked: Sequence[tuple[int, int, str, Decimal | None]], refusal: str | None
+        self,
+        claim: Claim,
+        digest: str,
+        asked: Sequence[tuple[int, int, str, Decimal | None, str | None]],
+        refusal: str | None,
     ) -> None:
         with self._transaction() as connection:
             if connection.execute(sql.select(_files.c.claim).where(_files.c.claim == claim.id)).first():
@@ -358,7 +372,7 @@ class Journal:
             }
             connection.execute(sql.insert(_files).values(file))
             if asked:
-                columns = ("position", "line", "invoice_number", "asked")
+                columns = ("position", "line", "invoice_number", "asked", "external_id")
                 rows = [{"claim": claim.id, **dict(zip(columns, row, strict=True))} for row in asked]
                 connection.execute(sql.insert(_payments), rows)
 
@@ -478,6 +492,31 @@ class Journal:
         with self._transaction() as connection:
             row = connection.execute(query).first()
         return Claim(row.claim, row.name) if row else None
+
+    def earlier_payments(self, external_ids: Sequence[str], claim: Claim) -> dict[str, Claim]:
+        """Find the files claimed before this one in which a payment of an externalId was applied, or still is in work.
+
+        Returns:
+            The first such claim by externalId.
+        """
+        found: dict[str, Claim] = {}
+        with self._transaction() as connection:
+            for start in range(0, len(external_ids), _VARIABLES):
+                query = (
+                    sql.select(_payments.c.external_id, _files.c.claim, _files.c.name)
+                    .join(_files, _files.c.claim == _payments.c.claim)
+                    .where(
+                        _payments.c.external_id.in_(external_ids[start : start + _VARIABLES]),
+                        _files.c.claim < claim.id,
+                        sql.or_(
+                            _payments.c.outcome.is_(None),
+                            _payments.c.outcome.in_([Outcome.APPLIED, Outcome.UNCHANGED]),
+                        ),
+                    )
+                    .order_by(_files.c.claim.desc())
+                )
+                found.update({row.external_id: Claim(row.claim, row.name) for row in connection.execute(query)})
+        return found
 
     def judgement(self, claim_id: str) -> Judgement | None:
         """Say what a file was judged to be when it was written down; None if it has not been."""
@@ -675,6 +714,10 @@ class Journal:
                 .where(_files.c.claim == claim_id, _files.c.finished_at.is_(None))
                 .values(finished_at=_now())
             )
+
+
+def _external_id(record: Record) -> str | None:
+    return (record.external_id or None) if isinstance(record, Payment) else None
 
 
 def _configure(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:

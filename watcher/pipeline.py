@@ -18,7 +18,7 @@ from watcher.errors import DocumentError, FolderTrouble
 from watcher.events import Event
 from watcher.journal import Journal
 from watcher.receipt import Decided, read_receipt, receipt, refusal_note
-from watcher.records import Claim, Demand, Intent, Record, Result, Rules, money, total
+from watcher.records import Claim, Demand, Intent, Payment, Record, Result, Rules, money, total
 from watcher.results import write_results
 from watcher.rounds import Client, Rounds
 from watcher.spool import Spool
@@ -88,7 +88,8 @@ class Pipeline:
             workers: make the calls.
             rules: the operator's choices about money.
             max_file_bytes: larger files are refused unread.
-            prevent_reprocessing: refuse a file whose content has been processed before.
+            prevent_reprocessing: refuse a file whose content, and a payment whose externalId, has been processed
+                before.
             alive: called with every file that has advanced.
         """
         self._spool = spool
@@ -172,7 +173,9 @@ class Pipeline:
             try:
                 if not judged:
                     self._check_acceptable(claim, content, digest)
-                records = document.read(content or b"")
+                records = self._rounds.numbered(document.read(content or b""))
+                if self._prevent_reprocessing:
+                    records = plan.unrepeated(records, self._journal.earlier_payments(_external_ids(records), claim))
             except DocumentError as error:
                 refusal = str(error)
         self._journal.begin(claim, digest, records, refusal)
@@ -302,6 +305,10 @@ class Pipeline:
 
 def _count(file: _File, results: list[Result]) -> Tally:
     return Tally(1, int(file.refusal is not None), total(results).rejected)
+
+
+def _external_ids(records: Sequence[Record]) -> list[str]:
+    return [record.external_id for record in records if isinstance(record, Payment) and record.external_id]
 
 
 def _digest(content: bytes) -> str:

@@ -6,13 +6,15 @@ Only one payment per invoice can be set in ConnectWise, so an amount is absolute
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 from watcher.records import (
     ZERO,
     Action,
     Change,
+    Claim,
     Create,
     Demand,
     HeldPayment,
@@ -60,21 +62,105 @@ def demands(claim_id: str, records: Sequence[Record], rules: Rules) -> tuple[lis
     return wanted, rejected
 
 
+def numbered(records: Sequence[Record], numbers: Mapping[int, str]) -> tuple[Record, ...]:
+    """Put in the invoice numbers of payments that give ConnectWise's id of the invoice alone.
+
+    Args:
+        records: all records of the document.
+        numbers: the numbers that ConnectWise has for those ids; an id that is not there has no invoice.
+
+    Returns:
+        The records in order; a payment whose invoice has no number that can be used is a misfit.
+    """
+    return tuple(
+        _numbered(record, record.invoice_id, numbers)
+        if isinstance(record, Payment) and record.invoice_id is not None and not record.invoice_number
+        else record
+        for record in records
+    )
+
+
+def _numbered(payment: Payment, invoice_id: int, numbers: Mapping[int, str]) -> Record:
+    number = numbers.get(invoice_id, "").strip()
+    if not number:
+        return misfit(payment, f"Cannot find an invoice with id {invoice_id}")
+    return replace(payment, invoice_number=number)
+
+
+def unrepeated(records: Sequence[Record], earlier: Mapping[str, Claim]) -> tuple[Record, ...]:
+    """Take out the payments that bear an externalId which has been used before (``prevent_reprocessing``).
+
+    Args:
+        records: all records of the document.
+        earlier: by externalId, the earlier file in which a payment bore it that was applied, or still is in work.
+
+    Returns:
+        The records in order, repeated payments as misfits; of several in one document, all are repeated.
+    """
+    lines: dict[str, list[int]] = defaultdict(list)
+    for record in records:
+        if isinstance(record, Payment) and record.external_id:
+            lines[record.external_id].append(record.line)
+    return tuple(
+        _unrepeated(record, lines[record.external_id], earlier.get(record.external_id))
+        if isinstance(record, Payment) and record.external_id
+        else record
+        for record in records
+    )
+
+
+def _unrepeated(payment: Payment, lines: Sequence[int], earlier: Claim | None) -> Record:
+    if earlier is not None:
+        return misfit(
+            payment,
+            f"The payment with externalId {payment.external_id} was processed already, in {earlier.name} taken on "
+            f"{earlier.claimed_at:%Y-%m-%d at %H:%M} UTC (claim {earlier.id}), "
+            "and payments.prevent_reprocessing is set",
+        )
+    if len(lines) > 1:
+        return misfit(
+            payment,
+            f"externalId {payment.external_id} stands {len(lines)} times in this file{_places(lines)}, "
+            "and payments.prevent_reprocessing is set",
+        )
+    return payment
+
+
+def misfit(payment: Payment, fault: str) -> Misfit:
+    """Turn a payment that cannot be set into a misfit.
+
+    Args:
+        payment: the payment.
+        fault: why, for the payer.
+    """
+    place = _place(payment.line)
+    return Misfit(payment.position, payment.line, payment.invoice_number, payment.amount, f"{fault}{place}")
+
+
+def _place(line: int) -> str:
+    return f" (line {line})" if line else ""
+
+
+def _places(lines: Sequence[int]) -> str:
+    """Say in which lines something stands, where they are known."""
+    return f" (lines {', '.join(str(line) for line in lines)})" if all(lines) else ""
+
+
 def _group_faults(group: Sequence[Record], rules: Rules) -> dict[int, str]:
     """Why the records of one invoice are all rejected, by position; empty when they make a demand."""
     own = {record.position: fault for record in group if (fault := _own_fault(record, rules))}
     if len(group) == 1 or (rules.sum_duplicates and not own):
         return own
-    lines = ", ".join(str(record.line) for record in group)
+    lines = _places([record.line for record in group])
     number = group[0].invoice_number
     if rules.sum_duplicates:
         shared = (
-            f"Not added up: another record of invoice {number} is wrong (the invoice stands in lines {lines}), "
+            f"Not added up: another record of invoice {number} is wrong{lines}, "
             "and a sum without one of its parts would be a wrong amount"
         )
     else:
         shared = (
-            f"Invoice {number} stands {len(group)} times in this file (lines {lines}), and ConnectWise holds "
+            f"Invoice {number} stands {len(group)} times in this file{lines}, and ConnectWise holds "
             'one payment an invoice: group them into one, or set duplicates = "sum" in the configuration'
         )
     return {record.position: own.get(record.position, shared) for record in group}
@@ -85,8 +171,8 @@ def _own_fault(record: Record, rules: Rules) -> str | None:
         return record.fault
     if record.amount == ZERO and not rules.remove_on_zero:
         return (
-            f"PaidAmount is zero (line {record.line}): nothing to pay. To take a payment off an invoice with a zero, "
-            'set zero_amount = "remove" in the configuration'
+            f"PaidAmount is zero{_place(record.line)}: nothing to pay. "
+            'To take a payment off an invoice with a zero, set zero_amount = "remove" in the configuration'
         )
     return None
 
@@ -117,8 +203,18 @@ def plan(
     number = demand.invoice_number
     if not found:
         return Plan(demand, Reject(f"Cannot find Invoice Number {number}"))
+    if demand.invoice_ids:
+        meant = [invoice for invoice in found if {invoice.id} == demand.invoice_ids]
+        if not meant:
+            there = _listed(invoice.id for invoice in found)
+            asked = _listed(demand.invoice_ids)
+            return Plan(
+                demand,
+                Reject(f"Invoice Number {number} has the id {there} in ConnectWise, not {asked}; nothing is guessed"),
+            )
+        found = meant
     if len(found) > 1:
-        ids = ", ".join(str(invoice.id) for invoice in found)
+        ids = _listed(invoice.id for invoice in found)
         return Plan(
             demand,
             Reject(
@@ -135,6 +231,10 @@ def plan(
     if demand.amount == ZERO:
         return _removal(demand, invoice, held, intent)
     return _payment(demand, invoice, held, intent, rules)
+
+
+def _listed(ids: Iterable[int]) -> str:
+    return ", ".join(str(one) for one in sorted(ids))
 
 
 def _several(

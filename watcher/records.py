@@ -150,6 +150,11 @@ class Demand:
         return max(part.date_paid for part in self.parts)
 
     @property
+    def invoice_ids(self) -> set[int]:
+        """The ids of the invoice that its parts give; one at most, unless the document contradicts itself."""
+        return {part.invoice_id for part in self.parts if part.invoice_id is not None}
+
+    @property
     def key(self) -> str:
         """Equal for two demands on the same invoice: the number case-folded, as answers are compared."""
         return self.invoice_number.casefold()

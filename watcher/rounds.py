@@ -16,7 +16,7 @@ import structlog
 
 from watcher.errors import AnswerLost, ConnectWiseError, Missing, Outage, PaymentWatcherError, Rejection, Unreachable
 from watcher.events import Event
-from watcher.plan import finish, first_of_each, intend, must_list, plan, reject
+from watcher.plan import finish, first_of_each, intend, must_list, numbered, plan, reject
 from watcher.records import (
     Action,
     Call,
@@ -27,7 +27,9 @@ from watcher.records import (
     Invoice,
     Keep,
     Outcome,
+    Payment,
     Plan,
+    Record,
     Reject,
     Remove,
     Result,
@@ -39,6 +41,8 @@ from watcher.workers import Batch, Workers
 _ROUND = 1000
 # Outcomes are on disk this many seconds after they are known, at the latest.
 _COMMIT_SECONDS = 1.0
+# Invoice ids that fit into one look-up: ten digits and a comma each, in a URL of 2,000 characters.
+_IDS = 100
 # How often a record may find the world changed under it before ConnectWise's refusal is taken as the last word.
 _SURPRISES = 3
 
@@ -48,6 +52,7 @@ class Client(Protocol):
 
     def look_ups(self, invoice_numbers: Iterable[str]) -> Iterator[tuple[str, ...]]: ...  # noqa: D102
     def find_invoices(self, invoice_numbers: Sequence[str]) -> dict[str, list[Invoice]]: ...  # noqa: D102
+    def find_numbers(self, invoice_ids: Sequence[int]) -> dict[int, str]: ...  # noqa: D102
     def list_payments(self, invoice_id: int) -> tuple[HeldPayment, ...]: ...  # noqa: D102
     def carry_out(self, call: Call) -> int | None: ...  # noqa: D102
 
@@ -140,6 +145,35 @@ class Rounds:
             if trouble is not None and fruitless > 1:
                 # Even after a look, answers only get lost: there is no sense in going on without a pause.
                 raise Unreachable(str(trouble), trouble.request_id) from trouble
+
+    def numbered(self, records: Sequence[Record]) -> tuple[Record, ...]:
+        """Look up the invoice numbers of payments that give ConnectWise's id of the invoice alone.
+
+        Returns:
+            The records in order; a payment whose invoice is not there is a misfit.
+
+        Raises:
+            Outage: the line has to wait.
+        """
+        ids = sorted(
+            {
+                record.invoice_id
+                for record in records
+                if isinstance(record, Payment) and record.invoice_id is not None and not record.invoice_number
+            }
+        )
+        numbers: dict[int, str] = {}
+        groups = [tuple(ids[start : start + _IDS]) for start in range(0, len(ids), _IDS)]
+        for group, answer in self._workers.each(self._client.find_numbers, groups):
+            if isinstance(answer, Rejection):
+                # No id of digits is refused for itself: what is refused is the question.
+                raise Unreachable(
+                    f"ConnectWise does not look up invoices by id ({len(group)} asked): {answer}", answer.request_id
+                ) from answer
+            if isinstance(answer, PaymentWatcherError):
+                raise answer
+            numbers.update(answer)
+        return numbered(records, numbers)
 
     def preview(self, demands: Sequence[Demand]) -> Iterator[Plan]:
         """Plan demands as ``settle`` would, and call nothing that writes.

@@ -199,7 +199,8 @@ class PaymentsSection(Section):
         default=False, description="Send the date of a payment that leaves the invoice partly paid, too."
     )
     prevent_reprocessing: bool = Field(
-        default=False, description="Refuse a file whose very content has been processed before."
+        default=False,
+        description="Refuse a file whose very content, and a payment whose externalId, has been applied before.",
     )
 
 
