@@ -147,6 +147,47 @@ def test_an_input_that_is_not_there_replaces_the_results_of_an_earlier_run(setti
     assert numbers(tmp_path / SUCCESS) == numbers(tmp_path / FAIL) == []
 
 
+@pytest.mark.parametrize("given", ["export.xml", "-"], ids=["a path", "standard input"])
+def test_an_input_that_is_too_large_is_refused_unread(folders, sandbox, tmp_path, given):
+    """The limit of the inbox is the limit of every document, wherever it comes from."""
+    settings = configure(folders, sandbox.url, inbox={"max_file_bytes": len(GOOD) - 1})
+    (tmp_path / "export.xml").write_bytes(GOOD)
+    ended = command("apply", given, "--config", settings, stdin=GOOD)
+    assert ended.code == 2
+    assert f"larger than {len(GOOD) - 1} bytes (inbox.max_file_bytes)" in ended.err
+    assert numbers(tmp_path / SUCCESS) == numbers(tmp_path / FAIL) == []
+    assert sandbox.books()["writes"] == []
+
+
+def test_an_export_is_applied_through_the_stylesheet_beside_the_configuration(folders, sandbox, tmp_path):
+    """The results are payment documents; the fail file, corrected, can be given as it is."""
+    settings = configure(folders, sandbox.url, inbox={"transform": "sage.xsl"})
+    (settings.parent / "sage.xsl").write_text(
+        '<xsl:stylesheet version="1.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform"><xsl:template match="/Receipt">'
+        "<ArrayOfUpdateInvoicePayment><UpdateInvoicePayment><InvoiceNumber>CW-1</InvoiceNumber><PaidAmount>"
+        '<xsl:value-of select="."/></PaidAmount><DatePaid>2016-09-22</DatePaid></UpdateInvoicePayment>'
+        "</ArrayOfUpdateInvoicePayment></xsl:template></xsl:stylesheet>"
+    )
+    assert command("apply", "--config", settings, stdin=b"\n<Receipt>1,00</Receipt>").code == 1
+    (failed,) = records(tmp_path / FAIL)
+    assert failed["ErrorMessage"].endswith("(line 2)")
+    corrected = (tmp_path / FAIL).read_bytes().replace(b">1,00<", b">1.00<")
+    assert command("apply", "--config", settings, stdin=corrected).code == 0
+    assert [str(row["amount"]) for row in payments_of(sandbox, "CW-1")] == ["1.00"]
+
+
+@pytest.mark.parametrize("name", ["apply", "check", "run"])
+def test_a_stylesheet_that_is_none_is_a_fault_of_the_configuration(folders, sandbox, name):
+    """No file is taken before the operator has mended it."""
+    settings = configure(folders, sandbox.url, inbox={"transform": "sage.xsl"})
+    (settings.parent / "sage.xsl").write_text("<html/>")
+    ended = command(name, "--config", settings, stdin=GOOD)
+    assert ended.code == 78
+    assert "inbox.transform" in ended.err
+    assert "sage.xsl: " in ended.err
+    assert sandbox.books()["writes"] == []
+
+
 def test_a_broken_configuration_ends_with_78_and_every_fault(folders, sandbox, tmp_path):
     """The process says each fault of the configuration with key and mend; nothing is sent, both results are empty."""
     settings = configure(folders, sandbox.url, connectwise={"company": "", "sight": "x"}, inbox={"settle_seconds": -1})

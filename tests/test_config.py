@@ -417,6 +417,13 @@ def test_relative_folders_lie_beside_the_file(tmp_path, monkeypatch):
     assert loaded.archive == Path("/srv/archive")
 
 
+def test_relative_stylesheet_lies_beside_the_file(tmp_path, load):
+    """A stylesheet is named as the folders are."""
+    (tmp_path / "sage.xsl").touch()
+    text = KEYS + '[folders]\ninbox = "in"\nsuccess = "success"\nfail = "fail"\n[inbox]\ntransform = "sage.xsl"'
+    assert load(text).inbox.transform == tmp_path / "sage.xsl"
+
+
 def test_work_and_archive_lie_beside_the_inbox_unless_told(load):
     """Where the file does not name them, work is .work and archive is archive beside the inbox."""
     loaded = load(WHOLE).folders

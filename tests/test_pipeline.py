@@ -28,6 +28,7 @@ from watcher.pipeline import Pipeline, Tally
 from watcher.records import Claim, ReadyFile, Rules
 from watcher.sandbox import PaymentSeed, Sandbox
 from watcher.spool import Folders, Spool
+from watcher.stylesheet import Stylesheet
 from watcher.workers import Workers
 
 CLAIM = r"__\d{8}T\d{6}Z_[0-9a-f]{8}"
@@ -713,3 +714,75 @@ def test_every_file_that_advances_is_a_sign_of_life(start):
     signs: list[bool] = []
     line.process(EMPTY, EMPTY, b"nonsense", alive=lambda: signs.append(True))
     assert len(signs) >= 3
+
+
+# --- transform -------------------------------------------------------------------------------------------------------
+
+SHEET = """<xsl:stylesheet version="1.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform">
+  <xsl:template match="/Receipts">
+    <InvoicePayments>
+      <xsl:for-each select="Receipt">
+        <InvoicePayment>
+          <invoice><identifier><xsl:value-of select="Reference"/></identifier></invoice>
+          <amount>%s<xsl:value-of select="Received"/></amount>
+          <paymentDate>2016-09-22</paymentDate>
+        </InvoicePayment>
+      </xsl:for-each>
+    </InvoicePayments>
+  </xsl:template>
+</xsl:stylesheet>"""
+EXPORT = b"""
+<Receipts>
+  <Receipt><Reference>CW-1</Reference><Received>5.00</Received></Receipt>
+  <Receipt><Reference>CW-2</Reference><Received>6,00</Received></Receipt>
+</Receipts>"""
+
+
+def test_export_is_paid_through_the_stylesheet_and_archived_as_it_was(start, folders, tmp_path):
+    """Results are payment documents, faults name the export's line, and the corrected fail file goes in as it is."""
+    line, sandbox = start(invoice("CW-1", "5.00"), invoice("CW-2", "6.00"))
+    (tmp_path / "sage.xsl").write_text(SHEET % "")
+    transform = Stylesheet(tmp_path / "sage.xsl", 1_000_000)
+
+    assert line.process(EXPORT, transform=transform) == Tally(files=1, rejected=1)
+
+    assert one(files(folders.archive)).read_bytes() == EXPORT
+    assert b"<identifier>CW-1</identifier>" in one(files(folders.success)).read_bytes()
+    fail = one(files(folders.fail)).read_bytes()
+    assert b'amount "6,00" is not an amount' in fail
+    assert b"(line 4)" in fail
+    assert b"line=" not in fail
+    assert [record["line"] for record in line.receipt()["records"]] == [3, 4]
+    assert list(folders.work.iterdir()) == []
+    assert line.process(fail.replace(b"6,00</amount>", b"6.00</amount>"), transform=transform) == Tally(files=1)
+    assert paid(sandbox, "CW-2") == [Decimal("6.00")]
+    assert len(files(folders.fail)) == 1
+
+
+def test_export_stays_what_the_stylesheet_made_of_it_first(start, folders, tmp_path, client_of):
+    """A file in work is finished as it was begun, whatever a restart finds in the stylesheet's place."""
+    line, sandbox = start(invoice("CW-1", "99.00"), invoice("CW-2", "9.00"))
+    (tmp_path / "sage.xsl").write_text(SHEET % "")
+    claim = line.claim("export.xml", EXPORT.replace(b"6,00", b"6.00"))
+    good, line.client = line.client, client_of(sandbox.url, private_key="wrong")
+    with pytest.raises(SignInRefused):
+        line.pipeline(transform=Stylesheet(tmp_path / "sage.xsl", 1_000_000)).settle([claim])
+    (tmp_path / "sage.xsl").write_text(SHEET % "1")
+    line.client = good
+
+    line.pipeline(transform=Stylesheet(tmp_path / "sage.xsl", 1_000_000)).settle([claim])
+
+    assert [paid(sandbox, number) for number in ("CW-1", "CW-2")] == [[Decimal("5.00")], [Decimal("6.00")]]
+    assert b"<amount>5.00</amount>" in one(files(folders.success)).read_bytes()
+    assert list(folders.work.iterdir()) == []
+
+
+def test_export_that_the_stylesheet_does_not_take_is_refused_as_it_was(start, folders, tmp_path):
+    """The fail outbox has the original and a note that names the stylesheet."""
+    line, _ = start()
+    (tmp_path / "sage.xsl").write_text(SHEET % "")
+
+    line.process(b"<Orders/>", transform=Stylesheet(tmp_path / "sage.xsl", 1_000_000))
+
+    assert one(files(folders.fail)).read_bytes() == b"<Orders/>"
+    assert "sage.xsl (inbox.transform) makes no document of <Orders>" in one(files(folders.fail, ".txt")).read_text()

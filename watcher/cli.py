@@ -56,9 +56,10 @@ from watcher.requeue import requeue
 from watcher.results import empty_results, write_results
 from watcher.sandbox import Sandbox, SignIn, numbered_invoices, read_invoices
 from watcher.service import Service
-from watcher.settings import Settings
+from watcher.settings import InboxSection, Settings
 from watcher.spool import Folders, Spool, write_whole
 from watcher.status import attempt_as_json, attempts, look
+from watcher.stylesheet import Stylesheet
 from watcher.workers import Workers
 
 # Exit codes beside 0 and what sysexits.h names; the README lists them.
@@ -217,20 +218,29 @@ def apply(
         raise PaymentWatcherError(
             f"{success_file} and {fail_file} are the same file: one would lose the other's records."
         )
+    settings, unusable = None, None
+    try:
+        settings = config.load(config.find(config_file), folders=False)
+    except ConfigurationError as error:
+        unusable = error
     # The input is read first: it may be the fail file of an earlier run.
-    data, unreadable = _input(source)
+    data, unreadable = _input(source, (settings.inbox if settings else InboxSection()).max_file_bytes)
     if not dry_run:
         # From here on, however this ends, results of an earlier run cannot pass for those of this one.
         _write_both(success_file, fail_file, *empty_results())
     if unreadable is not None:
         raise unreadable
-    settings = config.load(config.find(config_file), folders=False)
+    if settings is None:
+        assert unusable is not None
+        raise unusable
     # On a terminal the bar and the sums say what the log would.
     level = "warning" if console.err.is_terminal and settings.logging.level == "info" else settings.logging.level
     logs.set_up(level, settings.logging.format, settings.secrets)
     stop = threading.Event()
     on_signal(lambda _name: stop.set())
     client, workers = _client(settings, stop)
+    stylesheet = _stylesheet(settings)
+    data = stylesheet(data) if stylesheet else data
     if dry_run:
         _show_plan(data, client, workers, _rules(settings))
         return
@@ -261,8 +271,8 @@ def _show_plan(data: bytes, client: ConnectWise, workers: Workers, rules: Rules)
         raise typer.Exit(SOME_FAILED)
 
 
-def _input(source: str | None) -> tuple[bytes, DocumentError | None]:
-    """Give the document that apply is to work on, or why it cannot be read."""
+def _input(source: str | None, largest: int) -> tuple[bytes, DocumentError | None]:
+    """Give the document that apply is to work on, or why it cannot be read; a larger one is not read to its end."""
     if source is not None and source.lstrip().startswith("<"):
         # Text has no encoding any more, whatever its declaration says: .NET writes utf-16 there.
         return os.fsencode(_DECLARED_ENCODING.sub(r"\1", source.strip())), None
@@ -271,12 +281,19 @@ def _input(source: str | None) -> tuple[bytes, DocumentError | None]:
             raise typer.BadParameter(
                 "name a file, give the XML itself, or send it to standard input", param_hint="INPUT"
             )
-        return sys.stdin.buffer.read(), None
-    path = Path(source)
-    try:
-        return path.read_bytes(), None
-    except OSError as error:
-        return b"", DocumentError(f"{path} cannot be read: {os.strerror(error.errno or 0)}.")
+        data, too_large = sys.stdin.buffer.read(largest + 1), False
+    else:
+        path = Path(source)
+        try:
+            with path.open("rb") as file:
+                # A file that is too large need not be read to say so; a pipe tells its size by ending.
+                data = file.read(largest + 1 if os.fstat(file.fileno()).st_size <= largest else 0)
+                too_large = os.fstat(file.fileno()).st_size > largest
+        except OSError as error:
+            return b"", DocumentError(f"{path} cannot be read: {os.strerror(error.errno or 0)}.")
+    if too_large or len(data) > largest:
+        return b"", DocumentError(f"The document is larger than {largest} bytes (inbox.max_file_bytes).")
+    return data, None
 
 
 @app.command()
@@ -288,6 +305,7 @@ def check(
     path = config.find(config_file)
     settings = config.load(path, folders=True)
     logs.set_up("error", settings.logging.format, settings.secrets)
+    _stylesheet(settings)
     console.out.print(f"ok    configuration: {path or 'from the environment'}", markup=False)
     default_journal = "url" not in settings.journal.model_fields_set
     findings = list(check_folders(_folders(settings), settings.journal.path, default_journal=default_journal))
@@ -524,6 +542,11 @@ def _ages(settings: Settings) -> retention.Ages:
     )
 
 
+def _stylesheet(settings: Settings) -> Stylesheet | None:
+    section = settings.inbox
+    return Stylesheet(section.transform, section.max_file_bytes) if section.transform else None
+
+
 def _rules(settings: Settings) -> Rules:
     chosen = settings.payments
     return Rules(chosen.duplicates == "sum", chosen.zero_amount == "remove", chosen.date_partial_payments)
@@ -577,6 +600,7 @@ def _service(settings: Settings, folders: Folders) -> Service:
         workers,
         _rules(settings),
         max_file_bytes=section.max_file_bytes,
+        transform=_stylesheet(settings),
         prevent_reprocessing=settings.payments.prevent_reprocessing,
         alive=systemd.alive,
     )

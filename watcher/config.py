@@ -39,7 +39,7 @@ def load(path: Path | None, *, folders: bool, account: bool = True) -> Settings:
             who asks how things are.
 
     Returns:
-        The settings, with relative folders taken from the file's own folder.
+        The settings, with relative folders and a relative stylesheet taken from the file's own folder.
 
     Raises:
         ConfigurationError: with every fault found.
@@ -49,6 +49,9 @@ def load(path: Path | None, *, folders: bool, account: bool = True) -> Settings:
     for name, folder in content.get("folders", {}).items() if isinstance(content.get("folders"), dict) else ():
         if isinstance(folder, str) and folder:
             content["folders"][name] = str(base / Path(folder).expanduser())
+    inbox = content.get("inbox")
+    if isinstance(inbox, dict) and isinstance(inbox.get("transform"), str):
+        inbox["transform"] = str(base / Path(inbox["transform"]).expanduser())
     if not account and isinstance(content.setdefault("connectwise", {}), dict):
         content["connectwise"] = dict.fromkeys(_KEYS, "not needed") | content["connectwise"]
     faults: list[Fault] = []

@@ -20,8 +20,9 @@ from typing import Any
 
 from lxml import etree
 
+from watcher.encoding import shown
 from watcher.errors import DocumentError
-from watcher.markup import batches, line_of, local_name, shown, unfinished
+from watcher.markup import batches, cut_off, line_of, local_name
 from watcher.records import Misfit, Payment, Record
 
 
@@ -104,11 +105,7 @@ def read(data: bytes) -> tuple[Record, ...]:
     try:
         return tuple(_records(data))
     except DocumentError as error:
-        # A cut can look like another fault, as half an element's name does; that it was cut off is the better answer.
-        missing = unfinished(data)
-        if not data or missing is None:
-            raise
-        raise DocumentError(f"The file is cut off: {missing}. Export it again.", error.line) from error
+        raise cut_off(data, error) from error
 
 
 def shape_of(root: etree._Element) -> Shape | None:

@@ -76,6 +76,7 @@ class Pipeline:
         rules: Rules,
         *,
         max_file_bytes: int,
+        transform: Callable[[bytes], bytes] | None = None,
         prevent_reprocessing: bool = False,
         alive: Callable[[], None] = lambda: None,
     ) -> None:
@@ -88,6 +89,7 @@ class Pipeline:
             workers: make the calls.
             rules: the operator's choices about money.
             max_file_bytes: larger files are refused unread.
+            transform: makes payment documents of others, and gives payment documents back as they are.
             prevent_reprocessing: refuse a file whose content, and a payment whose externalId, has been processed
                 before.
             alive: called with every file that has advanced.
@@ -96,6 +98,7 @@ class Pipeline:
         self._journal = journal
         self._rules = rules
         self._max_file_bytes = max_file_bytes
+        self._transform = transform
         self._prevent_reprocessing = prevent_reprocessing
         self._alive = alive
         self._rounds = Rounds(client, journal, rules, workers, self._tell_payment)
@@ -173,13 +176,26 @@ class Pipeline:
             try:
                 if not judged:
                     self._check_acceptable(claim, content, digest)
-                records = self._rounds.numbered(document.read(content or b""))
+                records = self._rounds.numbered(document.read(self._payments(claim, content or b"", fresh=not judged)))
                 if self._prevent_reprocessing:
                     records = plan.unrepeated(records, self._journal.earlier_payments(_external_ids(records), claim))
             except DocumentError as error:
                 refusal = str(error)
         self._journal.begin(claim, digest, records, refusal)
         return _File(claim, digest, records, refusal, begun)
+
+    def _payments(self, claim: Claim, content: bytes, *, fresh: bool) -> bytes:
+        """Give a claimed file's payment document: made by the stylesheet, and kept since, or the file itself."""
+        kept = self._spool.document(claim.id)
+        if kept is not None:
+            return kept
+        if not fresh or self._transform is None:
+            return content
+        made = self._transform(content)
+        if made is not content:
+            # A stylesheet may be changed, or tell the time: whatever follows is about what it made now.
+            self._spool.keep_document(claim, made)
+        return made
 
     def _check_acceptable(self, claim: Claim, content: bytes | None, digest: str) -> None:
         if content is None:
@@ -239,7 +255,7 @@ class Pipeline:
             content = self._spool.read(claim) or b""
             if _digest(content) != file.digest:
                 raise _changed(claim)
-            success, fail = write_results(content, results)
+            success, fail = write_results(self._payments(claim, content, fresh=False), results)
             if sums.succeeded:
                 self._spool.publish_success(claim, success)
             if sums.rejected:

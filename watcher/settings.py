@@ -184,6 +184,11 @@ class InboxSection(Section):
         description="A file that stays incomplete for so long without a change goes to the fail outbox.",
     )
     max_file_bytes: int = Field(67108864, ge=1, description="Larger files are refused unread.")
+    transform: Path | None = Field(
+        None,
+        description="An XSLT 1.0 stylesheet that turns the accounting system's own XML into a payment document.",
+        examples=["sage.xsl"],
+    )
 
 
 class PaymentsSection(Section):

@@ -297,6 +297,23 @@ class Spool:
             return content
         return None
 
+    def keep_document(self, claim: Claim, content: bytes) -> None:
+        """Keep the payment document made of a claimed file until it is archived; FolderTrouble where that cannot be."""
+        self._publish(self._document(claim.id), content, claim)
+
+    def document(self, claim_id: str) -> bytes | None:
+        """Give the payment document made of a claimed file; None where the file is one itself.
+
+        Raises:
+            FolderTrouble: it cannot be read.
+        """
+        path = self._document(claim_id)
+        with self._at(path), suppress(FileNotFoundError):
+            content = path.read_bytes()
+            _sync_folder(path.parent)
+            return content
+        return None
+
     def publish_success(self, claim: Claim, content: bytes) -> Path:
         """Publish the success file of a claim; FolderTrouble where that cannot be."""
         return self._publish(self.folders.success / _named(claim.name, claim.id), content, claim)
@@ -341,12 +358,12 @@ class Spool:
         return target
 
     def clear(self, claim_id: str) -> None:
-        """Remove the receipt and the empty place of an archived claim from work."""
+        """Remove what was kept for an archived claim, and its empty place, from work."""
         self.made.discard(claim_id)
         with self._at(self.folders.work), suppress(FileNotFoundError):
-            receipt = self._decision(claim_id)
-            for path in (_aside(receipt, claim_id), receipt):
-                path.unlink(missing_ok=True)
+            for kept in (self._decision(claim_id), self._document(claim_id)):
+                for path in (_aside(kept, claim_id), kept):
+                    path.unlink(missing_ok=True)
             (self.folders.work / claim_id).rmdir()
 
     def published_name(self, claim: Claim) -> str:
@@ -355,6 +372,9 @@ class Spool:
 
     def _decision(self, claim_id: str) -> Path:
         return self.folders.work / f"{claim_id}.receipt.json"
+
+    def _document(self, claim_id: str) -> Path:
+        return self.folders.work / f"{claim_id}.payments.xml"
 
     def _held(self, claim: Claim) -> Path:
         return self.folders.work / claim.id / claim.name
