@@ -502,7 +502,7 @@ def test_every_line_of_the_template_may_be_used(load):
     assert {name: set(keys) for name, keys in tomllib.loads(given).items()} == {
         name: set(model.model_fields) for name, model in SECTIONS.items()
     }
-    assert load(given).inbox == load(text).inbox
+    assert load(given).inbox.model_copy(update={"transform": None}) == load(text).inbox
     lines = text.splitlines()
     for before, line in itertools.pairwise(lines):
         if re.match(r"(# )?\w+ = ", line):

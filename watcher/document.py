@@ -68,6 +68,8 @@ PAYMENTS = Shape(
 _SHAPES = {shape.root: shape for shape in (UPDATES, PAYMENTS)}
 # A transformed record bears the line of the original in it, so that faults can name it.
 LINE = "payment-watcher-line"
+# Whether a record of the document has an attribute, or an element in one of its elements.
+_FURTHER = etree.XPath("boolean(*/@* | */*/@* | */*/*)")
 _NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
 
 _AMOUNT = re.compile(r"[0-9]+(\.[0-9]{1,2})?")
@@ -134,15 +136,20 @@ def _records(data: bytes) -> Iterator[Record]:
         if shape is None:
             shape = _shape(root)
             _check_text(root, root.text, shape)
+        # Attributes and elements further in are rare, and cost a look at each child to be found one by one.
+        plain = shape.invoice is None and not _FURTHER(root)
         for element in elements:
             if names[element.tag] != shape.record:
                 raise DocumentError(
                     f"<{local_name(element)}> stands where only <{shape.record}> is expected.", line_of(element)
                 )
-            _check_text(element, element.tail, shape)
+            tail = element.tail
+            if tail:
+                _check_text(element, tail, shape)
             if position == _MOST_RECORDS:
                 raise DocumentError(f"The file holds more than {_MOST_RECORDS} payments. Split it.", line_of(element))
-            yield _read_record(position, element, shape, names)
+            payment = _plain(position, element, shape, names) if plain else None
+            yield payment or _read_record(position, element, shape, names)
             position += 1
 
 
@@ -173,6 +180,19 @@ def _check_text(before: etree._Element, text: str | None, shape: Shape) -> None:
         raise DocumentError(
             f'The text "{shown(text.strip())}" stands outside of any <{shape.record}>.', line_of(before)
         )
+
+
+def _plain(position: int, element: etree._Element, shape: Shape, names: _Names) -> Payment | None:
+    """Read a record without attributes or elements further in, if it is a payment; ``_read_record`` says why not."""
+    values = {names[child.tag]: child.text for child in element}
+    if len(values) != len(element) or shape.record in values:
+        return None
+    number = (values.get(shape.number) or "").strip()
+    amount = _amount((values.get(shape.amount) or "").strip())
+    day = _day((values.get(shape.day) or "").strip())
+    if amount is None or day is None or not is_invoice_number(number):
+        return None
+    return Payment(position, line_of(element), number, amount, day)
 
 
 def _read_record(position: int, element: etree._Element, shape: Shape, names: _Names) -> Record:
@@ -275,7 +295,9 @@ def _text(child: etree._Element | None) -> str:
 
 
 def _amount(text: str) -> Decimal | None:
-    if not _AMOUNT.fullmatch(text) or len(text.replace(".", "").lstrip("0")) > _DIGITS:
+    if not _AMOUNT.fullmatch(text):
+        return None
+    if len(text) > _DIGITS and len(text.replace(".", "").lstrip("0")) > _DIGITS:
         return None
     return Decimal(text)
 

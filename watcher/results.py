@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Iterator, Sequence
+from xml.sax.saxutils import escape
 
 from lxml import etree
 
@@ -14,6 +15,7 @@ from watcher.records import Outcome, Result
 
 # Ours, from an earlier run: a corrected fail file is dropped in again as it is.
 _MESSAGES = ("ErrorMessage", "WarningMessage")
+_TRACES = (*(name.encode() for name in _MESSAGES), LINE.encode())
 # What XML 1.0 cannot carry (section 2.2); ConnectWise's words may hold anything.
 _UNPRINTABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _DECLARATION = b"<?xml version='1.0' encoding='utf-8'?>\n"
@@ -83,11 +85,14 @@ class _File:
 
     def add(self, element: etree._Element, result: Result) -> None:
         """Take a record with what its result has to say."""
-        _mark(element, result)
         text = etree.tostring(element, encoding="utf-8", with_tail=False)
+        if any(trace in text for trace in _TRACES):
+            _clean(element)
+            text = etree.tostring(element, encoding="utf-8", with_tail=False)
         if self._inherited and text.startswith(self._inherited, space := text.find(b" ")):
             text = text[:space] + text[space + len(self._inherited) :]
-        self._content += b"\n  " + text
+        self._content += b"\n  "
+        self._content += _with_messages(text, result) if result.message or result.warning else text
         self._empty = False
 
     def content(self) -> bytes:
@@ -95,27 +100,26 @@ class _File:
         return bytes(self._content + (b"" if self._empty else b"\n") + self._ending)
 
 
-def _mark(record: etree._Element, result: Result) -> None:
-    """Take earlier messages out of a record and add the result's own; what is changed is laid out a child a line."""
-    earlier = [child for child in record if local_name(child) in _MESSAGES]
-    changed = bool(earlier)
-    for child in earlier:
+def _clean(record: etree._Element) -> None:
+    """Take out of a record what an earlier run or the stylesheet's put into it."""
+    for child in [child for child in record if local_name(child) in _MESSAGES]:
         record.remove(child)
-    if record.attrib:
-        record.attrib.pop(LINE, None)
-    for name, text in (("WarningMessage", result.warning), ("ErrorMessage", result.message)):
+    record.attrib.pop(LINE, None)
+
+
+def _with_messages(record: bytes, result: Result) -> bytes:
+    """Add a result's messages to a record as it is written, each on a line of its own, last."""
+    if record.endswith(b"/>"):
+        name = re.split(rb"[\s/]", record[1:], maxsplit=1)[0]
+        record = record[:-2] + b"></" + name + b">"
+    end = record.rindex(b"</")
+    inside, closing = record[:end], record[end:]
+    if inside.rstrip().endswith(b">"):
+        inside = inside.rstrip()
+    prefix, colon, _ = closing[2:].rpartition(b":")
+    for name, text in ((b"WarningMessage", result.warning), (b"ErrorMessage", result.message)):
         if text:
-            namespace, brace, _ = str(record.tag).rpartition("}")
-            etree.SubElement(record, f"{namespace}{brace}{name}").text = _UNPRINTABLE.sub("\ufffd", text)
-            changed = True
-    if changed:
-        _lay_out(record)
-
-
-def _lay_out(record: etree._Element) -> None:
-    children = list(record)
-    if children and not (record.text or "").strip():
-        record.text = "\n    "
-    for child in children:
-        if not (child.tail or "").strip():
-            child.tail = "\n  " if child is children[-1] else "\n    "
+            tag = prefix + colon + name
+            carried = escape(_UNPRINTABLE.sub("\ufffd", text), {"\r": "&#13;"}).encode()
+            inside += b"\n    <" + tag + b">" + carried + b"</" + tag + b">"
+    return inside + b"\n  " + closing
