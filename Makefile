@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-systemd lint bench lock clean
+.PHONY: demo test test-systemd lint bench soak lock clean
 
 # The program alone, as a user runs it.
 .venv/installed: requirements.lock pyproject.toml
@@ -33,6 +33,10 @@ lint: .venv/tools  ## Style, types, and which module may import which
 
 bench: .venv/tools  ## Measure what it costs, as ratios, with the targets; takes under 4 minutes
 	$(BIN)/python tests/bench.py
+
+soak: .venv/tools  ## Throw damaged documents at the parser for a quarter of an hour
+	SOAK=300 $(BIN)/pytest --numprocesses=auto --timeout=0 tests/test_document.py tests/test_schema.py \
+		-k "whatever or cut_anywhere or exactly_one_result_file or any_message"
 
 lock:  ## Upgrade every locked version
 	$(PYTHON) -m venv .venv-lock

@@ -14,13 +14,18 @@ payment is applied, and no invoice has two.
   it was refused, is counted by the server once 12 s have passed. The same is run with the client set to 900 a minute.
   These runs go side by side; each has a server of its own.
 - Processor time: of this process, during the run with 4 workers.
+- Documents: 100,000 payments, 18 MB. The ideal is a bare lxml ``iterparse`` that looks up the three elements of each
+  record and clears it; reading, and writing both result files with every other record rejected, are compared with it by
+  processor time, the best of several rounds each. Memory is the peak of the process above what it held before
+  (proc(5), VmHWM), the document's own bytes not counted.
 - The plain way: a ``requests.Session`` that looks up one invoice, lists its payments and posts one, in turn.
 
-With ``--quick`` all numbers are smaller and the run takes under 40 s; the ratios are coarser.
+With ``--quick`` all numbers are smaller and the run takes about a minute; the ratios are coarser.
 """
 
 from __future__ import annotations
 
+import gc
 import math
 import multiprocessing
 import os
@@ -30,26 +35,31 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
+from functools import partial
+from io import BytesIO
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import requests
 from conftest import account
 from documents import document
+from lxml import etree
 from rich.console import Console
 from rich.table import Table
 
 from watcher import logs
 from watcher.apply import Applied, apply
 from watcher.connectwise import ConnectWise
+from watcher.document import read
 from watcher.errors import Stopping
 from watcher.gateway import Gateway
 from watcher.pace import Pace
-from watcher.records import Outcome, Rules
+from watcher.records import ZERO, Outcome, Result, Rules
+from watcher.results import write_results
 from watcher.sandbox import InvoiceSeed, PaymentSeed, Sandbox, SignIn, numbered_invoices
 from watcher.sandbox.books import Books
 from watcher.sandbox.errors import TooManyRequestsError
@@ -74,17 +84,23 @@ _PROCESSES.set_forkserver_preload(["pytest", "rich.table", "watcher.apply", "wat
 
 @dataclass(frozen=True)
 class Size:
-    """How much is run: payments, and for the limits seconds, which are whole windows beyond the settling."""
+    """How much is run.
+
+    Attributes:
+        limited_seconds: for the limits; whole windows beyond the settling.
+        rounds: for documents.
+    """
 
     new: int
     new_by_one_worker: int
     replaced: int
     plain: int
     limited_seconds: float
+    rounds: int
 
 
-WHOLE = Size(new=2000, new_by_one_worker=400, replaced=500, plain=400, limited_seconds=60)
-QUICK = Size(new=320, new_by_one_worker=60, replaced=100, plain=30, limited_seconds=18)
+WHOLE = Size(new=2000, new_by_one_worker=400, replaced=500, plain=400, limited_seconds=60, rounds=5)
+QUICK = Size(new=320, new_by_one_worker=60, replaced=100, plain=30, limited_seconds=18, rounds=2)
 
 
 class Window(RateLimit):
@@ -311,6 +327,8 @@ def rows(size: Size, tell: Callable[[str], None]) -> Iterator[Row]:
     for workers, run in ((1, by_one), (4, by_four), (16, by_sixteen)):
         name = f"Time against the ideal, {workers} worker{'s' * (workers > 1)}, {run.payments:,} new, 50 ms latency"
         yield Row(name, run.seconds / (run.payments * LATENCY / workers), 3, target=1.15)
+    tell("100,000 payments in a document")
+    yield from document_rows(size.rounds)
     tell(f"limits, {size.limited_seconds:.0f} s")
     yield from limit_rows(size.limited_seconds)
     yield Row("Processor time per payment, 4 workers", by_four.processor_seconds / by_four.payments * 1000, 2, " ms")
@@ -321,6 +339,59 @@ def rows(size: Size, tell: Callable[[str], None]) -> Iterator[Row]:
     name = f"against one call after another, {size.plain:,} new, 4 workers"
     yield Row(f"Time {name}", ours.seconds / plain.seconds, 3)
     yield Row(f"Requests {name}", ours.seen.all_requests / plain.seen.all_requests, 3)
+
+
+def document_rows(rounds: int) -> Iterator[Row]:
+    """Measure reading and writing against a bare parser that touches the same elements."""
+    content = document(*((f"CW-{number}", f"{number % 1000}.34") for number in range(100_000)))
+    records = read(content)
+    results = [
+        Result(one.position, one.line, "", Outcome.REJECTED, ZERO, message="Cannot find it")
+        if one.position % 2
+        else Result(one.position, one.line, "", Outcome.APPLIED, ZERO)
+        for one in records
+    ]
+    del records
+    ways = {
+        "bare": lambda: bare_parse(content),
+        "read": lambda: read(content),
+        "write": lambda: write_results(content, results),
+    }
+    best = dict.fromkeys(ways, math.inf)
+    for _ in range(rounds):
+        for name, way in ways.items():
+            began = time.process_time()
+            way()
+            best[name] = min(best[name], time.process_time() - began)
+    yield Row("Reading 100,000 payments against a bare iterparse", best["read"] / best["bare"], 2, target=2)
+    yield Row("Writing their results against the same", best["write"] / best["bare"], 2, target=2)
+    # A process that has done nothing yet has no memory to use again.
+    for name, way in (("read", read), ("write", partial(write_results, results=results))):
+        with ProcessPoolExecutor(1, mp_context=_PROCESSES) as fresh:
+            peak = fresh.submit(peak_megabytes, way, content).result()
+        yield Row(f"Peak memory above rest, to {name} them", peak, 0, " MB", target=150)
+
+
+def bare_parse(content: bytes) -> None:
+    """Look up the three elements of every record and do nothing with them."""
+    for _, record in etree.iterparse(BytesIO(content), tag="UpdateInvoicePayment"):
+        record.findtext("InvoiceNumber"), record.findtext("PaidAmount"), record.findtext("DatePaid")
+        record.clear()
+
+
+def peak_megabytes(way: Callable[[bytes], object], content: bytes) -> float:
+    """Say how much more memory a process takes while it does something than before."""
+
+    def of(kind: str) -> int:
+        facts = Path("/proc/self/status").read_text().partition(f"{kind}:")[2]
+        return int(facts.split(maxsplit=1)[0])
+
+    gc.collect()
+    Path("/proc/self/clear_refs").write_text("5")
+    before = of("VmRSS")
+    kept = way(content)
+    assert kept
+    return (of("VmHWM") - before) / 1000
 
 
 def limit_rows(seconds: float) -> Iterator[Row]:

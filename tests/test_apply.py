@@ -44,6 +44,33 @@ def amounts(sandbox, *numbers):
     return [[str(row["amount"]) for row in payments_of(sandbox, number)] for number in numbers]
 
 
+@pytest.mark.parametrize("count", [2, 3, 50])
+def test_records_of_one_invoice_are_summed_and_the_overage_falls_on_the_last(start_sandbox, count):
+    """One payment is made, and each record says which part of it is its own."""
+    sandbox = start_sandbox(invoice("CW-1", f"{count}.00"), invoice("CW-2", "9.00"))
+    data = document(*[("CW-1", "1.00")] * (count - 1), ("CW-1", "3.50"), ("CW-2", "1.00"))
+
+    applied = apply(sandbox.url, data, Rules(sum_duplicates=True))
+
+    assert outcomes(applied) == ["applied"] * (count + 1)
+    assert amounts(sandbox, "CW-1", "CW-2") == [[f"{count}.00"], ["1.00"]]
+    assert [result.settled for result in applied.known] == [Decimal("1.00")] * (count + 1)
+    assert [result.discarded for result in applied.known] == [*[Decimal("0.00")] * (count - 1), Decimal("2.50"), 0]
+    assert f"{count} records of this invoice were added up" in applied.results[0].warning
+
+
+@pytest.mark.parametrize("count", [2, 50])
+def test_bad_record_among_summed_ones_leaves_the_invoice_alone(start_sandbox, count):
+    """A sum without one of its parts is a wrong amount; other invoices are paid."""
+    sandbox = start_sandbox(invoice("CW-1", "99.00"), invoice("CW-2", "9.00"))
+    data = document(*[("CW-1", "1.00")] * (count - 1), ("cw-1", "3,50"), ("CW-2", "1.00"))
+
+    applied = apply(sandbox.url, data, Rules(sum_duplicates=True))
+
+    assert outcomes(applied) == [*["rejected"] * count, "applied"]
+    assert amounts(sandbox, "CW-1", "CW-2") == [[], ["1.00"]]
+
+
 def test_every_record_gets_its_result_in_the_order_of_the_document(start_sandbox):
     """Good ones, unknown ones, unreadable ones and doubles: each result stands where its record stands."""
     sandbox = start_sandbox(

@@ -31,7 +31,9 @@ GOOD = (
     f"<{RECORD}><InvoiceNumber>CW-1</InvoiceNumber><PaidAmount>346.34</PaidAmount>"
     f"<DatePaid>2016-09-22</DatePaid></{RECORD}>"
 )
-law = settings(deadline=None, max_examples=100)
+# ``make soak`` tries so many times as much.
+SOAK = int(os.environ.get("SOAK", "1"))
+law = settings(deadline=None, max_examples=100 * SOAK)
 
 
 def only(content):
@@ -748,7 +750,7 @@ def damaged_documents(draw):
     return content[:start] + filling + content[end:]
 
 
-@settings(law, max_examples=300)
+@settings(law, max_examples=300 * SOAK)
 @given(
     st.binary(max_size=80)
     | st.lists(_TOKENS, max_size=20).map("".join).map(str.encode)

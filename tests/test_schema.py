@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.resources
+import os
 import shutil
 import subprocess
 from decimal import Decimal
@@ -151,7 +152,7 @@ _CHILDREN = st.sampled_from(
 )
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=100 * int(os.environ.get("SOAK", "1")))
 @given(st.lists(st.lists(_CHILDREN, max_size=6), max_size=5))
 def test_whatever_is_read_and_written_stands_in_the_schema(drawn):
     """The schema is no narrower than the program."""

@@ -144,7 +144,7 @@ def _records(data: bytes) -> Iterator[Record]:
                     f"<{local_name(element)}> stands where only <{shape.record}> is expected.", line_of(element)
                 )
             tail = element.tail
-            if tail:
+            if tail and not tail.isspace():
                 _check_text(element, tail, shape)
             if position == _MOST_RECORDS:
                 raise DocumentError(f"The file holds more than {_MOST_RECORDS} payments. Split it.", line_of(element))
@@ -188,9 +188,11 @@ def _plain(position: int, element: etree._Element, shape: Shape, names: _Names) 
     if len(values) != len(element) or shape.record in values:
         return None
     number = (values.get(shape.number) or "").strip()
+    if not _INVOICE_NUMBER.fullmatch(number):
+        return None
     amount = _amount((values.get(shape.amount) or "").strip())
     day = _day((values.get(shape.day) or "").strip())
-    if amount is None or day is None or not is_invoice_number(number):
+    if amount is None or day is None:
         return None
     return Payment(position, line_of(element), number, amount, day)
 

@@ -15,7 +15,7 @@ from watcher.records import Outcome, Result
 
 # Ours, from an earlier run: a corrected fail file is dropped in again as it is.
 _MESSAGES = ("ErrorMessage", "WarningMessage")
-_TRACES = (*(name.encode() for name in _MESSAGES), LINE.encode())
+_TRACES = re.compile("|".join((*_MESSAGES, LINE)).encode())
 # What XML 1.0 cannot carry (section 2.2); ConnectWise's words may hold anything.
 _UNPRINTABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _DECLARATION = b"<?xml version='1.0' encoding='utf-8'?>\n"
@@ -86,7 +86,7 @@ class _File:
     def add(self, element: etree._Element, result: Result) -> None:
         """Take a record with what its result has to say."""
         text = etree.tostring(element, encoding="utf-8", with_tail=False)
-        if any(trace in text for trace in _TRACES):
+        if _TRACES.search(text):
             _clean(element)
             text = etree.tostring(element, encoding="utf-8", with_tail=False)
         if self._inherited and text.startswith(self._inherited, space := text.find(b" ")):
@@ -120,6 +120,6 @@ def _with_messages(record: bytes, result: Result) -> bytes:
     for name, text in ((b"WarningMessage", result.warning), (b"ErrorMessage", result.message)):
         if text:
             tag = prefix + colon + name
-            carried = escape(_UNPRINTABLE.sub("\ufffd", text), {"\r": "&#13;"}).encode()
+            carried = escape(_UNPRINTABLE.sub("\ufffd", text)).replace("\r", "&#13;").encode()
             inside += b"\n    <" + tag + b">" + carried + b"</" + tag + b">"
     return inside + b"\n  " + closing
