@@ -199,7 +199,8 @@ class Scene:
 
     def status(self) -> dict[str, str]:
         """Give what the status command says of the line."""
-        return {key: value for key, value in (self.whole_status()["line"] or {}).items() if key != "since"}
+        line = self.whole_status()["line"] or {}
+        return {key: line.get(key, "") for key in ("state", "reason", "mend")}
 
     def whole_status(self) -> dict[str, Any]:
         """Give all that the status command says."""

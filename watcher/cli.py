@@ -390,7 +390,7 @@ def prune(
     config_file: ConfigOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would go and remove nothing.")] = False,
 ) -> None:
-    """Remove what is older than [retention] says; the daemon does it by itself once a day."""
+    """Remove what is older than the section retention says; the daemon does it by itself once a day."""
     settings = config.load(config.find(config_file), folders=True, account=False)
     spool, path = Spool(_folders(settings)), settings.journal.path
     if not path.is_file():

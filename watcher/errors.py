@@ -145,6 +145,7 @@ _MENDS = {
     errno.ENOSPC: "Make room on that disk",
     errno.EDQUOT: "Raise the quota or make room",
     errno.EROFS: "Mount it for writing",
+    errno.EXDEV: "inbox and work must be on one mount; under systemd, run systemd/install.sh again after moving them",
     errno.EACCES: _RIGHTS,
     errno.EPERM: _RIGHTS,
 }
