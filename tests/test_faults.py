@@ -263,6 +263,7 @@ class Detour:
 
     def __init__(self, way, astray, kind, invoice_id, times):
         self.look_ups = way.look_ups
+        self.find_numbers = way.find_numbers
         self._way = way
         self._astray = astray
         self._kind = kind

@@ -212,12 +212,7 @@ def apply(
     ] = False,
 ) -> None:
     """Set the payments of one document, without folders or daemon."""
-    if as_json and dry_run:
-        raise typer.BadParameter("the plan of a dry run is a table for people", param_hint="--json")
-    if not dry_run and success_file.resolve() == fail_file.resolve():
-        raise PaymentWatcherError(
-            f"{success_file} and {fail_file} are the same file: one would lose the other's records."
-        )
+    _check_outputs(success_file, fail_file, dry_run=dry_run, as_json=as_json)
     settings, unusable = None, None
     try:
         settings = config.load(config.find(config_file), folders=False)
@@ -257,6 +252,15 @@ def apply(
         raise applied.held_up_by
     if any(result.message for result in results):
         raise typer.Exit(SOME_FAILED)
+
+
+def _check_outputs(success_file: Path, fail_file: Path, *, dry_run: bool, as_json: bool) -> None:
+    if as_json and dry_run:
+        raise typer.BadParameter("the plan of a dry run is a table for people", param_hint="--json")
+    if not dry_run and success_file.resolve() == fail_file.resolve():
+        raise PaymentWatcherError(
+            f"{success_file} and {fail_file} are the same file: one would lose the other's records."
+        )
 
 
 def _write_both(success_file: Path, fail_file: Path, success: bytes, fail: bytes) -> None:

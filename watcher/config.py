@@ -45,13 +45,7 @@ def load(path: Path | None, *, folders: bool, account: bool = True) -> Settings:
         ConfigurationError: with every fault found.
     """
     content = _read_toml(path) if path else {}
-    base = path.resolve().parent if path else Path.cwd()
-    for name, folder in content.get("folders", {}).items() if isinstance(content.get("folders"), dict) else ():
-        if isinstance(folder, str) and folder:
-            content["folders"][name] = str(base / Path(folder).expanduser())
-    inbox = content.get("inbox")
-    if isinstance(inbox, dict) and isinstance(inbox.get("transform"), str):
-        inbox["transform"] = str(base / Path(inbox["transform"]).expanduser())
+    _resolve(content, path.resolve().parent if path else Path.cwd())
     if not account and isinstance(content.setdefault("connectwise", {}), dict):
         content["connectwise"] = dict.fromkeys(_KEYS, "not needed") | content["connectwise"]
     faults: list[Fault] = []
@@ -83,6 +77,17 @@ def load(path: Path | None, *, folders: bool, account: bool = True) -> Settings:
             )
         raise ConfigurationError(tuple(faults))
     return settings
+
+
+def _resolve(content: dict[str, Any], base: Path) -> None:
+    """Take relative paths from the file's own folder."""
+    for section, keys in (("folders", list(FoldersSection.model_fields)), ("inbox", ["transform"])):
+        given = content.get(section)
+        if not isinstance(given, dict):
+            continue
+        for key in keys:
+            if isinstance(given.get(key), str) and given[key]:
+                given[key] = str(base / Path(given[key]).expanduser())
 
 
 def template(folder: Path) -> str:
