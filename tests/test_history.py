@@ -220,7 +220,7 @@ def test_a_journal_brought_up_to_date_is_as_a_new_one(older, folders, tmp_path):
         with closing(sqlite3.connect(file)) as journal:
             names = journal.execute("SELECT name FROM sqlite_master ORDER BY name").fetchall()
             columns = {
-                name: journal.execute(f"SELECT name, type, \"notnull\" FROM pragma_table_info('{name}')").fetchall()
+                name: sorted(journal.execute(f"SELECT name, type, \"notnull\" FROM pragma_table_info('{name}')"))
                 for (name,) in names
             }
             return columns, journal.execute("PRAGMA user_version").fetchone()

@@ -104,8 +104,8 @@ class Pipeline:
         self._rounds = Rounds(client, journal, rules, workers, self._tell_payment)
         self._files: dict[str, _File] = {}
         self.advanced = 0
-        # Files whose line has been logged and whose place could not be cleared yet.
-        self._told: set[str] = set()
+        # Archived files whose place could not be cleared yet, and of which nothing has been told.
+        self._untold: dict[str, tuple[_File, list[Result]]] = {}
         self._log = structlog.get_logger()
 
     def settle(self, claims: Sequence[Claim]) -> Tally:
@@ -139,14 +139,17 @@ class Pipeline:
         tally = Tally()
         for claim_id in self._spool.emptied():
             decided = self._decided(claim_id)
-            if decided is None:
+            if decided is not None:
+                file = _File(Claim(claim_id, decided.name), decided.digest, (), decided.refusal, time.monotonic())
+                self._untold.setdefault(claim_id, (file, decided.results))
+            untold = self._untold.get(claim_id)
+            if untold is not None:
+                self._conclude(*untold)
+                tally += _count(*untold)
+            else:
                 # All was done and told of but for the empty place.
                 self._journal.finish(claim_id)
                 self._spool.clear(claim_id)
-                continue
-            file = _File(Claim(claim_id, decided.name), decided.digest, (), decided.refusal, time.monotonic())
-            self._conclude(file, decided.results)
-            tally += _count(file, decided.results)
         return tally
 
     def _decided(self, claim_id: str) -> Decided | None:
@@ -264,14 +267,12 @@ class Pipeline:
         self._conclude(file, results)
 
     def _conclude(self, file: _File, results: list[Result]) -> None:
-        """Write down and tell that everything of an archived claim lies where it belongs, and clear its place."""
+        """Write down that everything of an archived claim lies where it belongs, clear its place, and tell of it."""
+        self._untold[file.claim.id] = (file, results)
         self._journal.finish(file.claim.id)
-        # Told before the place is cleared: after a crash in between it is told twice rather than never.
-        if file.claim.id not in self._told:
-            self._told.add(file.claim.id)
-            self._tell_file(file, results)
         self._spool.clear(file.claim.id)
-        self._told.discard(file.claim.id)
+        self._tell_file(file, results)
+        del self._untold[file.claim.id]
 
     def _tell_file(self, file: _File, results: list[Result]) -> None:
         duration = round((time.monotonic() - file.begun) * 1000)
