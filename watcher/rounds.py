@@ -186,11 +186,7 @@ class Rounds:
             yield from self._plans(turn)
 
     def _round(self, turn: Sequence[_Open], later: Sequence[Demand]) -> tuple[set[_Open], Outage | AnswerLost | None]:
-        """Bring what can be brought to an outcome; give what has one, and what held up the others.
-
-        The demands of the next round, which are on other invoices, are looked up behind this round's calls, so that no
-        worker waits for the last of them.
-        """
+        """Bring what can be brought to an outcome; give what has one, and what held up the others."""
         book = _Book(self._ledger, self._told)
         finished: set[_Open] = set()
         calls: dict[_Open, Plan] = {}
@@ -209,11 +205,8 @@ class Rounds:
         book.commit()
         intended = {id(demand): intent for demand, intent in intents}
         trouble: Outage | AnswerLost | None = None
-        batch = self._workers.begin(lambda one: self._client.carry_out(_call(calls[one])), list(calls))
-        groups = list(self._client.look_ups([demand.invoice_number for demand in later]))
-        self._ahead = self._workers.begin(self._client.find_invoices, groups, after=batch)
         try:
-            for one, answer in self._workers.answers(batch, book.commit_due):
+            for one, answer in self._workers.answers(self._begin(calls, later), book.commit_due):
                 planned_before, one.intent = one.intent, intended.get(id(one.demand), one.intent)
                 one.doubtful = isinstance(answer, AnswerLost | Rejection)
                 if isinstance(answer, Outage | AnswerLost):
@@ -234,6 +227,24 @@ class Rounds:
         if trouble is not None:
             self._ahead = None
         return finished, trouble
+
+    def _begin(self, calls: Mapping[_Open, Plan], later: Sequence[Demand]) -> Batch[_Open, int | None]:
+        """Hand this round's calls to the workers.
+
+        The demands of the next round, which are on other invoices, are looked up ahead of each worker's last call of
+        this one, so that no worker waits for the next round to be looked up.
+        """
+
+        def call(one: _Open) -> int | None:
+            return self._client.carry_out(_call(calls[one]))
+
+        to_call = list(calls)
+        last = max(len(to_call) - self._workers.count, 0)
+        batch = self._workers.begin(call, to_call[:last])
+        groups = list(self._client.look_ups([demand.invoice_number for demand in later]))
+        self._ahead = self._workers.begin(self._client.find_invoices, groups, after=batch)
+        self._workers.add(batch, call, to_call[last:])
+        return batch
 
     def _after_call(
         self,

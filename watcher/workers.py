@@ -28,9 +28,9 @@ class Batch(Generic[Item, Answer]):
         came: each item with its answer or error; ``Stopping`` for one that was not begun.
     """
 
-    def __init__(self, size: int, halted: threading.Event) -> None:
-        """Wait for the workers."""
-        self.size = size
+    def __init__(self, halted: threading.Event) -> None:
+        """Hold nothing yet."""
+        self.size = 0
         self.halted = halted
         self.came: queue.SimpleQueue[tuple[Item, Answer | BaseException]] = queue.SimpleQueue()
 
@@ -49,7 +49,11 @@ class Batch(Generic[Item, Answer]):
 
 
 class Workers:
-    """A fixed number of threads. They live as long as the process and keep no interpreter from ending."""
+    """A fixed number of threads. They live as long as the process and keep no interpreter from ending.
+
+    Attributes:
+        count: how many calls may be under way at once.
+    """
 
     def __init__(self, count: int, stop: threading.Event, alive: Callable[[], None] = lambda: None) -> None:
         """Start no thread before there is work.
@@ -59,7 +63,7 @@ class Workers:
             stop: set when the program ends.
             alive: called with every answer.
         """
-        self._count = count
+        self.count = count
         self._stop = stop
         self._alive = alive
         self._tasks: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
@@ -84,10 +88,15 @@ class Workers:
             after: what this is the continuation of: once that is halted, none of these is begun either.
         """
         self._start()
-        batch = Batch[Item, Answer](len(items), after.halted if after else threading.Event())
+        batch = Batch[Item, Answer](after.halted if after else threading.Event())
+        self.add(batch, act, items)
+        return batch
+
+    def add(self, batch: Batch[Item, Answer], act: Callable[[Item], Answer], items: Sequence[Item]) -> None:
+        """Hand more items of a batch to the workers, behind those that they have already."""
+        batch.size += len(items)
         for item in items:
             self._tasks.put(lambda item=item: batch.act(act, item))  # type: ignore[misc]
-        return batch
 
     def answers(
         self, batch: Batch[Item, Answer], idle: Callable[[], None] = lambda: None
@@ -138,7 +147,7 @@ class Workers:
         if self._started:
             return
         self._started = True
-        for number in range(self._count):
+        for number in range(self.count):
             # Daemon threads: a call that hangs must not hold up the end of the process.
             threading.Thread(target=self._run, name=f"worker-{number + 1}", daemon=True).start()
 
