@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -19,9 +18,6 @@ import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import date
-from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,12 +25,13 @@ from typing import Any
 import pytest
 import sqlalchemy
 import structlog
-from conftest import account, invoice, payments_of
-from documents import document, numbers
+from conftest import account
+from documents import document
+from scenes import LARGEST, MIXED, NAMES, SHARED, UNUSABLE, Scene, books, check_laws, lay_out, published
 
 from watcher.connectwise import ConnectWise
 from watcher.gateway import Gateway
-from watcher.inbox import MARKER, Inbox
+from watcher.inbox import Inbox
 from watcher.journal import Journal
 from watcher.markup import unfinished
 from watcher.observer import Observer
@@ -42,14 +39,10 @@ from watcher.pace import Pace
 from watcher.pipeline import Pipeline
 from watcher.process import Systemd
 from watcher.records import Rules
-from watcher.sandbox import InvoiceSeed, PaymentSeed, Sandbox
+from watcher.sandbox import Sandbox
 from watcher.service import Service
 from watcher.spool import Folders, Spool
 from watcher.workers import Workers
-
-NAMES = ("inbox", ".work", "success", "fail", "archive")
-CLAIM = re.compile(rb"\d{8}T\d{6}Z_[0-9a-f]{8}")
-LARGEST = 5000
 
 # --- the child: one run of the program -------------------------------------------------------------------------------
 
@@ -176,81 +169,8 @@ if __name__ == "__main__":
     sys.exit(0)
 
 
-# --- the test: scenes and laws ---------------------------------------------------------------------------------------
+# --- the test --------------------------------------------------------------------------------------------------------
 
-DAY = "2016-09-22"
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What lies in the inbox and in ConnectWise before the first start, and what must be true in the end.
-
-    Attributes:
-        invoices: the books before.
-        files: name to content, in the order of arrival.
-        paid: invoice number to the amount and day that its one payment has in the end.
-        succeeded: file name to the numbers in its success file.
-        failed: file name to the numbers in its fail file.
-        refused: the files that are no payment documents.
-    """
-
-    invoices: tuple[InvoiceSeed, ...]
-    files: dict[str, bytes]
-    paid: dict[str, tuple[str, str | None]]
-    succeeded: dict[str, list[str]]
-    failed: dict[str, list[str]] = field(default_factory=dict)
-    refused: tuple[str, ...] = ()
-
-
-MIXED = Scene(
-    invoices=(
-        invoice("CW-1", "10.00"),
-        invoice("CW-2", "20.00", payments=(PaymentSeed(Decimal("20.00"), date.fromisoformat(DAY)),)),
-        invoice("CW-3", "30.00"),
-        invoice("CW-4", "40.00", payments=(PaymentSeed(Decimal("5.00")),)),
-        invoice("CW-5", "50.00"),
-    ),
-    files={
-        "mixed.xml": document(
-            ("CW-9", "1.00"),
-            ("CW-1", "10.00"),
-            ("CW-2", "20.00"),
-            ("CW-3", "33.00"),
-            ("CW-8", "£5"),
-            ("CW-4", "40.00"),
-            ("CW-5", "12.34"),
-        ),
-    },
-    paid={
-        "CW-1": ("10.00", DAY),
-        "CW-2": ("20.00", DAY),
-        "CW-3": ("30.00", DAY),
-        "CW-4": ("40.00", DAY),
-        "CW-5": ("12.34", None),
-    },
-    succeeded={"mixed.xml": ["CW-1", "CW-2", "CW-3", "CW-4", "CW-5"]},
-    failed={"mixed.xml": ["CW-9", "CW-8"]},
-)
-SHARED = Scene(
-    invoices=(invoice("CW-1", "100.00"), invoice("CW-2", "50.00"), invoice("CW-3", "30.00")),
-    files={
-        "z-first.xml": document(("CW-1", "60.00"), ("CW-2", "50.00")),
-        "a-second.xml": document(("CW-3", "30.00"), ("cw-1", "100.00")),
-    },
-    paid={"CW-1": ("100.00", DAY), "CW-2": ("50.00", DAY), "CW-3": ("30.00", DAY)},
-    succeeded={"z-first.xml": ["CW-1", "CW-2"], "a-second.xml": ["CW-3", "cw-1"]},
-)
-UNUSABLE = Scene(
-    invoices=(invoice("CW-1", "10.00"),),
-    files={
-        "broken.xml": document(("CW-1", "10.00")).replace(b"</PaidAmount>", b"</Paid>"),
-        "empty.xml": document(),
-        "large.xml": document(("CW-1", "10.00")) + b" " * LARGEST,
-    },
-    paid={},
-    succeeded={},
-    refused=("broken.xml", "large.xml"),
-)
 # Each with how many of its steps are tried, evenly spread, so that the tests stay fast.
 SCENES = {
     "a mixed file": (MIXED, 14),
@@ -310,73 +230,11 @@ def stage(place: Path, launcher: Launcher) -> Callable[[Scene, str], Any]:
     @contextmanager
     def setting(scene: Scene, name: str) -> Iterator[tuple[Path, Sandbox, Callable[..., list[str]]]]:
         base = place / name
-        for folder in NAMES:
-            (base / folder).mkdir(parents=True)
-        for order, (file, content) in enumerate(scene.files.items(), 1):
-            (base / "inbox" / file).write_bytes(content)
-            os.utime(base / "inbox" / file, (order, order))
+        lay_out(scene, base)
         with Sandbox(invoices=scene.invoices) as sandbox:
             yield base, sandbox, partial(launcher, base, sandbox)
 
     return setting
-
-
-def nameless(text: str | bytes) -> bytes:
-    """Take the claim ids out, which differ from run to run."""
-    return CLAIM.sub(b"CLAIM", os.fsencode(text))
-
-
-def published(base: Path) -> list[tuple[bytes, bytes]]:
-    """Give every file in the folders that people look into, hidden ones too; of receipts, without their times."""
-    found = []
-    for folder in ("success", "fail", "archive"):
-        for path in (base / folder).rglob("*"):
-            if path.is_file():
-                content = nameless(path.read_bytes())
-                if path.name.endswith(".receipt.json"):
-                    receipt = json.loads(content)
-                    del receipt["claimed_at"], receipt["finished_at"]
-                    content = json.dumps(receipt).encode()
-                place = path.relative_to(base) if folder != "archive" else Path(folder, path.name)
-                found.append((nameless(str(place)), content))
-    return sorted(found)
-
-
-def books(sandbox: Sandbox) -> dict[str, list[tuple[Decimal, str | None]]]:
-    """Give amount and date of every payment of every invoice."""
-    return {
-        row["invoiceNumber"]: [
-            (pay["amount"], pay["paymentDate"]) for pay in payments_of(sandbox, row["invoiceNumber"])
-        ]
-        for row in sandbox.books()["invoices"]
-    }
-
-
-def check_laws(scene: Scene, base: Path, sandbox: Sandbox) -> None:
-    """Each payment once, each record in one result file, each original archived, nothing left in work and inbox."""
-    for number, payments in books(sandbox).items():
-        amount, day = scene.paid.get(number, (None, None))
-        expected = [(Decimal(amount), day and f"{day}T00:00:00Z")] if amount else []
-        assert payments == expected, number
-    found = dict(published(base))
-    assert len(found) == len(published(base)), "a file is published under one claim only"
-    expected_files = {}
-    for name, content in scene.files.items():
-        stem = name.removesuffix(".xml")
-        assert found.pop(f"archive/{stem}__CLAIM.xml".encode()) == content
-        receipt = json.loads(found.pop(f"archive/{stem}__CLAIM.receipt.json".encode()))
-        told = sorted(scene.succeeded.get(name, []) + scene.failed.get(name, []))
-        assert sorted(row["invoice_number"] for row in receipt["records"]) == told
-        if name in scene.succeeded:
-            expected_files[f"success/{stem}__CLAIM.xml"] = scene.succeeded[name]
-        if name in scene.failed:
-            expected_files[f"fail/{stem}__CLAIM.xml"] = scene.failed[name]
-        if name in scene.refused:
-            assert found.pop(f"fail/{stem}__CLAIM.xml".encode()) == content
-            assert found.pop(f"fail/{stem}__CLAIM.error.txt".encode())
-    assert {name.decode(): numbers(content) for name, content in found.items()} == expected_files
-    assert list((base / ".work").iterdir()) == []
-    assert {path.name for path in (base / "inbox").iterdir()} <= {MARKER, f"{MARKER}.lock"}
 
 
 def spread(steps: list[str], tries: int) -> list[int]:
