@@ -34,7 +34,9 @@ lint: .venv/tools  ## Style, types, and which module may import which
 bench: .venv/tools  ## Measure what it costs, as ratios, with the targets; takes under 4 minutes
 	$(BIN)/python tests/bench.py
 
-soak: .venv/tools  ## Throw damaged documents at the parser for a quarter of an hour
+soak: .venv/tools  ## Kill it at every system call, cut the power, throw damaged documents at the parser: an hour or more
+	$(BIN)/python tests/killing.py
+	$(BIN)/python tests/killing.py --power-cut
 	SOAK=300 $(BIN)/pytest --numprocesses=auto --timeout=0 tests/test_document.py tests/test_schema.py \
 		-k "whatever or cut_anywhere or exactly_one_result_file or any_message"
 

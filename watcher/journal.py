@@ -692,7 +692,7 @@ class Journal:
             sql.select(_files)
             .where(
                 _files.c.finished_at.is_not(None),
-                sql.or_(_files.c.name == name, sql.literal(name).contains(_files.c.claim, autoescape=False)),
+                sql.or_(_files.c.name == name, sql.literal(name, _Text()).contains(_files.c.claim, autoescape=False)),
             )
             .order_by(_files.c.finished_at.desc())
             .limit(count)

@@ -86,9 +86,6 @@ class Observer:
         self._wanted = watching.mode != "off"
         if not self._wanted:
             return watching
-        observer: BaseObserver = (
-            NativeObserver() if watching.mode == "native" else PollingObserver(timeout=_POLL_SECONDS)
-        )
         # What makes a file ready, or keeps it from being so; our own reading of files wakes nobody.
         kinds: list[type[FileSystemEvent]] = [
             FileCreatedEvent,
@@ -97,11 +94,15 @@ class Observer:
             FileMovedEvent,
             DirDeletedEvent,
         ]
+        observer: BaseObserver | None = None
         try:
+            observer = NativeObserver() if watching.mode == "native" else PollingObserver(timeout=_POLL_SECONDS)
             observer.schedule(_Waker(self._wake), str(self._folder), event_filter=kinds)
             observer.start()
             facts = self._folder.stat()
         except OSError as error:
+            if observer is not None:
+                observer.stop()
             # Out of inotify watches or instances, or the folder is gone: the scan finds out and says what matters.
             return Watching("off", f"it cannot be watched: {os.strerror(error.errno or 0)}; scans alone do the work")
         self._observer, self._identity = observer, (facts.st_dev, facts.st_ino)

@@ -100,7 +100,8 @@ class Service:
         self._ready = False
         self._scan_took = 0.0
         self._watching: Watching | None = None
-        self._held = False
+        # Device and inode of the lock file that is held.
+        self._held: tuple[int, int] | None = None
         self._asked_by = ""
         self._said: Line | None = None
         # Claimed files that the log knows of already, as one that waits out an outage does.
@@ -200,10 +201,15 @@ class Service:
             self._inbox.check_marker(expected)
         # Not before the marker is seen: a lock on the bare mount point of a share would keep nobody off the share.
         with self._pulse.touching(self._inbox.folder) if self._pulse else nullcontext():
-            if not self._held:
-                if not self._locks.enter_context(holding(lock_file(self._inbox.folder / MARKER))):
+            lock = lock_file(self._inbox.folder / MARKER)
+            if self._held is not None and self._held != _identity(lock):
+                # The inbox was made anew, or mounted again: the lock that is held lies in what was there before.
+                self._locks.close()
+                self._held = None
+            if self._held is None:
+                if not self._locks.enter_context(holding(lock)):
                     self._log.warning(Event.NOT_LOCKED, inbox=place)
-                self._held = True
+                self._held = _identity(lock)
             if expected is None:
                 self._journal.remember_marker(place, self._inbox.marker() or self._inbox.write_marker())
             self._watch()
@@ -310,6 +316,8 @@ class Service:
             self._outage_since, self._outage_told, self._pause = now, now - _REMIND_SECONDS, _FIRST_PAUSE
         pause = random.uniform(0.5, 1.0) * self._pause  # noqa: S311  (jitter, not a secret)
         self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+        if isinstance(outage, FolderTrouble):
+            pause = min(pause, max(self._scan_seconds, _FIRST_PAUSE))
         # Two folders, or two files in the way, are two outages; a sign-in that is refused in other words is not.
         kind = (type(outage), str(outage) if isinstance(outage, FolderTrouble) else outage.mend)
         tell = now - self._outage_told >= _REMIND_SECONDS or kind != self._outage_kind
@@ -382,3 +390,12 @@ class Service:
             self._note(Line("stopped", datetime.now(UTC), "The daemon ended.", ""))
         self._locks.close()
         self._log.info(Event.STOPPED)
+
+
+def _identity(file: Path) -> tuple[int, int] | None:
+    """Tell a file from another of its name; None where there is none."""
+    try:
+        facts = file.stat()
+    except OSError:
+        return None
+    return facts.st_dev, facts.st_ino

@@ -67,7 +67,8 @@ def observe(
     for name, waiting in before.items():
         sighting = seen.pop(name, None)
         if sighting == waiting.sighting:
-            after[name] = waiting
+            touched = sighting.changed_ns != waiting.sighting.changed_ns
+            after[name] = replace(waiting, sighting=sighting, missing=None) if touched else waiting
         elif sighting is not None:
             after[name] = replace(waiting, sighting=sighting, quiet_since=now, missing=None)
     arrived = sorted(seen.values(), key=lambda sighting: (sighting.modified_ns, sighting.name))

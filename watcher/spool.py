@@ -481,9 +481,11 @@ def _named(name: str, claim_id: str, ending: str | None = None) -> str:
     stem = re.sub(rf"__{_CLAIM.pattern}$", "", stem)
     tail = f"__{claim_id}{suffix if ending is None else ending}"
     room = _LONGEST_NAME - len(os.fsencode(tail))
-    return (
-        os.fsencode(stem)[:room].decode(errors="ignore" if len(os.fsencode(stem)) > room else "surrogateescape") + tail
-    )
+    kept = os.fsdecode(os.fsencode(stem)[:room])
+    while not stem.startswith(kept):
+        # A letter of several bytes was cut in its middle.
+        kept = kept[:-1]
+    return kept + tail
 
 
 def _is_still(path: Path, ready: ReadyFile) -> bool:
