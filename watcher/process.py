@@ -137,8 +137,7 @@ def holding(file: Path) -> Iterator[bool]:
     try:
         lock.acquire()
     except Timeout as error:
-        holder = file.read_text(encoding="utf-8", errors="replace").strip()
-        raise Occupied(file, holder) from error
+        raise Occupied(file, _signature(file)) from error
     except (OSError, NotImplementedError) as error:
         number = error.errno if isinstance(error, OSError) else errno.ENOSYS
         if number not in _NO_LOCKS:
@@ -158,9 +157,15 @@ def holder(file: Path) -> str | None:
             return None
     except (Timeout, OSError):
         # Held, or this user may not try: whoever signed it last is the best answer.
-        with suppress(OSError):
-            return file.read_text(encoding="utf-8", errors="replace").strip() or "a process that left no name"
-        return None
+        return _signature(file)
+
+
+def _signature(file: Path) -> str:
+    """Give what the holder wrote into its lock file."""
+    try:
+        return file.read_text(encoding="utf-8", errors="replace").strip() or "a process that left no name"
+    except OSError:
+        return "a process that left no name"
 
 
 def _sign(descriptor: int) -> None:

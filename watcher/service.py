@@ -202,11 +202,9 @@ class Service:
         # Not before the marker is seen: a lock on the bare mount point of a share would keep nobody off the share.
         with self._pulse.touching(self._inbox.folder) if self._pulse else nullcontext():
             lock = lock_file(self._inbox.folder / MARKER)
-            if self._held is not None and self._held != _identity(lock):
-                # The inbox was made anew, or mounted again: the lock that is held lies in what was there before.
+            if self._held is None or self._held != _identity(lock):
+                # Where the inbox was made anew, or mounted again, the lock that is held lies in what was there before.
                 self._locks.close()
-                self._held = None
-            if self._held is None:
                 if not self._locks.enter_context(holding(lock)):
                     self._log.warning(Event.NOT_LOCKED, inbox=place)
                 self._held = _identity(lock)
