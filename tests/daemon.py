@@ -177,6 +177,7 @@ def program(
     folder: Path,
     stdin: bytes = b"",
     stop_when: Callable[[], bool] | None = None,
+    stop_with: signal.Signals = signal.SIGTERM,
     **env: str,
 ) -> Finished:
     """Run ``python -m watcher`` as a process of its own, in a folder, to its end.
@@ -185,7 +186,8 @@ def program(
         arguments: the command and its options.
         folder: the working directory and home.
         stdin: standard input.
-        stop_when: when to send SIGTERM.
+        stop_when: when to send a signal.
+        stop_with: the signal.
         env: further variables of the environment.
     """
     with subprocess.Popen(
@@ -199,7 +201,7 @@ def program(
         try:
             if stop_when is not None:
                 until(stop_when)
-                process.terminate()
+                process.send_signal(stop_with)
             out, err = process.communicate(stdin, PATIENCE * 2)
         except BaseException:
             process.kill()

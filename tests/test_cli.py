@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import re
+import signal
 import socket
 import stat
 import subprocess
@@ -17,7 +19,7 @@ from pathlib import Path
 import pytest
 import typer
 from conftest import invoice, payments_of
-from daemon import END_SECONDS, alone, command, configure, environment, program, toml, tree
+from daemon import END_SECONDS, PATIENCE, alone, command, configure, environment, program, toml, tree
 from documents import document, drop, files, numbers, records
 from lxml import etree
 
@@ -224,9 +226,10 @@ def test_applying_again_changes_nothing(settings, sandbox):
     assert len(sandbox.books()["writes"]) == 1
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
 @pytest.mark.parametrize("arguments", [("apply", "many.xml"), ("run", "--once")], ids=" ".join)
-def test_an_interrupted_command_says_so_and_can_be_given_again(folders, start_sandbox, tmp_path, arguments):
-    """SIGTERM in the middle ends with 130, not as if all were done; the same command again sets the rest, each once."""
+def test_an_interrupted_command_says_so_and_can_be_given_again(folders, start_sandbox, tmp_path, arguments, number):
+    """SIGTERM or Ctrl-C in the middle ends with 130, not as if all were done; the same again sets the rest once."""
     invoices = [f"CW-{number:02}" for number in range(24)]
     sandbox = start_sandbox(*(invoice(number, "100.00") for number in invoices), latency=0.1)
     settings = configure(folders, sandbox.url)
@@ -234,7 +237,12 @@ def test_an_interrupted_command_says_so_and_can_be_given_again(folders, start_sa
     (tmp_path / "many.xml").write_bytes(content)
     drop(folders.inbox, "many.xml", content)
     ended = program(
-        *arguments, "--config", settings, folder=tmp_path, stop_when=lambda: len(sandbox.books()["writes"]) >= 3
+        *arguments,
+        "--config",
+        settings,
+        folder=tmp_path,
+        stop_when=lambda: len(sandbox.books()["writes"]) >= 3,
+        stop_with=number,
     )
     written = len(sandbox.books()["writes"])
     assert 3 <= written < len(invoices)
@@ -246,6 +254,27 @@ def test_an_interrupted_command_says_so_and_can_be_given_again(folders, start_sa
     assert command(*arguments, "--config", settings).code == 0
     assert [len(payments_of(sandbox, number)) for number in invoices] == [1] * len(invoices)
     assert len(sandbox.books()["writes"]) == len(invoices)
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)], ids=["sums", "json"])
+def test_a_reader_that_goes_away_costs_no_result(settings, sandbox, tmp_path, options):
+    """Where nobody takes what is logged and printed, as behind `head`, payments are set and both files are whole."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as nobody:
+        ended = subprocess.run(
+            [sys.executable, "-m", "watcher", "apply", MIXED.decode(), *options, "--config", str(settings)],
+            cwd=tmp_path,
+            env=environment(tmp_path),
+            stdin=subprocess.DEVNULL,
+            stdout=nobody,
+            stderr=nobody,
+            timeout=PATIENCE,
+            check=False,
+        )
+    assert ended.returncode == 1
+    assert (numbers(tmp_path / SUCCESS), numbers(tmp_path / FAIL)) == (["CW-1"], ["CW-404"])
+    assert len(payments_of(sandbox, "CW-1")) == 1
 
 
 @pytest.mark.parametrize("option", ["--success-file", "--fail-file"])
