@@ -589,6 +589,13 @@ NOT_PAYMENTS = [
     pytest.param(gzip.compress(rooted(GOOD)), "compressed", 1, id="gzip"),
     pytest.param(b"PK\x03\x04" + bytes(3), "Excel workbook", 1, id="a workbook"),
     pytest.param(
+        b'<?xml version="1.0"?>\n<?mso-application progid="Excel.Sheet"?>\n'
+        b'<Workbook xmlns="urn:schemas-microsoft-com:office:spreadsheet"/>',
+        "outermost element is <Workbook>.* export the table as XML data",
+        3,
+        id="a workbook as XML",
+    ),
+    pytest.param(
         f"<Export>\n<{ROOT}/></Export>".encode(),
         f"<{ROOT}> stands inside of it \\(line 2\\)",
         1,

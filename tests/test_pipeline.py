@@ -125,6 +125,38 @@ def test_the_sample_is_paid_published_and_archived(start, folders):
     assert list(folders.work.iterdir()) == list(folders.inbox.iterdir()) == []
 
 
+def in_an_editor(fail):
+    """Correct the invoice number of a fail file as a text editor on Windows does."""
+    return b"\xef\xbb\xbf" + fail.replace(b"CW-9", b"CW-1").replace(b"\n", b"\r\n")
+
+
+def in_excel(fail):
+    """Correct it as Excel exports a table as XML data: all on one line, dates with milliseconds, no empty columns."""
+    cells = {"ErrorMessage": "Cannot find Invoice Number CW-9", "InvoiceNumber": "CW-1", "PaidAmount": "1"}
+    cells["DatePaid"] = f"{DAY[:10]}T00:00:00.000"
+    assert all(f"<{name}>".encode() in fail for name in cells)
+    return (
+        '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\r\n'
+        '<ArrayOfUpdateInvoicePayment xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><UpdateInvoicePayment>'
+        + "".join(f"<{name}>{text}</{name}>" for name, text in cells.items())
+        + "</UpdateInvoicePayment></ArrayOfUpdateInvoicePayment>"
+    ).encode()
+
+
+@pytest.mark.parametrize("corrected", [in_an_editor, in_excel])
+def test_a_corrected_fail_file_goes_through_as_it_is(start, folders, corrected):
+    """Dropped again with its messages, it is paid, and nothing of the old message is left in what comes of it."""
+    line, sandbox = start(invoice("CW-1", "10.00"))
+    assert line.process(document(("CW-9", "1.00"))).rejected == 1
+    fail = one(files(folders.fail))
+    assert line.process(corrected(fail.read_bytes())).rejected == 0
+    (record,) = records(one(files(folders.success)))
+    assert (record["InvoiceNumber"], record["DatePaid"][:10]) == ("CW-1", DAY[:10])
+    assert "ErrorMessage" not in record
+    (row,) = payments_of(sandbox, "CW-1")
+    assert str(row["amount"]) == "1.00"
+
+
 def test_a_mixed_file_is_parted(start, folders):
     """Each record of a file lies in one result file, in order: what succeeded in one, what failed in the other."""
     line, sandbox = start(invoice("CW-1", "10.00"), invoice("CW-3", "30.00"))

@@ -70,6 +70,8 @@ _SHAPES = {shape.root: shape for shape in (UPDATES, PAYMENTS)}
 LINE = "payment-watcher-line"
 # Whether a record of the document has an attribute, or an element in one of its elements.
 _FURTHER = etree.XPath("boolean(*/@* | */*/@* | */*/*)")
+# The root of Excel's "XML Spreadsheet 2003".
+_WORKBOOK = "{urn:schemas-microsoft-com:office:spreadsheet}Workbook"
 _NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
 
 _AMOUNT = re.compile(r"[0-9]+(\.[0-9]{1,2})?")
@@ -168,6 +170,8 @@ def _shape(root: etree._Element) -> Shape:
     expected = " or ".join(f"<{root}>" for root in _SHAPES)
     inside = next((element for element in root.iter("{*}*") if shape_of(element)), None)
     hint = f" <{local_name(inside)}> stands inside of it (line {line_of(inside)})." if inside is not None else ""
+    if root.tag == _WORKBOOK:
+        hint = " It is a whole workbook of Excel's: there, export the table as XML data instead."
     raise DocumentError(
         f"This is not a payment document: its outermost element is <{local_name(root)}>, expected {expected}.{hint}",
         line_of(root),
