@@ -72,7 +72,7 @@ class Pulse:
         answers: Callable[[float], None],
         give_up: Callable[[], None],
     ) -> None:
-        """Begin to look; all of these are called in the thread that looks.
+        """Begin to look; all of these are called in the thread that looks, but for ``hangs``, which has its own.
 
         Args:
             alive: called at every look while a call hangs.
@@ -91,7 +91,8 @@ class Pulse:
                 if touch is not None and now - touch.began >= self._hangs_after:
                     if hanging is None:
                         hanging = touch
-                        hangs(touch.path, now - touch.began)
+                        # To write down that one folder hangs may hang on another.
+                        threading.Thread(target=hangs, args=(touch.path, now - touch.began), daemon=True).start()
                     alive()
             last = self._touch
             if last is None:
