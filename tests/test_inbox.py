@@ -621,14 +621,14 @@ def test_an_inbox_gets_a_marker_of_its_own(folder, look, tmp_path):
     """An inbox without a marker gets one that no other has, and is recognised by it; scans do not see it."""
     inbox = look(pattern="*", settle_seconds=0)
     assert inbox.marker() is None
-    marker = inbox.write_marker()
+    marker = inbox.keep_marker()
     assert inbox.marker() == look().marker() == marker
     inbox.check_marker(marker)
     assert inbox.scan(MANY) == []
     assert inbox.notices() == []
     other = tmp_path / "other"
     other.mkdir()
-    assert Inbox(other, unfinished=unfinished).write_marker() != marker
+    assert Inbox(other, unfinished=unfinished).keep_marker() != marker
 
 
 def test_an_empty_marker_is_none(folder, look):
@@ -636,7 +636,7 @@ def test_an_empty_marker_is_none(folder, look):
     (folder / MARKER).write_bytes(b"")
     inbox = look()
     assert inbox.marker() is None
-    inbox.check_marker(inbox.write_marker())
+    inbox.check_marker(inbox.keep_marker())
 
 
 @pytest.mark.parametrize(
@@ -652,7 +652,7 @@ def test_an_empty_marker_is_none(folder, look):
 def test_without_its_marker_it_is_not_the_inbox(folder, look, change, words):
     """A missing or foreign marker is an outage, never an empty inbox; its mend, carried out, is the end of it."""
     inbox = look()
-    marker = inbox.write_marker()
+    marker = inbox.keep_marker()
     change(folder / MARKER)
     with pytest.raises(FolderTrouble, match=words) as trouble:
         inbox.check_marker(marker)
@@ -665,8 +665,8 @@ def test_without_its_marker_it_is_not_the_inbox(folder, look, change, words):
 
 @pytest.mark.parametrize(
     "act",
-    [Inbox.marker, Inbox.write_marker, lambda inbox: inbox.scan(MANY)],
-    ids=["marker", "write_marker", "scan"],
+    [Inbox.marker, Inbox.keep_marker, lambda inbox: inbox.scan(MANY)],
+    ids=["marker", "keep_marker", "scan"],
 )
 def test_a_missing_inbox_is_an_outage(folder, look, act):
     """An inbox that is not there is told by name with a mend, and is not made."""

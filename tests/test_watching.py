@@ -331,7 +331,7 @@ def test_an_inbox_that_was_away_for_long_is_looked_through_within_one_scan(folde
     inbox = Inbox(folders.inbox, unfinished=lambda _content: None, clock=clock.clock, settle_seconds=0)
     drop(folders.inbox, "pay.xml", document(("CW-1", "100.00")))
     with closing(Journal(f"sqlite:///{tmp_path / 'journal.db'}")) as journal:
-        journal.remember_marker(str(folders.inbox), inbox.write_marker())
+        journal.remember_marker(str(folders.inbox), inbox.keep_marker())
         folders.inbox.rename(away)
         Service(
             inbox,

@@ -23,6 +23,7 @@ from pathlib import Path
 from watcher import settle
 from watcher.errors import FolderTrouble
 from watcher.records import ReadyFile
+from watcher.sync import sync_file, sync_folder
 
 MARKER = ".payment-watcher"
 
@@ -142,12 +143,21 @@ class Inbox:
         except OSError as error:
             raise FolderTrouble.at(self.folder, error) from error
 
-    def write_marker(self) -> str:
-        """Give the inbox a marker of its own, at the first start with it."""
-        marker = secrets.token_hex(8)
+    def keep_marker(self) -> str:
+        """Give the inbox's marker, a new one if it has none, once it is where no power cut can take it.
+
+        Raises:
+            FolderTrouble: it cannot be read or written.
+        """
+        found = self.marker()
+        marker = found or secrets.token_hex(8)
+        place = self.folder / MARKER
         try:
             with self._touching(self.folder):
-                (self.folder / MARKER).write_text(f"{marker}\n", encoding="ascii")
+                if found is None:
+                    place.write_text(f"{marker}\n", encoding="ascii")
+                sync_file(place)
+                sync_folder(self.folder)
         except OSError as error:
             raise FolderTrouble.at(self.folder, error) from error
         return marker

@@ -209,7 +209,7 @@ class Service:
                     self._log.warning(Event.NOT_LOCKED, inbox=place)
                 self._held = _identity(lock)
             if expected is None:
-                self._journal.remember_marker(place, self._inbox.marker() or self._inbox.write_marker())
+                self._journal.remember_marker(place, self._inbox.keep_marker())
             self._watch()
 
     def _prune(self) -> None:

@@ -27,6 +27,7 @@ from typing import BinaryIO
 
 from watcher.errors import FolderTrouble
 from watcher.records import Claim, ReadyFile
+from watcher.sync import sync_folder
 
 _CLAIM = re.compile(r"\d{8}T\d{6}Z_[0-9a-f]{8}")
 # The limit of a file name on every file system that matters here, bytes (Linux NAME_MAX).
@@ -153,7 +154,7 @@ class Spool:
             self.made.add(claim.id)
             folder = self.folders.work / claim.id
             folder.mkdir()
-            _sync_folder(self.folders.work)
+            sync_folder(self.folders.work)
         source, target = self.folders.inbox / ready.name, folder / ready.name
         with self._at(self.folders.inbox):
             try:
@@ -162,8 +163,8 @@ class Spool:
                 folder.rmdir()
                 self.folders.inbox.stat()
                 raise Changed("it was taken away") from error
-            _sync_folder(folder)
-            _sync_folder(self.folders.inbox)
+            sync_folder(folder)
+            sync_folder(self.folders.inbox)
             if not _is_still(target, ready):
                 self._put_back(target, source, claim)
                 raise Changed("it was changed while it was taken")
@@ -254,7 +255,7 @@ class Spool:
             with self._at(path):
                 path.unlink()
                 path.with_name(f"{path.stem}.error.txt").unlink(missing_ok=True)
-                _sync_folder(path.parent)
+                sync_folder(path.parent)
         return target
 
     # --- in time -----------------------------------------------------------------------------------------------
@@ -293,7 +294,7 @@ class Spool:
         path = self._decision(claim_id)
         with self._at(path), suppress(FileNotFoundError):
             content = path.read_bytes()
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
             return content
         return None
 
@@ -310,7 +311,7 @@ class Spool:
         path = self._document(claim_id)
         with self._at(path), suppress(FileNotFoundError):
             content = path.read_bytes()
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
             return content
         return None
 
@@ -336,10 +337,10 @@ class Spool:
         held = self._held(claim)
         target = self._keep(held, folder / _named(claim.name, claim.id), claim)
         with self._at(target):
-            _sync_folder(folder)
+            sync_folder(folder)
         with self._at(held):
             held.unlink()
-            _sync_folder(held.parent)
+            sync_folder(held.parent)
         return target
 
     def _keep(self, source: Path, target: Path, claim: Claim) -> Path:
@@ -387,7 +388,7 @@ class Spool:
         for part in reversed(missing):
             part.mkdir(exist_ok=True)
             try:
-                _sync_folder(part.parent)
+                sync_folder(part.parent)
             except OSError:
                 # Made and synced again at the next attempt.
                 part.rmdir()
@@ -401,7 +402,7 @@ class Spool:
                 self._check_same(target, content)
                 aside.unlink(missing_ok=True)
                 # The sync after the name was given may be what failed the last time.
-                _sync_folder(target.parent)
+                sync_folder(target.parent)
                 return target
             with aside.open("wb") as file:
                 _fill(file, content)
@@ -410,7 +411,7 @@ class Spool:
             if not _place(aside, target):
                 self._check_same(target, content)
             aside.unlink(missing_ok=True)
-            _sync_folder(target.parent)
+            sync_folder(target.parent)
         return target
 
     def _check_same(self, target: Path, content: bytes | Path) -> None:
@@ -448,7 +449,7 @@ def write_whole(target: Path, content: bytes) -> None:
             aside.replace(target)
         finally:
             aside.unlink(missing_ok=True)
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
 
 
 def probe(folder: Path) -> None:
@@ -535,18 +536,6 @@ def _fill(file: BinaryIO, content: bytes | Path) -> None:
     else:
         with content.open("rb") as source:
             shutil.copyfileobj(source, file)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        # Network and FUSE file systems may not know the call; there is then nothing more to be had.
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):
-            raise
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager
