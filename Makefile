@@ -34,9 +34,10 @@ lint: .venv/tools  ## Style, types, and which module may import which
 bench: .venv/tools  ## Measure what it costs, as ratios, with the targets; takes under 4 minutes
 	$(BIN)/python tests/bench.py
 
-soak: .venv/tools  ## Kill it at every system call, cut the power, throw damaged documents at the parser: an hour or more
+soak: .venv/tools  ## Kill it at every system call, cut the power, run a week, damage documents: two hours or more
 	$(BIN)/python tests/killing.py
 	$(BIN)/python tests/killing.py --power-cut
+	$(BIN)/python tests/week.py
 	SOAK=300 $(BIN)/pytest --numprocesses=auto --timeout=0 tests/test_document.py tests/test_schema.py \
 		-k "whatever or cut_anywhere or exactly_one_result_file or any_message"
 

@@ -308,7 +308,9 @@ class Disk:
         self._mount()
 
     def unmount(self) -> None:
-        _tool("umount", str(self._folder))
+        # A process that another attempt is just starting may hold this one's open files until it is the new program.
+        tried = ["umount", str(self._folder)]
+        until(lambda: subprocess.run(tried, capture_output=True, check=False).returncode == 0)
 
     def _mount(self) -> None:
         _tool("mount", "-o", _MOUNT_OPTIONS, str(self._image), str(self._folder))
