@@ -1,4 +1,4 @@
-"""The journal: what was asked, planned and done, in SQLite. The only SQL.
+"""The journal: what was asked, planned and done, in SQLite. The only SQL, with ``database``.
 
 It is the memory between two starts: which records of a claimed file have an outcome, which call was planned and may
 have been sent. ConnectWise and the folders hold the truth about money and files; should the journal be lost, the worst
@@ -11,116 +11,22 @@ No transaction is open across a network call: every method is one short transact
 from __future__ import annotations
 
 import re
-import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sql
-from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
-from sqlalchemy.pool import ConnectionPoolEntry
 
-from watcher.errors import ConfigurationError, Fault, FolderTrouble
+from watcher.database import FILES, INBOXES, LINE, PAYMENTS, Database, Text
 from watcher.records import Action, Claim, Demand, Intent, Outcome, Payment, Record, Result, total
 
-# Of the tables below; SQLite keeps it in the file (PRAGMA user_version).
-_VERSION = 3
-# What brings a journal to the version after; each ran once on every journal that was written before.
-_MIGRATIONS = {
-    1: (
-        "ALTER TABLE line ADD COLUMN cause VARCHAR NOT NULL DEFAULT ''",
-        "ALTER TABLE line ADD COLUMN watch VARCHAR NOT NULL DEFAULT ''",
-        "ALTER TABLE line ADD COLUMN answered_at VARCHAR",
-        "CREATE INDEX payments_rejected ON payments (outcome) WHERE outcome = 'rejected'",
-    ),
-    2: (
-        "ALTER TABLE payments ADD COLUMN external_id VARCHAR",
-        "CREATE INDEX ix_payments_external_id ON payments (external_id)",
-    ),
-}
 # SQLite takes 32,766 of them in one statement (SQLITE_MAX_VARIABLE_NUMBER).
 _VARIABLES = 10_000
 
 _CLAIM = re.compile(r"__(\d{8}T\d{6}Z_[0-9a-f]{8})")
-
-
-class _Amount(sql.types.TypeDecorator[Decimal]):
-    """A Decimal as text: SQLite has no exact number, and a float never touches an amount."""
-
-    impl = sql.String
-    cache_ok = True
-
-    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> str | None:  # noqa: ARG002
-        return None if value is None else format(value, "f")
-
-    def process_result_value(self, value: str | None, dialect: Dialect) -> Decimal | None:  # noqa: ARG002
-        return None if value is None else Decimal(value)
-
-
-class _Text(sql.types.TypeDecorator[str]):
-    """Any text. Half characters, which a name or ConnectWise's words may hold and SQLite does not take, are escaped."""
-
-    impl = sql.String
-    cache_ok = True
-
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
-        return None if value is None else value.encode(errors="backslashreplace").decode()
-
-
-_tables = sql.MetaData()
-_inboxes = sql.Table(
-    "inboxes",
-    _tables,
-    sql.Column("path", sql.String, primary_key=True),
-    sql.Column("marker", sql.String, nullable=False),
-)
-_files = sql.Table(
-    "files",
-    _tables,
-    sql.Column("claim", sql.String, primary_key=True),
-    sql.Column("name", _Text, nullable=False, index=True),
-    sql.Column("digest", sql.String, nullable=False, index=True),
-    sql.Column("refusal", _Text),
-    sql.Column("begun_at", sql.String, nullable=False),
-    sql.Column("finished_at", sql.String),
-)
-_payments = sql.Table(
-    "payments",
-    _tables,
-    sql.Column("claim", sql.ForeignKey("files.claim"), primary_key=True),
-    sql.Column("position", sql.Integer, primary_key=True),
-    sql.Column("line", sql.Integer, nullable=False),
-    sql.Column("invoice_number", sql.String, nullable=False, index=True),
-    sql.Column("external_id", _Text, index=True),
-    sql.Column("asked", _Amount),
-    sql.Column("action", sql.String),
-    sql.Column("intended", _Amount),
-    sql.Column("intended_warning", _Text),
-    sql.Column("outcome", sql.String),
-    sql.Column("settled", _Amount),
-    sql.Column("message", _Text),
-    sql.Column("warning", _Text),
-    sql.Column("invoice_id", sql.Integer),
-    sql.Column("payment_id", sql.Integer),
-    sql.Column("decided_at", sql.String),
-    sql.Index("payments_rejected", "outcome", sqlite_where=sql.text("outcome = 'rejected'")),
-)
-_line = sql.Table(
-    "line",
-    _tables,
-    sql.Column("only", sql.Integer, primary_key=True),
-    sql.Column("state", sql.String, nullable=False),
-    sql.Column("since", sql.String, nullable=False),
-    sql.Column("reason", _Text, nullable=False),
-    sql.Column("mend", _Text, nullable=False),
-    sql.Column("cause", sql.String, nullable=False, server_default=""),
-    sql.Column("watch", _Text, nullable=False, server_default=""),
-    sql.Column("answered_at", sql.String),
-)
-_of_record = sql.and_(_payments.c.claim == sql.bindparam("of_claim"), _payments.c.position == sql.bindparam("at"))
+_of_record = sql.and_(PAYMENTS.c.claim == sql.bindparam("of_claim"), PAYMENTS.c.position == sql.bindparam("at"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,107 +128,22 @@ class Journal:
         Raises:
             ConfigurationError: it cannot be opened, is damaged, or was written by another version.
         """
-        self._engine = sql.create_engine(url)
-        sql.event.listen(self._engine, "connect", _configure)
-        self._where = url.removeprefix("sqlite:///") or "in memory"
-        self._prepared = False
-        self._upgrade = upgrade
-        try:
-            self._prepare()
-        except sql.exc.DatabaseError as error:
-            # A full or failing disk is waited out as at any other time; whatever else it is does not pass by itself.
-            if getattr(error.orig, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
-                raise self._unusable(error) from error
-
-    def _prepare(self) -> None:
-        """Make the tables where there are none."""
-        with self._engine.begin() as connection:
-            version = connection.execute(sql.text("PRAGMA user_version")).scalar_one()
-            if version == 0:
-                names = set(sql.inspect(connection).get_table_names())
-                if names - _tables.tables.keys():
-                    raise self._fault("is another program's database", "Name a file of payment-watcher's own.")
-                # Readers (a status command) never wait for the daemon, nor it for them (SQLite documentation, WAL).
-                connection.execute(sql.text("PRAGMA journal_mode = WAL"))
-                _tables.create_all(connection)
-                connection.execute(sql.text(f"PRAGMA user_version = {_VERSION}"))
-        if 0 < version < _VERSION:
-            if not self._upgrade:
-                raise self._fault(
-                    f"was written by an older payment-watcher (version {version} where this one knows {_VERSION})",
-                    "Start or restart the daemon: it brings the journal up to date.",
-                )
-            self._migrate(version)
-        if version > _VERSION:
-            raise self._fault(
-                f"is of version {version}; this program knows {_VERSION}",
-                "Use the version of payment-watcher that wrote it, or a newer one.",
-            )
-        self._prepared = True
-
-    def _migrate(self, version: int) -> None:
-        """Bring an older journal up to date, altogether or not at all."""
-        with self._engine.begin() as connection:
-            # The driver would begin a transaction at the first row that is written, and not for a change of tables.
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-            for step in range(version, _VERSION):
-                for statement in _MIGRATIONS[step]:
-                    connection.exec_driver_sql(statement)
-            connection.exec_driver_sql(f"PRAGMA user_version = {_VERSION}")
-
-    def _unusable(self, error: sql.exc.DatabaseError) -> ConfigurationError:
-        return self._fault(
-            f"cannot be used: {error.orig}",
-            "Check that the folder exists and may be written; move a damaged journal away and start again: ConnectWise "
-            "and the folders know what was done, and nothing is paid twice.",
-        )
-
-    def _fault(self, problem: str, mend: str) -> ConfigurationError:
-        return ConfigurationError((Fault("journal.url", f"{self._where} {problem}", mend),))
+        self._database = Database(url, upgrade=upgrade)
 
     def close(self) -> None:
         """Close the file."""
-        self._engine.dispose()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sql.Connection]:
-        """Open a transaction; what keeps the database from taking it, such as a full disk, holds up the line.
-
-        After such a trouble the file is opened anew: it may be another one by then, or gone.
-
-        Raises:
-            FolderTrouble: nothing of the transaction was written.
-            ConfigurationError: the journal is damaged.
-        """
-        try:
-            if not self._prepared:
-                self._prepare()
-            with self._engine.begin() as connection:
-                yield connection
-        except sql.exc.OperationalError as error:
-            self._prepared = False
-            self._engine.dispose()
-            raise FolderTrouble(
-                f"the journal {self._where} cannot be written: {error.orig}",
-                "Make room on that disk and check the service user's rights on it; the work goes on by itself",
-            ) from error
-        except sql.exc.DatabaseError as error:
-            if type(error) is not sql.exc.DatabaseError:
-                raise
-            raise self._unusable(error) from error
+        self._database.close()
 
     def marker(self, inbox: str) -> str | None:
         """Give the marker that an inbox carries since its first start; None before that."""
-        with self._transaction() as connection:
-            return connection.execute(
-                sql.select(_inboxes.c.marker).where(_inboxes.c.path == inbox)
-            ).scalar_one_or_none()
+        with self._database.transaction() as connection:
+            return connection.execute(sql.select(INBOXES.c.marker).where(INBOXES.c.path == inbox)).scalar_one_or_none()
 
     def remember_marker(self, inbox: str, marker: str) -> None:
         """Remember the marker of an inbox."""
-        with self._transaction() as connection:
-            connection.execute(sql.delete(_inboxes).where(_inboxes.c.path == inbox))
-            connection.execute(sql.insert(_inboxes).values(path=inbox, marker=marker))
+        with self._database.transaction() as connection:
+            connection.execute(sql.delete(INBOXES).where(INBOXES.c.path == inbox))
+            connection.execute(sql.insert(INBOXES).values(path=inbox, marker=marker))
 
     def begin(self, claim: Claim, digest: str, records: Sequence[Record], refusal: str | None = None) -> None:
         """Write down a claimed file and what it asks; a file that is there already is left as it is.
@@ -360,8 +181,8 @@ class Journal:
         asked: Sequence[tuple[int, int, str, Decimal | None, str | None]],
         refusal: str | None,
     ) -> None:
-        with self._transaction() as connection:
-            if connection.execute(sql.select(_files.c.claim).where(_files.c.claim == claim.id)).first():
+        with self._database.transaction() as connection:
+            if connection.execute(sql.select(FILES.c.claim).where(FILES.c.claim == claim.id)).first():
                 return
             file = {
                 "claim": claim.id,
@@ -370,11 +191,11 @@ class Journal:
                 "refusal": refusal,
                 "begun_at": _now(),
             }
-            connection.execute(sql.insert(_files).values(file))
+            connection.execute(sql.insert(FILES).values(file))
             if asked:
                 columns = ("position", "line", "invoice_number", "asked", "external_id")
                 rows = [{"claim": claim.id, **dict(zip(columns, row, strict=True))} for row in asked]
-                connection.execute(sql.insert(_payments), rows)
+                connection.execute(sql.insert(PAYMENTS), rows)
 
     def intend(self, intents: Sequence[tuple[Demand, Intent]]) -> None:
         """Write down calls before they are made; on disk when this returns."""
@@ -424,16 +245,16 @@ class Journal:
     def _update(self, rows: list[dict[str, Any]], columns: Sequence[str]) -> None:
         if not rows:
             return
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             values: dict[str, Any] = {column: sql.bindparam(column) for column in columns}
-            connection.execute(sql.update(_payments).where(_of_record).values(values), rows)
+            connection.execute(sql.update(PAYMENTS).where(_of_record).values(values), rows)
 
     def intents(self, claim_id: str) -> dict[int, Intent]:
         """Give the calls that were planned for a claim's records and have no outcome, by position."""
-        query = sql.select(_payments).where(
-            _payments.c.claim == claim_id, _payments.c.outcome.is_(None), _payments.c.action.is_not(None)
+        query = sql.select(PAYMENTS).where(
+            PAYMENTS.c.claim == claim_id, PAYMENTS.c.outcome.is_(None), PAYMENTS.c.action.is_not(None)
         )
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             return {
                 row.position: Intent(Action(row.action), row.intended, row.intended_warning)
                 for row in connection.execute(query)
@@ -442,11 +263,11 @@ class Journal:
     def results(self, claim_id: str) -> list[Result]:
         """Give the outcomes of a claim's records that have one, in order."""
         query = (
-            sql.select(_payments)
-            .where(_payments.c.claim == claim_id, _payments.c.outcome.is_not(None))
-            .order_by(_payments.c.position)
+            sql.select(PAYMENTS)
+            .where(PAYMENTS.c.claim == claim_id, PAYMENTS.c.outcome.is_not(None))
+            .order_by(PAYMENTS.c.position)
         )
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             return [
                 Result(
                     row.position,
@@ -467,29 +288,29 @@ class Journal:
         """Say when the last record of a claim got its outcome; when the claim was begun if it has none."""
         query = sql.select(
             sql.func.coalesce(
-                sql.select(sql.func.max(_payments.c.decided_at)).where(_payments.c.claim == claim_id).scalar_subquery(),
-                _files.c.begun_at,
+                sql.select(sql.func.max(PAYMENTS.c.decided_at)).where(PAYMENTS.c.claim == claim_id).scalar_subquery(),
+                FILES.c.begun_at,
             )
-        ).where(_files.c.claim == claim_id)
-        with self._transaction() as connection:
+        ).where(FILES.c.claim == claim_id)
+        with self._database.transaction() as connection:
             return datetime.fromisoformat(connection.execute(query).scalar_one())
 
     def earlier(self, digest: str, claim: Claim) -> Claim | None:
         """Find a file of the same content that was claimed before this one and did not fail altogether."""
         succeeded = sql.exists().where(
-            _payments.c.claim == _files.c.claim, _payments.c.outcome.in_([Outcome.APPLIED, Outcome.UNCHANGED])
+            PAYMENTS.c.claim == FILES.c.claim, PAYMENTS.c.outcome.in_([Outcome.APPLIED, Outcome.UNCHANGED])
         )
         query = (
-            sql.select(_files.c.claim, _files.c.name)
+            sql.select(FILES.c.claim, FILES.c.name)
             .where(
-                _files.c.digest == digest,
-                _files.c.claim < claim.id,
-                _files.c.refusal.is_(None),
-                sql.or_(_files.c.finished_at.is_(None), succeeded),
+                FILES.c.digest == digest,
+                FILES.c.claim < claim.id,
+                FILES.c.refusal.is_(None),
+                sql.or_(FILES.c.finished_at.is_(None), succeeded),
             )
-            .order_by(_files.c.claim)
+            .order_by(FILES.c.claim)
         )
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             row = connection.execute(query).first()
         return Claim(row.claim, row.name) if row else None
 
@@ -500,28 +321,28 @@ class Journal:
             The first such claim by externalId.
         """
         found: dict[str, Claim] = {}
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             for start in range(0, len(external_ids), _VARIABLES):
                 query = (
-                    sql.select(_payments.c.external_id, _files.c.claim, _files.c.name)
-                    .join(_files, _files.c.claim == _payments.c.claim)
+                    sql.select(PAYMENTS.c.external_id, FILES.c.claim, FILES.c.name)
+                    .join(FILES, FILES.c.claim == PAYMENTS.c.claim)
                     .where(
-                        _payments.c.external_id.in_(external_ids[start : start + _VARIABLES]),
-                        _files.c.claim < claim.id,
+                        PAYMENTS.c.external_id.in_(external_ids[start : start + _VARIABLES]),
+                        FILES.c.claim < claim.id,
                         sql.or_(
-                            _payments.c.outcome.is_(None),
-                            _payments.c.outcome.in_([Outcome.APPLIED, Outcome.UNCHANGED]),
+                            PAYMENTS.c.outcome.is_(None),
+                            PAYMENTS.c.outcome.in_([Outcome.APPLIED, Outcome.UNCHANGED]),
                         ),
                     )
-                    .order_by(_files.c.claim.desc())
+                    .order_by(FILES.c.claim.desc())
                 )
                 found.update({row.external_id: Claim(row.claim, row.name) for row in connection.execute(query)})
         return found
 
     def judgement(self, claim_id: str) -> Judgement | None:
         """Say what a file was judged to be when it was written down; None if it has not been."""
-        query = sql.select(_files.c.digest, _files.c.refusal).where(_files.c.claim == claim_id)
-        with self._transaction() as connection:
+        query = sql.select(FILES.c.digest, FILES.c.refusal).where(FILES.c.claim == claim_id)
+        with self._database.transaction() as connection:
             row = connection.execute(query).first()
         return Judgement(row.digest, row.refusal) if row else None
 
@@ -536,14 +357,14 @@ class Journal:
             "watch": line.watch,
             "answered_at": line.answered_at and line.answered_at.isoformat(),
         }
-        with self._transaction() as connection:
-            connection.execute(sql.delete(_line))
-            connection.execute(sql.insert(_line).values(only=1, **values))
+        with self._database.transaction() as connection:
+            connection.execute(sql.delete(LINE))
+            connection.execute(sql.insert(LINE).values(only=1, **values))
 
     def line(self) -> Line | None:
         """Give what the daemon last said of itself; None before its first start."""
-        with self._transaction() as connection:
-            row = connection.execute(sql.select(_line)).first()
+        with self._database.transaction() as connection:
+            row = connection.execute(sql.select(LINE)).first()
         if row is None:
             return None
         return Line(
@@ -562,8 +383,8 @@ class Journal:
         Args:
             wanted: an invoice number, letter case ignored; a file's name in the inbox; a claim's id.
         """
-        of_payment = _payments.c.invoice_number.collate("NOCASE") == wanted
-        of_file = sql.or_(_files.c.name == wanted, _files.c.claim == wanted)
+        of_payment = PAYMENTS.c.invoice_number.collate("NOCASE") == wanted
+        of_file = sql.or_(FILES.c.name == wanted, FILES.c.claim == wanted)
         return self._attempts(sql.or_(of_payment, of_file))
 
     def unpaid(self) -> list[Attempt]:
@@ -572,25 +393,25 @@ class Journal:
         One is resolved once its invoice has been set or tried again, or its fail file has been dropped in again: what
         became of that is told of under the new file, whose invoice number may be a corrected one.
         """
-        later = _payments.alias()
+        later = PAYMENTS.alias()
         tried = sql.exists().where(
-            later.c.invoice_number == _payments.c.invoice_number,
+            later.c.invoice_number == PAYMENTS.c.invoice_number,
             sql.or_(
-                later.c.claim > _payments.c.claim,
-                sql.and_(later.c.claim == _payments.c.claim, later.c.outcome != Outcome.REJECTED),
+                later.c.claim > PAYMENTS.c.claim,
+                sql.and_(later.c.claim == PAYMENTS.c.claim, later.c.outcome != Outcome.REJECTED),
             ),
         )
         # Written out, so that the index on rejected payments serves.
-        rejected = _payments.c.outcome == sql.literal_column("'rejected'")
-        numbered = _payments.c.invoice_number != ""
+        rejected = PAYMENTS.c.outcome == sql.literal_column("'rejected'")
+        numbered = PAYMENTS.c.invoice_number != ""
         found = self._attempts(sql.and_(rejected, sql.not_(sql.and_(numbered, tried))))
         again = self._dropped_again()
         return [attempt for attempt in found if attempt.claim not in again]
 
     def _dropped_again(self) -> set[str]:
         """Give the claims whose published files have been dropped in again: the later file's name bears them."""
-        query = sql.select(_files.c.name).where(_files.c.name.like("%Z\\_%", escape="\\"))
-        with self._transaction() as connection:
+        query = sql.select(FILES.c.name).where(FILES.c.name.like("%Z\\_%", escape="\\"))
+        with self._database.transaction() as connection:
             names = connection.execute(query).scalars()
             return {claim for name in names for claim in _CLAIM.findall(name)}
 
@@ -600,10 +421,10 @@ class Journal:
         Args:
             time: aware.
         """
-        query = sql.select(_files.c.claim).where(
-            _files.c.finished_at < time.astimezone(UTC).isoformat(timespec="milliseconds"), _files.c.refusal.is_(None)
+        query = sql.select(FILES.c.claim).where(
+            FILES.c.finished_at < time.astimezone(UTC).isoformat(timespec="milliseconds"), FILES.c.refusal.is_(None)
         )
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             finished = set(connection.execute(query).scalars())
         return finished - {attempt.claim for attempt in self.unpaid()}
 
@@ -612,15 +433,10 @@ class Journal:
         gone = [{"gone": claim_id} for claim_id in claim_ids]
         if not gone:
             return
-        with self._transaction() as connection:
-            connection.execute(sql.delete(_payments).where(_payments.c.claim == sql.bindparam("gone")), gone)
-            connection.execute(sql.delete(_files).where(_files.c.claim == sql.bindparam("gone")), gone)
-        with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
-            free = connection.exec_driver_sql("PRAGMA freelist_count").scalar_one()
-            if free * 4 >= pages:
-                connection.exec_driver_sql("VACUUM")
-                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        with self._database.transaction() as connection:
+            connection.execute(sql.delete(PAYMENTS).where(PAYMENTS.c.claim == sql.bindparam("gone")), gone)
+            connection.execute(sql.delete(FILES).where(FILES.c.claim == sql.bindparam("gone")), gone)
+        self._database.shrink()
 
     def set_since(self, claim_id: str, invoice_numbers: Sequence[str]) -> dict[str, str]:
         """Say which of some invoices later files have set, and the name of the last of those files.
@@ -630,24 +446,24 @@ class Journal:
             invoice_numbers: letter case is ignored.
         """
         query = (
-            sql.select(_payments.c.invoice_number, _files.c.name)
-            .join(_files)
-            .where(_payments.c.claim > claim_id, _payments.c.outcome.in_([Outcome.APPLIED, Outcome.UNCHANGED]))
-            .order_by(_payments.c.claim)
+            sql.select(PAYMENTS.c.invoice_number, FILES.c.name)
+            .join(FILES)
+            .where(PAYMENTS.c.claim > claim_id, PAYMENTS.c.outcome.in_([Outcome.APPLIED, Outcome.UNCHANGED]))
+            .order_by(PAYMENTS.c.claim)
         )
         wanted = {number.casefold() for number in invoice_numbers}
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             rows = connection.execute(query)
             return {row.invoice_number: row.name for row in rows if row.invoice_number.casefold() in wanted}
 
     def _attempts(self, condition: sql.ColumnElement[bool]) -> list[Attempt]:
         query = (
-            sql.select(_files, *(column for column in _payments.c if column.name != "claim"))
-            .outerjoin(_payments)
+            sql.select(FILES, *(column for column in PAYMENTS.c if column.name != "claim"))
+            .outerjoin(PAYMENTS)
             .where(condition)
-            .order_by(_files.c.claim, _payments.c.position)
+            .order_by(FILES.c.claim, PAYMENTS.c.position)
         )
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             return [
                 Attempt(
                     file=row.name,
@@ -669,35 +485,32 @@ class Journal:
 
     def progress(self, claim_id: str) -> tuple[int, int]:
         """Count a claim's records, and those of them that have an outcome."""
-        query = sql.select(sql.func.count(), sql.func.count(_payments.c.outcome)).where(_payments.c.claim == claim_id)
-        with self._transaction() as connection:
+        query = sql.select(sql.func.count(), sql.func.count(PAYMENTS.c.outcome)).where(PAYMENTS.c.claim == claim_id)
+        with self._database.transaction() as connection:
             records, decided = connection.execute(query).one()
         return records, decided
 
     def last_files(self, count: int) -> list[FinishedFile]:
         """Give the files that were finished last, the latest first."""
         query = (
-            sql.select(_files)
-            .where(_files.c.finished_at.is_not(None))
-            .order_by(_files.c.finished_at.desc())
-            .limit(count)
+            sql.select(FILES).where(FILES.c.finished_at.is_not(None)).order_by(FILES.c.finished_at.desc()).limit(count)
         )
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             files = connection.execute(query).all()
         return [self._finished(file.claim, file.name, file.finished_at, file.refusal) for file in files]
 
     def files_of(self, name: str, count: int) -> list[FinishedFile]:
         """Give the finished files of a name, or of the claim that a published name bears, the latest first."""
         query = (
-            sql.select(_files)
+            sql.select(FILES)
             .where(
-                _files.c.finished_at.is_not(None),
-                sql.or_(_files.c.name == name, sql.literal(name, _Text()).contains(_files.c.claim, autoescape=False)),
+                FILES.c.finished_at.is_not(None),
+                sql.or_(FILES.c.name == name, sql.literal(name, Text()).contains(FILES.c.claim, autoescape=False)),
             )
-            .order_by(_files.c.finished_at.desc())
+            .order_by(FILES.c.finished_at.desc())
             .limit(count)
         )
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             files = connection.execute(query).all()
         return [self._finished(file.claim, file.name, file.finished_at, file.refusal) for file in files]
 
@@ -708,23 +521,16 @@ class Journal:
 
     def finish(self, claim_id: str) -> None:
         """Write down that everything of a claim lies where it belongs."""
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             connection.execute(
-                sql.update(_files)
-                .where(_files.c.claim == claim_id, _files.c.finished_at.is_(None))
+                sql.update(FILES)
+                .where(FILES.c.claim == claim_id, FILES.c.finished_at.is_(None))
                 .values(finished_at=_now())
             )
 
 
 def _external_id(record: Record) -> str | None:
     return (record.external_id or None) if isinstance(record, Payment) else None
-
-
-def _configure(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA synchronous = FULL")
-    cursor.execute("PRAGMA foreign_keys = ON")
-    cursor.close()
 
 
 def _now() -> str:
