@@ -587,6 +587,7 @@ NOT_PAYMENTS = [
         b"<?xml version='1.0' encoding='utf-7'?>" + rooted(GOOD), '"utf-7" is not', 1, id="an unsafe encoding"
     ),
     pytest.param(gzip.compress(rooted(GOOD)), "compressed", 1, id="gzip"),
+    pytest.param(gzip.compress(rooted(GOOD * 10**5)) + bytes(4), "compressed", 1, id="gzip with four zeros"),
     pytest.param(b"PK\x03\x04" + bytes(3), "Excel workbook", 1, id="a workbook"),
     pytest.param(
         b'<?xml version="1.0"?>\n<?mso-application progid="Excel.Sheet"?>\n'

@@ -106,10 +106,7 @@ def read(data: bytes) -> tuple[Record, ...]:
     Raises:
         DocumentError: it is cut off, not well-formed, or not a payment document; nothing of it may be used.
     """
-    try:
-        return tuple(_records(data))
-    except DocumentError as error:
-        raise cut_off(data, error) from error
+    return tuple(_records(data))
 
 
 def shape_of(root: etree._Element) -> Shape | None:
@@ -130,11 +127,19 @@ def is_payment_document(data: bytes) -> bool:
         return False
 
 
+def _batches(data: bytes) -> Iterator[tuple[etree._Element, list[etree._Element]]]:
+    """Read the document as a stream; what the parser finds may be a cut, what is found in whole elements is none."""
+    try:
+        yield from batches(data, bare=True)
+    except DocumentError as error:
+        raise cut_off(data, error) from error
+
+
 def _records(data: bytes) -> Iterator[Record]:
     shape: Shape | None = None
     names = _Names()
     position = 0
-    for root, elements in batches(data, bare=True):
+    for root, elements in _batches(data):
         if shape is None:
             shape = _shape(root)
             _check_text(root, root.text, shape)

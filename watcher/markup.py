@@ -111,7 +111,7 @@ def unfinished(data: bytes) -> str | None:
     """
     if not data:
         return "it is empty"
-    if b"\0\0\0\0" in data:
+    if b"\0\0\0\0" in data and _may_be_text(data):
         # A writer that sets the size first leaves zeros where it has not written yet; no text encoding holds four.
         return "part of it is reserved space that has not been written yet"
     stream = _Stream(data, bare=True)
@@ -341,6 +341,17 @@ def _missing_end(stream: _Stream) -> str:
     if stream.root is None:
         return "no element in it yet"
     return f"no closing </{local_name(stream.root)}> yet"
+
+
+def _may_be_text(data: bytes) -> bool:
+    """Say whether a document's first bytes are not those of an archive or a workbook."""
+    try:
+        wide_encoding(data)
+    except CutOff:
+        return True
+    except DocumentError:
+        return False
+    return True
 
 
 def _has_bare_ampersand(data: bytes) -> bool:
