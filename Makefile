@@ -31,7 +31,7 @@ lint: .venv/tools  ## Style, types, and which module may import which
 	$(BIN)/mypy watcher
 	$(BIN)/lint-imports
 
-bench: .venv/tools  ## Measure what it costs, as ratios, with the targets; takes under 4 minutes
+bench: .venv/tools  ## Measure what it costs, as ratios, with the targets; takes some 4 minutes
 	$(BIN)/python tests/bench.py
 
 soak: .venv/tools  ## Kill it at every system call, cut the power, run a week, damage documents: two hours or more

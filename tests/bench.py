@@ -1,4 +1,4 @@
-"""Measures what the program costs, as ratios, so that two machines can be compared: ``make bench``, under 4 minutes.
+"""Measures what the program costs, as ratios, so that two machines can be compared: ``make bench``, some 4 minutes.
 
 The server is the sandbox, real HTTP in a process of its own, so that it shares no interpreter lock with the client.
 What runs is ``apply()`` with the client it has in use; time is taken around it alone. Every run is checked: each
@@ -14,6 +14,8 @@ payment is applied, and no invoice has two.
   starts from zero every 6 s. The client is set to ten times the limit and has to find it; what it used of it, and what
   it was refused, is counted by the server once 12 s have passed. The same is run with the client set to 900 a minute.
   These runs go side by side; each has a server of its own.
+- Pick-up: a file is written in two pieces into the inbox of a daemon that watches it natively, 15 times, as soon as
+  the one before is done or a little later; from its last byte to the first request, less ``settle_seconds``.
 - Processor time: of this process, during the run with 4 workers.
 - Documents: 100,000 payments, 18 MB. The ideal is a bare lxml ``iterparse`` that looks up the three elements of each
   record and clears it; reading, and writing both result files with every other record rejected, are compared with it by
@@ -38,15 +40,17 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from functools import partial
 from io import BytesIO
 from multiprocessing.connection import Connection
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import requests
 from conftest import account
+from daemon import Daemon, configure
 from documents import document
 from lxml import etree
 from rich.console import Console
@@ -66,6 +70,7 @@ from watcher.sandbox.books import Books
 from watcher.sandbox.errors import TooManyRequestsError
 from watcher.sandbox.gate import RateLimit
 from watcher.sandbox.site import Site
+from watcher.spool import Folders
 from watcher.workers import Workers
 
 LATENCY = 0.05
@@ -100,7 +105,7 @@ class Size:
     rounds: int
 
 
-WHOLE = Size(new=2000, new_by_one_worker=400, replaced=500, plain=400, limited_seconds=60, rounds=5)
+WHOLE = Size(new=2000, new_by_one_worker=400, replaced=500, plain=400, limited_seconds=54, rounds=5)
 QUICK = Size(new=320, new_by_one_worker=60, replaced=100, plain=30, limited_seconds=18, rounds=2)
 
 
@@ -330,6 +335,10 @@ def rows(size: Size, tell: Callable[[str], None]) -> Iterator[Row]:
         yield Row(name, run.seconds / (run.payments * LATENCY / workers), 3, target=1.15)
     tell("100,000 payments in a document")
     yield from document_rows(size.rounds)
+    tell("15 files into an inbox")
+    yield Row(
+        "Last byte to first request, beyond settle_seconds, the longest of 15", longest_pick_up(), 2, " s", target=0.5
+    )
     tell(f"limits, {size.limited_seconds:.0f} s")
     yield from limit_rows(size.limited_seconds)
     yield Row("Processor time per payment, 4 workers", by_four.processor_seconds / by_four.payments * 1000, 2, " ms")
@@ -340,6 +349,33 @@ def rows(size: Size, tell: Callable[[str], None]) -> Iterator[Row]:
     name = f"against one call after another, {size.plain:,} new, 4 workers"
     yield Row(f"Time {name}", ours.seconds / plain.seconds, 3)
     yield Row(f"Requests {name}", ours.seen.all_requests / plain.seen.all_requests, 3)
+
+
+def longest_pick_up() -> float:
+    """Drop files into the inbox of a daemon; give the longest time to the first request, without the settling."""
+    settling, times = 0.3, []
+    invoices = numbered(15)
+    with Server(invoices) as server, TemporaryDirectory(prefix="bench-") as name:
+        folders = Folders(*(Path(name, folder) for folder in ("inbox", "work", "success", "fail", "archive")))
+        for folder in ("inbox", "work", "success", "fail", "archive"):
+            Path(name, folder).mkdir()
+        inbox = {"settle_seconds": settling, "scan_seconds": 60, "observer": "native"}
+        config = configure(folders, server.url, inbox=inbox, logging={"level": "debug"})
+        with Daemon(config) as daemon:
+            daemon.tells("READY=1")
+            for ordinal, invoice in enumerate(invoices):
+                content = pays([invoice])
+                with (folders.inbox / f"{ordinal}.xml").open("wb") as file:
+                    file.write(content[:50])
+                    file.flush()
+                    time.sleep(ordinal % 5 * 0.13)
+                    file.write(content[50:])
+                written, before = time.time(), len(daemon.events("connectwise.request"))
+                daemon.event("file.finished", file=f"{ordinal}.xml")
+                request = daemon.events("connectwise.request")[before]
+                answered = datetime.fromisoformat(request["timestamp"]).timestamp()
+                times.append(answered - request["duration_ms"] / 1000 - written - settling)
+    return max(times)
 
 
 def document_rows(rounds: int) -> Iterator[Row]:

@@ -41,6 +41,9 @@ _DAY_SECONDS = 86400.0
 # burst of events, or a file that is written to for minutes, costs few scans.
 _GATHER_SECONDS = 0.2
 _GATHER_SCANS = 10
+# What happens within half a second of a file's leaving the inbox, watchdog tells only then: it waits for the other half
+# of a move. A scan this long after we took files makes up for it.
+_AFTERMATH_SECONDS = 0.25
 # A wait never keeps the process from saying that it is alive for longer than this, seconds.
 _BREATH_SECONDS = 5.0
 
@@ -134,10 +137,10 @@ class Service:
         try:
             while not self._stop.is_set():
                 try:
-                    self._turn()
+                    tally = self._turn()
                     self._moving()
                     self._prune()
-                    self._wait()
+                    self._wait(took_files=tally.files > 0)
                 except Outage as outage:
                     self._hold(outage)
         except Stopping:
@@ -286,7 +289,7 @@ class Service:
 
     # --- waiting -----------------------------------------------------------------------------------------------
 
-    def _wait(self) -> None:
+    def _wait(self, *, took_files: bool) -> None:
         """Wait for an event, for a file to be quiet, or for the next scan."""
         waiting = self._inbox.waiting
         self._say(
@@ -295,8 +298,12 @@ class Service:
             if waiting
             else f"Watching {self._inbox.folder}; nothing to do.",
         )
-        next_due = self._inbox.seconds_to_next()
-        until = self._clock() + (self._scan_seconds if next_due is None else min(next_due, self._scan_seconds))
+        waits = [self._scan_seconds]
+        if (next_due := self._inbox.seconds_to_next()) is not None:
+            waits.append(next_due)
+        if took_files:
+            waits.append(_AFTERMATH_SECONDS)
+        until = self._clock() + min(waits)
         while not self._stop.is_set() and (left := until - self._clock()) > 0:
             if self._observer.wait(min(left, _BREATH_SECONDS)):
                 self._stop.wait(min(self._scan_seconds, max(_GATHER_SECONDS, _GATHER_SCANS * self._scan_took)))
