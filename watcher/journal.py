@@ -121,9 +121,8 @@ class Journal:
         """Open the journal, making its tables if there are none.
 
         Args:
-            url: ``sqlite:////path/to/journal.db``; ``sqlite://`` keeps it in memory.
-            upgrade: bring a journal of an older version up to date. For the daemon alone: an older one that still
-                runs must not find its journal changed by somebody who only looks.
+            url: where it lies, as of ``Database``.
+            upgrade: bring a journal of an older version up to date; only the daemon may.
 
         Raises:
             ConfigurationError: it cannot be opened, is damaged, or was written by another version.
