@@ -199,8 +199,10 @@ class _Handler(BaseHTTPRequestHandler):
             address=address,
         )
         found = server.site.answer(request, len(address) + len(query) + (1 if query else 0))
-        if server.latency and request.path not in PAGES:
-            server.ending.wait(server.latency)
+        if server.latency and request.path not in PAGES and server.ending.wait(server.latency):
+            # The connection is about to be broken; the answer must not get out before that.
+            self.close_connection = True
+            return
         self._send(found)
 
     # The names http.server looks for.
