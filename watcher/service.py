@@ -81,8 +81,8 @@ class Service:
             scan_seconds: the longest time between two scans.
             batch_bytes: a batch ends with the file that goes beyond this.
             pulse: notices folders that do not answer; without one they hold up everything.
-            ages: after how long published files and the journal's rows go.
             answered_at: says when ConnectWise last gave a good answer.
+            ages: after how long published files and the journal's rows go.
             clock: monotonic seconds.
         """
         self._inbox = inbox

@@ -291,12 +291,7 @@ class Spool:
         Raises:
             FolderTrouble: it cannot be read.
         """
-        path = self._decision(claim_id)
-        with self._at(path), suppress(FileNotFoundError):
-            content = path.read_bytes()
-            sync_folder(path.parent)
-            return content
-        return None
+        return self._kept(self._decision(claim_id))
 
     def keep_document(self, claim: Claim, content: bytes) -> None:
         """Keep the payment document made of a claimed file until it is archived; FolderTrouble where that cannot be."""
@@ -308,9 +303,12 @@ class Spool:
         Raises:
             FolderTrouble: it cannot be read.
         """
-        path = self._document(claim_id)
+        return self._kept(self._document(claim_id))
+
+    def _kept(self, path: Path) -> bytes | None:
         with self._at(path), suppress(FileNotFoundError):
             content = path.read_bytes()
+            # A killed process may have named it without its name being on disk yet; what follows relies on it.
             sync_folder(path.parent)
             return content
         return None
