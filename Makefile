@@ -32,13 +32,13 @@ lint: .venv/tools  ## Style, types, and which module may import which
 	$(BIN)/lint-imports
 
 bench: .venv/tools  ## Measure what it costs, as ratios, with the targets; takes some 4 minutes
-	$(BIN)/python tests/bench.py
+	cd tests && ../$(BIN)/python -m soak.bench
 
 soak: .venv/tools  ## Kill it at every system call, cut the power, run a week, damage documents: two hours or more
-	$(BIN)/python tests/killing.py
-	$(BIN)/python tests/killing.py --power-cut
-	$(BIN)/python tests/week.py
-	SOAK=300 $(BIN)/pytest --numprocesses=auto --timeout=0 tests/test_document.py tests/test_schema.py \
+	cd tests && ../$(BIN)/python -m soak.killing
+	cd tests && ../$(BIN)/python -m soak.killing --power-cut
+	cd tests && ../$(BIN)/python -m soak.week
+	SOAK=300 $(BIN)/pytest --numprocesses=auto --timeout=0 tests/unit/documents \
 		-k "whatever or cut_anywhere or exactly_one_result_file or any_message"
 
 lock:  ## Upgrade every locked version

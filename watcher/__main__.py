@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from typing import NoReturn
 
-from watcher.cli import main
-from watcher.process import leave
+from watcher.cli.commands import main
+from watcher.lifetime import leave
 
 
 def run() -> NoReturn:

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from daemon import until
+from support.program import until
 
 PROJECT = Path(__file__).parent.parent.parent
 # Where the project lies in the machine, read-only: /tmp, /root and /run are not what they are outside.

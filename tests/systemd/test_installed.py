@@ -9,9 +9,9 @@ import time
 import urllib.request
 
 import pytest
-from daemon import END_SECONDS, until
-from documents import document
 from machine import PROJECT, Machine, Unbootable, impossible
+from support.documents import document
+from support.program import END_SECONDS, until
 
 from watcher.sandbox import SignIn
 

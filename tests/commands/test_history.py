@@ -1,0 +1,246 @@
+"""What became of an invoice or a file, what is still unpaid, files put back, and journals of older versions."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from support.connectwise import invoice, payments_of
+from support.documents import document, drop, files, numbers, one
+from support.program import alone, command, configure
+
+from watcher.cli.commands import CONFIGURATION, SOME_FAILED, UNUSABLE
+
+BEFORE = Path(__file__).parents[1] / "data" / "journal-of-version-1.sql"
+
+
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch, tmp_path):
+    alone(monkeypatch, tmp_path)
+
+
+@pytest.fixture
+def sandbox(start_sandbox):
+    """A ConnectWise with three invoices."""
+    return start_sandbox(invoice("CW-1", "100.00"), invoice("CW-2", "20.00"), invoice("CW-3", "30.00"))
+
+
+@pytest.fixture
+def config(folders, sandbox):
+    """A configuration whose journal knows two files: one that failed in part, a later one over the same invoice."""
+    config = configure(folders, sandbox.url)
+    drop(folders.inbox, "first.xml", document(("CW-1", "40.00"), ("CW-404", "5.00")))
+    assert command("run", "--once", "--config", config).code == SOME_FAILED
+    drop(folders.inbox, "second.xml", document(("CW-1", "60.00"), ("CW-2", "20.00")))
+    assert command("run", "--once", "--config", config).code == 0
+    return config
+
+
+def history(config, wanted):
+    """Give what history --json says."""
+    done = command("history", wanted, "--json", "--config", config)
+    assert done.code == 0, done.err
+    return json.loads(done.out)
+
+
+def test_every_attempt_at_an_invoice_is_told(config):
+    """File, amount, outcome and ConnectWise's ids, the earliest first, whatever the letters' case."""
+    first, second = history(config, "cw-1")
+    assert [(row["file"], row["asked"], row["outcome"]) for row in (first, second)] == [
+        ("first.xml", "40.00", "applied"),
+        ("second.xml", "60.00", "applied"),
+    ]
+    assert first["payment_id"] == second["payment_id"] > 0
+    shown = command("history", "CW-1", "--config", config).out
+    assert all(text in shown for text in ("first.xml", "40.00", "second.xml", "60.00", str(first["payment_id"])))
+
+
+@pytest.mark.parametrize("where", ["as dropped", "fail", "archive", "receipt", "claim"])
+def test_a_file_is_known_by_every_name_it_has(config, folders, where):
+    """Its name in the inbox, the path of its fail file, its original or receipt in the archive, its claim."""
+    published = one(files(folders.fail))
+    name = {
+        "as dropped": "first.xml",
+        "fail": str(published),
+        "archive": published.name,
+        "receipt": published.name.replace(".xml", ".receipt.json"),
+        "claim": published.stem.partition("__")[2],
+    }[where]
+    assert [row["invoice_number"] for row in history(config, name)] == ["CW-1", "CW-404"]
+
+
+def test_a_refused_file_has_a_history(config, folders):
+    """A file that is no payment document is told of with the reason."""
+    drop(folders.inbox, "odd.xml", b"<Orders/>")
+    assert command("run", "--once", "--config", config).code == UNUSABLE
+    (row,) = history(config, "odd.xml")
+    assert row["outcome"] == "refused"
+    assert "Orders" in row["message"]
+
+
+def test_what_nobody_knows_is_said(config):
+    """An unknown name is a sentence and a code, not an empty table."""
+    done = command("history", "CW-999", "--config", config)
+    assert done.code == UNUSABLE
+    assert "CW-999" in done.err
+
+
+def test_what_failed_stays_in_sight_until_it_is_set(config, folders):
+    """Status lists a failed payment until a later file sets its invoice, and says how ConnectWise was reached."""
+
+    def unpaid():
+        return [
+            row["invoice_number"] for row in json.loads(command("status", "--json", "--config", config).out)["unpaid"]
+        ]
+
+    assert unpaid() == ["CW-404"]
+    assert "CW-404" in command("status", "--config", config).out
+    drop(folders.inbox, "third.xml", document(("CW-3", "not money")))
+    command("run", "--once", "--config", config)
+    assert unpaid() == ["CW-404", "CW-3"]
+    drop(folders.inbox, "fourth.xml", document(("CW-3", "30.00")))
+    command("run", "--once", "--config", config)
+    assert unpaid() == ["CW-404"]
+
+
+def test_status_says_how_the_inbox_is_watched_and_connectwise_last_answered(config):
+    """The mode with its reason, and the time of the last good answer, outlive the daemon."""
+    said = json.loads(command("status", "--json", "--config", config).out)
+    assert said["line"]["watch"].startswith("off: ")
+    assert said["line"]["answered_at"]
+    assert said["connectwise"] == "not asked: no daemon runs"
+
+
+def test_looking_needs_no_keys(config):
+    """Where the keys are credentials of the service alone, status and history work for an administrator."""
+    text = config.read_text(encoding="utf-8")
+    config.write_text(
+        "".join(line for line in text.splitlines(keepends=True) if not line.startswith(("public_key", "private_key"))),
+        encoding="utf-8",
+    )
+    assert command("status", "--config", config).code == 0
+    assert command("history", "CW-1", "--config", config).code == 0
+    assert command("run", "--once", "--config", config).code == CONFIGURATION
+
+
+def test_a_fail_file_put_back_is_tried_again(config, folders, sandbox):
+    """It leaves the outbox, its ErrorMessages are ignored, and what fails again says so anew."""
+    failed = one(files(folders.fail))
+    done = command("requeue", failed.name, "--config", config)
+    assert done.code == 0, done.err
+    assert not failed.exists()
+    assert numbers(folders.inbox / failed.name) == ["CW-404"]
+    assert command("run", "--once", "--config", config).code == SOME_FAILED
+    assert one(files(folders.fail)).name != failed.name
+    assert [row["outcome"] for row in history(config, "CW-404")] == ["rejected", "rejected"]
+
+
+def test_a_refused_file_put_back_takes_its_note_from_the_outbox(config, folders):
+    """The note beside it tells of a file that is not there any more, and leaves, too."""
+    drop(folders.inbox, "odd.xml", b"<Orders/>")
+    command("run", "--once", "--config", config)
+    assert command("requeue", "odd.xml", "--config", config).code == 0
+    assert one(files(folders.inbox)).read_bytes() == b"<Orders/>"
+    assert not list(folders.fail.glob("odd*"))
+
+
+def test_an_archived_file_is_put_back_as_a_copy(config, folders):
+    """The archive keeps the original; the copy in the inbox has one name only, so that it is taken."""
+    archived = one(path for path in files(folders.archive) if path.name.startswith("second"))
+    assert command("requeue", "second.xml", "--config", config).code == 0
+    assert archived.exists()
+    assert one(files(folders.inbox)).stat().st_nlink == 1
+    assert command("run", "--once", "--config", config).code == 0
+
+
+def test_an_older_file_does_not_undo_a_later_one_by_accident(config, folders, sandbox):
+    """Across files the later one wins: an older one is put back only by somebody who insists."""
+    archived = one(path for path in files(folders.archive) if path.name.startswith("first"))
+    one(files(folders.fail)).unlink()
+    refused = command("requeue", archived.name, "--config", config)
+    assert refused.code == UNUSABLE
+    assert "CW-1 by second.xml" in refused.err
+    assert not files(folders.inbox)
+    assert command("requeue", archived.name, "--anyway", "--config", config).code == 0
+    command("run", "--once", "--config", config)
+    assert [payment["amount"] for payment in payments_of(sandbox, "CW-1")] == [40]
+
+
+def test_nothing_in_the_inbox_is_replaced(config, folders):
+    """Where another file of the name waits, the one that was to be put back stays where it is."""
+    failed = one(files(folders.fail))
+    (folders.inbox / failed.name).write_bytes(b"another")
+    assert command("requeue", failed.name, "--config", config).code == CONFIGURATION
+    assert failed.exists()
+    assert (folders.inbox / failed.name).read_bytes() == b"another"
+
+
+@pytest.mark.parametrize("name", ["unknown.xml", "../journal.db", "first.receipt.json"])
+def test_only_files_of_the_outbox_and_the_archive_are_put_back(config, folders, name):
+    """Anything else is refused by name."""
+    done = command("requeue", name, "--config", config)
+    assert done.code == UNUSABLE
+    assert not files(folders.inbox)
+
+
+# --- a journal of the first version ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def older(folders, sandbox):
+    """A configuration whose journal and work folder were written by the first version, killed in the middle."""
+    config = configure(folders, sandbox.url)
+    with closing(sqlite3.connect(folders.inbox.parent / "journal.db")) as journal:
+        journal.executescript(BEFORE.read_text(encoding="utf-8"))
+    held = folders.work / "20260901T090000Z_00000002"
+    held.mkdir()
+    (held / "begun.xml").write_bytes(document(("CW-2", "20.00"), ("CW-3", "30.00")))
+    return config
+
+
+def test_a_newer_version_finishes_what_an_older_one_began(older, folders, sandbox):
+    """The first version's journal is brought up to date and its claimed file finished; its history is kept."""
+    assert command("run", "--once", "--config", older).code == 0
+    assert numbers(one(files(folders.success))) == ["CW-2", "CW-3"]
+    assert not list(folders.work.iterdir())
+    assert [len(payments_of(sandbox, number)) for number in ("CW-1", "CW-2", "CW-3")] == [0, 1, 1]
+    assert [row["file"] for row in history(older, "CW-1")] == ["september.xml"]
+    assert [
+        row["invoice_number"] for row in json.loads(command("status", "--json", "--config", older).out)["unpaid"]
+    ] == ["CW-404"]
+
+
+def test_a_journal_brought_up_to_date_is_as_a_new_one(older, folders, tmp_path):
+    """Tables and indexes are the same ones, column by column, whichever way they came to be."""
+
+    def tables(file):
+        with closing(sqlite3.connect(file)) as journal:
+            names = journal.execute("SELECT name FROM sqlite_master ORDER BY name").fetchall()
+            columns = {
+                name: sorted(journal.execute(f"SELECT name, type, \"notnull\" FROM pragma_table_info('{name}')"))
+                for (name,) in names
+            }
+            return columns, journal.execute("PRAGMA user_version").fetchone()
+
+    command("run", "--once", "--config", older)
+    fresh = tmp_path / "fresh"
+    fresh.mkdir()
+    command(
+        "run",
+        "--once",
+        "--config",
+        configure(folders, "http://127.0.0.1:9", journal={"url": f"sqlite:///{fresh / 'journal.db'}"}),
+    )
+    assert tables(fresh / "journal.db") == tables(folders.inbox.parent / "journal.db")
+
+
+def test_those_who_look_leave_an_older_journal_as_it_is(older, folders):
+    """An older daemon may still run: status says what to do instead of changing its journal."""
+    before = (folders.inbox.parent / "journal.db").read_bytes()
+    done = command("status", "--config", older)
+    assert done.code == CONFIGURATION
+    assert "restart the daemon" in done.err
+    assert (folders.inbox.parent / "journal.db").read_bytes() == before

@@ -1,0 +1,74 @@
+"""The status command: how things are, whether or not the daemon runs."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from support.connectwise import invoice
+from support.documents import document, drop
+from support.program import Daemon, command, configure
+
+
+@pytest.fixture
+def sandbox(start_sandbox):
+    """A ConnectWise with one invoice."""
+    return start_sandbox(invoice("CW-1", "100.00"))
+
+
+def status(config):
+    """Give what status --json says."""
+    ended = command("status", "--json", "--config", config)
+    assert ended.code == 0
+    return json.loads(ended.out)
+
+
+def test_before_the_first_start_there_is_little_to_say(folders, sandbox):
+    """Nothing runs and nothing has been done; looking makes no journal and no marker."""
+    config = configure(folders, sandbox.url)
+    said = status(config)
+    assert (said["running"], said["line"], said["waiting"], said["finished"]) == (None, None, [], [])
+    assert list(folders.inbox.iterdir()) == []
+
+
+def test_finished_and_waiting_files_are_shown(folders, sandbox):
+    """What a file came to, and what lies in the inbox still, is said in the table as in JSON."""
+    config = configure(folders, sandbox.url)
+    drop(folders.inbox, "done.xml", document(("CW-1", "100.00"), ("CW-404", "5.00")))
+    drop(folders.inbox, "half.xml", b"<ArrayOfUpdateInvoicePayment>")
+    assert command("run", "--once", "--config", config).code == 1
+    said = status(config)
+    (finished,) = said["finished"]
+    assert (finished["name"], finished["succeeded"], finished["rejected"]) == ("done.xml", 1, 1)
+    assert (finished["asked"], finished["failed"]) == ("105.00", "5.00")
+    assert [file["name"] for file in said["waiting"]] == ["half.xml"]
+    assert said["line"]["state"] == "stopped"
+    shown = command("status", "--config", config).out
+    assert "not running" in shown
+    assert all(text in shown for text in ("done.xml", "half.xml", "105.00", "5.00"))
+
+
+def test_an_outage_is_shown_with_its_reason_its_mend_and_since_when(folders, sandbox):
+    """While the line waits, status says so although the daemon holds the journal, and what is in work."""
+    config = configure(folders, sandbox.url, connectwise={"private_key": "refused"})
+    drop(folders.inbox, "pay.xml", document(("CW-1", "100.00")))
+    with Daemon(config) as daemon:
+        daemon.event("line.waiting")
+        said = status(config)
+        assert f"process {daemon.process.pid} " in said["running"]
+    line = said["line"]
+    assert line["state"] == "waiting"
+    assert "401" in line["reason"]
+    assert "private_key" in line["mend"]
+    assert datetime.now(UTC) - datetime.fromisoformat(line["since"]) < timedelta(minutes=1)
+    (claimed,) = said["claimed"]
+    assert (claimed["name"], claimed["records"], claimed["decided"]) == ("pay.xml", 1, 0)
+
+
+def test_a_folder_that_cannot_be_looked_at_is_said(folders, sandbox):
+    """A missing inbox is a sentence with a mend, not an end without an answer."""
+    config = configure(folders, sandbox.url)
+    folders.inbox.rmdir()
+    assert str(folders.inbox) in status(config)["troubles"][0]
+    assert "Make it, or mount the share" in " ".join(command("status", "--config", config).out.split())

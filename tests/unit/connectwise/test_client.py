@@ -1,0 +1,383 @@
+"""The typed calls: look-ups that fit into a URL, exact matches, every page, and the bodies of payments."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from itertools import pairwise
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import requests
+import simplejson
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.connectwise import account, invoice, payments_of
+from support.network import GONE_404, RESET_AFTER, Hurry, Strike, Unreliable, page
+
+from watcher.connectwise.client import ConnectWise
+from watcher.connectwise.http import Gateway
+from watcher.connectwise.pace import Pace
+from watcher.errors import AnswerLost, Missing, Rejection, Unreachable
+from watcher.payments.model import Change, Create, HeldPayment, Remove
+from watcher.sandbox import PaymentSeed
+
+DAY = date(2016, 9, 22)
+LONGEST_URL = 2000
+SAFE = "ABCxyz0189-_./# "
+
+invoice_numbers = st.lists(
+    st.text(SAFE, min_size=1, max_size=15).filter(lambda number: number == number.strip()), max_size=40
+)
+
+
+def connectwise(url, **changes):
+    """Give a client whose waits take no time."""
+    hurry = Hurry()
+    return ConnectWise(Gateway(account(url, **changes), Pace(60000, hurry, clock=hurry.clock)))
+
+
+def url_lengths(network):
+    """Give the length of each whole URL that came."""
+    return [len(network.url + request.path) for request in network.requests]
+
+
+def payment_rows(*amounts):
+    """Give seeds of payments."""
+    return tuple(PaymentSeed(Decimal(amount)) for amount in amounts)
+
+
+# --- looking up ------------------------------------------------------------------------------------------------------
+
+
+class Wire:
+    """Stands in for a gateway: keeps the URLs that would be called, as the HTTP library writes them."""
+
+    def __init__(self, base):
+        self.base = base
+        self.called = []
+
+    def url(self, path):
+        """Give the whole URL of a path."""
+        return self.base + path
+
+    def repeatedly(self, _method, path, **_how):
+        """Answer an empty page."""
+        self.called.append(requests.Request("GET", self.url(path)).prepare().url)
+        return []
+
+
+def client_base(network):
+    """Give the root of the API behind a network."""
+    return account(network.url).url
+
+
+def look_up_url(base, numbers):
+    """Give the URL with which some numbers are looked up."""
+    wire = Wire(base)
+    ConnectWise(wire).find_invoices(numbers)
+    return wire.called[0]
+
+
+@settings(deadline=None, max_examples=30)
+@given(invoice_numbers, st.integers(1, 30), st.integers(1, 200))
+def test_look_ups_are_few_and_fit_into_a_url(numbers, times, host_length):
+    """Whatever the numbers and the site: each is asked once, in order, in URLs that are full and never too long."""
+    numbers *= times
+    base = f"https://{'h' * host_length}/v4_6_release/apis/3.0"
+    groups = list(ConnectWise(Wire(base)).look_ups(numbers))
+    assert [number for group in groups for number in group] == numbers
+    assert all(len(look_up_url(base, group)) <= LONGEST_URL for group in groups)
+    for group, following in pairwise(groups):
+        # Room is kept for the further pages of an answer.
+        assert len(look_up_url(base, (*group, following[0]))) > LONGEST_URL - 12, "one more would have fitted"
+
+
+@pytest.mark.parametrize(
+    ("numbers", "look_ups"),
+    [
+        pytest.param([f"ABCDEFGHIJ-{ordinal:04d}" for ordinal in range(200)], 3, id="fifteen characters"),
+        pytest.param([f"A #/ # {ordinal:03d} /#z" for ordinal in range(200)], 5, id="characters that are encoded"),
+        pytest.param([f"{ordinal}" for ordinal in range(200)], 2, id="short"),
+    ],
+)
+def test_invoices_are_found_by_whole_groups_of_numbers(start_sandbox, numbers, look_ups):
+    """Every number is found, over as few requests as the length of URLs allows."""
+    sandbox = start_sandbox(*(invoice(number, "1.00") for number in numbers))
+    with Unreliable(sandbox.url) as network:
+        client = connectwise(network.url)
+        found = {}
+        for group in client.look_ups(numbers):
+            found |= client.find_invoices(group)
+        assert max(url_lengths(network)) <= LONGEST_URL
+    assert {number: [one.number for one in found[number.casefold()]] for number in numbers} == {
+        number: [number] for number in numbers
+    }
+    assert len(network.requests) <= look_ups
+
+
+def test_a_look_up_asks_for_large_pages_of_few_fields(start_sandbox):
+    """Without a size a page has 25 rows, and an invoice has fifty fields."""
+    sandbox = start_sandbox(invoice("CW-1", "1.00"))
+    with Unreliable(sandbox.url) as network:
+        connectwise(network.url).find_invoices(["CW-1", "A #/1"])
+    (request,) = network.requests
+    query = parse_qs(urlsplit(request.path).query)
+    assert query["conditions"] == ['invoiceNumber in ("CW-1","A #/1")']
+    assert query["pageSize"] == ["1000"]
+    assert {"id", "invoiceNumber", "type", "total", "payments", "credits"} <= set(query["fields"][0].split(","))
+
+
+def test_what_an_invoice_holds_is_read_exactly(start_sandbox):
+    """Number, kind and amounts are what ConnectWise holds, to the cent."""
+    paid = (PaymentSeed(Decimal("0.10"), DAY), PaymentSeed(Decimal("0.20"), credit="CM-1"))
+    start = start_sandbox(invoice("CW-1", "346.34", type="Progress", payments=paid))
+    ((found,),) = connectwise(start.url).find_invoices(["CW-1"]).values()
+    assert (found.number, found.type) == ("CW-1", "Progress")
+    assert (found.total, found.paid, found.credits) == (Decimal("346.34"), Decimal("0.10"), Decimal("0.20"))
+    assert found.payments is None
+
+
+def test_amounts_that_connectwise_does_not_give_are_unknown_not_zero():
+    """A null total or null payments is not taken for nothing; null credits are none."""
+    body = '[{"id":7,"invoiceNumber":"CW-1","type":"Standard","total":null,"payments":null,"credits":null}]'
+    with Unreliable("http://127.0.0.1:1", Strike(page(200, body))) as network:
+        ((found,),) = connectwise(network.url).find_invoices(["CW-1"]).values()
+    assert (found.total, found.paid, found.credits) == (None, None, Decimal(0))
+
+
+@pytest.mark.parametrize(
+    ("asked", "answered", "matches"),
+    [
+        ("CW-1", "CW-1", True),
+        ("CW-1", "cw-1", True),
+        ("cw-1", "CW-1", True),
+        ("CW-1", "  CW-1 ", True),
+        ("STRASSE", "Straße", True),
+        ("CW-1", "CW-10", False),
+        ("CW-1", "XCW-1", False),
+        ("CW-1", "CW 1", False),
+        ("CW-1", "CW-01", False),
+        ("1", "1.0", False),
+        ("CW-1", "", False),
+    ],
+)
+def test_an_answer_counts_only_if_its_number_is_the_one_asked_for(asked, answered, matches):
+    """Letter case and blanks around do not matter, anything else does, whatever ConnectWise takes for a match."""
+    body = simplejson.dumps([{"id": 7, "invoiceNumber": answered, "type": "Standard", "total": 1}])
+    with Unreliable("http://127.0.0.1:1", Strike(page(200, body))) as network:
+        found = connectwise(network.url).find_invoices([asked, "other"])
+    assert [one.id for one in found.get(asked.casefold(), ())] == ([7] if matches else [])
+    assert sum(map(len, found.values())) == matches
+
+
+def test_invoices_that_share_a_number_are_all_found(start_sandbox):
+    """Two invoices under one number, however each is written, are two."""
+    sandbox = start_sandbox(invoice("CW-1", "1.00"), invoice("cw-1", "2.00"), invoice("CW-2", "3.00"))
+    found = connectwise(sandbox.url).find_invoices(["CW-1", "CW-2", "CW-3"])
+    assert {key: len(invoices) for key, invoices in found.items()} == {"cw-1": 2, "cw-2": 1}
+
+
+# --- pages -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [1, 999, 1000, 1001, 2001])
+def test_payments_are_read_to_the_last_page(start_sandbox, count):
+    """No row is missed and none is read twice, at the edges of a page as well."""
+    sandbox = start_sandbox(invoice("CW-1", "9999.00", payments=payment_rows(*["0.01"] * count)))
+    rows = connectwise(sandbox.url).list_payments(1001)
+    assert len({row.id for row in rows}) == len(rows) == count
+
+
+def test_invoices_are_read_to_the_last_page(start_sandbox):
+    """Also where a look-up that fills its URL finds more than a page of invoices, no URL is too long."""
+    numbers = [f"CW-{ordinal:011d}" for ordinal in range(200)]
+    sandbox = start_sandbox(*[invoice(numbers[0], "1.00")] * 1203, *(invoice(number, "1.00") for number in numbers[1:]))
+    with Unreliable(sandbox.url) as network:
+        client = connectwise(network.url)
+        # Longer by a character each, until the URL is full.
+        group = next(client.look_ups(numbers))
+        left = LONGEST_URL - 1 - len(look_up_url(client_base(network), group))
+        brimful = [*group[: len(group) - left], *(f"{number}x" for number in group[len(group) - left :])]
+        found = {}
+        for part in client.look_ups(brimful):
+            found |= client.find_invoices(part)
+        assert max(url_lengths(network)) <= LONGEST_URL
+    assert len(found[numbers[0].casefold()]) == 1203
+    assert {len(found.get(number.casefold(), ())) for number in group[1 : len(group) - left]} == {1}
+    assert len(network.seen(path="&page=2")) == 1
+
+
+# --- payments --------------------------------------------------------------------------------------------------------
+
+
+def test_payment_rows_are_read_with_day_and_kind(start_sandbox):
+    """A row has its exact amount and its day, and one that applies a credit is told apart."""
+    rows = (PaymentSeed(Decimal("0.10"), DAY), PaymentSeed(Decimal("5")), PaymentSeed(Decimal("7.20"), credit="CM-1"))
+    sandbox = start_sandbox(invoice("CW-1", "346.34", payments=rows))
+    assert connectwise(sandbox.url).list_payments(1001) == (
+        HeldPayment(500001, Decimal("0.10"), DAY),
+        HeldPayment(500002, Decimal("5.00"), None),
+        HeldPayment(500003, Decimal("7.20"), None, applies_credit=True),
+    )
+
+
+@pytest.mark.parametrize(
+    "written", ["2016-09-22T00:00:00Z", "2016-09-22T23:30:00Z", "2016-09-22T00:00:00.000+14:00", "2016-09-22"]
+)
+def test_a_payment_date_is_the_day_that_is_written(written):
+    """Time and offset are dropped; nothing shifts the day."""
+    body = simplejson.dumps([{"id": 1, "amount": 1, "paymentDate": written}])
+    with Unreliable("http://127.0.0.1:1", Strike(page(200, body))) as network:
+        (row,) = connectwise(network.url).list_payments(7)
+    assert row.date_paid == DAY
+
+
+@pytest.mark.parametrize(
+    ("day", "date_sent"), [(DAY, {"paymentDate": "2016-09-22T00:00:00Z"}), (None, {})], ids=["dated", "undated"]
+)
+def test_a_payment_is_created_with_type_amount_invoice_and_day(start_sandbox, day, date_sent):
+    """The POST body is the one known to work: midnight UTC of the day as written, and no date where there is none."""
+    sandbox = start_sandbox(invoice("CW-1", "346.34"))
+    with Unreliable(sandbox.url) as network:
+        payment_id = connectwise(network.url).carry_out(Create(1001, Decimal("346.34"), day))
+    (request,) = network.requests
+    assert (request.method, urlsplit(request.path).path) == (
+        "POST",
+        "/v4_6_release/apis/3.0/finance/invoices/1001/payments",
+    )
+    assert simplejson.loads(request.body, use_decimal=True) == {
+        "type": "P",
+        "amount": Decimal("346.34"),
+        "invoice": {"id": 1001},
+        **date_sent,
+    }
+    (row,) = payments_of(sandbox, "CW-1")
+    assert row["id"] == payment_id
+
+
+REPLACED_AMOUNT = {"op": "replace", "path": "amount", "value": "450.00"}
+REPLACED_DATE = {"op": "replace", "path": "paymentDate", "value": "2016-09-22T00:00:00Z"}
+REMOVED_DATE = {"op": "remove", "path": "paymentDate"}
+
+
+@pytest.mark.parametrize(
+    ("amount", "day", "clears", "operations"),
+    [
+        ("450", None, False, [REPLACED_AMOUNT]),
+        (None, DAY, False, [REPLACED_DATE]),
+        (None, None, True, [REMOVED_DATE]),
+        ("450", DAY, False, [REPLACED_AMOUNT, REPLACED_DATE]),
+        ("450", None, True, [REPLACED_AMOUNT, REMOVED_DATE]),
+    ],
+    ids=["amount", "date", "no date any more", "amount and date", "amount, no date any more"],
+)
+def test_a_payment_is_changed_only_in_what_differs(start_sandbox, amount, day, clears, operations):
+    """The PATCH body is a list of operations with bare paths and amounts as exact strings."""
+    sandbox = start_sandbox(invoice("CW-1", "500", payments=(PaymentSeed(Decimal("1"), date(2001, 1, 1)),)))
+    change = Change(1001, 500001, None if amount is None else Decimal(amount), day, clears)
+    with Unreliable(sandbox.url) as network:
+        assert connectwise(network.url).carry_out(change) == 500001
+    (request,) = network.requests
+    assert (request.method, urlsplit(request.path).path.rpartition("/")[2]) == ("PATCH", "500001")
+    assert simplejson.loads(request.body) == operations
+    (row,) = payments_of(sandbox, "CW-1")
+    assert row["amount"] == Decimal(amount or 1)
+    assert row["paymentDate"] == (f"{day}T00:00:00Z" if day else None if clears else "2001-01-01T00:00:00Z")
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.decimals(Decimal("0.01"), Decimal("9999999999999.99"), places=2))
+def test_every_amount_arrives_to_the_cent(amount):
+    """What is created, and what is changed, is what is read back: law, not luck of a few samples."""
+    answers = (Strike(page(201, '{"id": 1}'), "POST"), Strike(page(200, '{"id": 1}'), "PATCH"))
+    with Unreliable("http://127.0.0.1:1", *answers) as network:
+        client = connectwise(network.url)
+        client.carry_out(Create(7, amount, None))
+        client.carry_out(Change(7, 1, amount, None))
+    created, changed = (simplejson.loads(request.body, use_decimal=True) for request in network.requests)
+    assert created["amount"] == amount
+    assert Decimal(changed[0]["value"]) == amount
+
+
+@pytest.mark.parametrize("body", ["{}", '{"id": null}', '{"id": "x"}', "[]", "[1]", '"created"'])
+def test_a_new_payment_without_an_id_is_unknown(body):
+    """An answer that does not say which row was made proves nothing."""
+    with Unreliable("http://127.0.0.1:1", Strike(page(201, body))) as network, pytest.raises(AnswerLost):
+        connectwise(network.url).carry_out(Create(7, Decimal("1.00"), None))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda client: client.carry_out(Create(9999, Decimal("1.00"), None)),
+        lambda client: client.carry_out(Change(1001, 9999, Decimal("1.00"), None)),
+        lambda client: client.carry_out(Change(9999, 500001, Decimal("1.00"), None)),
+        lambda client: client.list_payments(9999),
+    ],
+    ids=["POST to no invoice", "PATCH of no row", "PATCH of no invoice", "rows of no invoice"],
+)
+def test_what_is_not_there_is_missing(start_sandbox, call):
+    """A 404 in ConnectWise's JSON is the record's, with its words."""
+    sandbox = start_sandbox(invoice("CW-1", "1.00", payments=payment_rows("1.00")))
+    with pytest.raises(Missing, match="9999 was not found"):
+        call(connectwise(sandbox.url))
+
+
+def test_what_connectwise_refuses_is_a_rejection(start_sandbox):
+    """More than the invoice can take is refused in ConnectWise's words."""
+    sandbox = start_sandbox(invoice("CW-1", "1.00"))
+    with pytest.raises(Rejection, match=r"is more than 1\.00"):
+        connectwise(sandbox.url).carry_out(Create(1001, Decimal("1.01"), None))
+
+
+@pytest.mark.parametrize(
+    "strikes",
+    [(), (Strike(RESET_AFTER, "DELETE", nth=1),), (Strike(GONE_404, "DELETE"),)],
+    ids=["answered", "answer lost, so repeated", "gone before"],
+)
+def test_a_payment_is_removed_and_it_does_not_matter_by_whom(start_sandbox, strikes):
+    """After a DELETE the row is gone; that it was gone already is no fault."""
+    sandbox = start_sandbox(invoice("CW-1", "5.00", payments=payment_rows("1.00")))
+    with Unreliable(sandbox.url, *strikes) as network:
+        assert connectwise(network.url).carry_out(Remove(1001, 500001)) is None
+    assert len(payments_of(sandbox, "CW-1")) == (strikes != () and strikes[0].fault is GONE_404)
+
+
+# --- what else is asked ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("body", ["{}", '{"id": 1}', '"none"', "7", "true"])
+@pytest.mark.parametrize("call", ["find_invoices", "list_payments"])
+def test_a_list_that_is_none_is_a_trouble_of_connectwise(call, body):
+    """Where something else than a list comes back, nothing is concluded from it."""
+    with Unreliable("http://127.0.0.1:1", Strike(page(200, body))) as network, pytest.raises(Unreachable):
+        getattr(connectwise(network.url), call)(["CW-1"] if call == "find_invoices" else 7)
+
+
+def test_the_version_is_told(start_sandbox):
+    """The check command says which ConnectWise it reached."""
+    assert connectwise(start_sandbox(invoice("CW-1", "1.00")).url).version() == "v2025.1.100000"
+
+
+def test_reading_an_invoice_proves_the_sign_in(start_sandbox):
+    """The id of any invoice is read, and None where there are none."""
+    assert connectwise(start_sandbox(invoice("CW-1", "1.00")).url).any_invoice_id() == 1001
+    assert connectwise(start_sandbox().url).any_invoice_id() is None
+
+
+@pytest.mark.parametrize(
+    ("balance", "trusted"), [("99.00", False), ("100.00", True), ("200.00", True)], ids=["less", "as told", "not yet"]
+)
+def test_an_answer_that_tells_of_another_payment_is_looked_into(start_sandbox, balance, trusted):
+    """An invoice with less left than our payment leaves holds another one: the row is ours, its effect is unknown."""
+    sandbox = start_sandbox(invoice("CW-1", "200.00"))
+    answer = f'{{"id": 7, "amount": 100.00, "invoiceBalance": {balance}}}'
+    call = Create(1001, Decimal("100.00"), None, balance_after=Decimal("100.00"))
+    with Unreliable(sandbox.url, Strike(page(201, answer, content_type="application/json"), "POST")) as network:
+        if trusted:
+            assert connectwise(network.url).carry_out(call) == 7
+        else:
+            with pytest.raises(AnswerLost) as lost:
+                connectwise(network.url).carry_out(call)
+            assert lost.value.payment_id == 7

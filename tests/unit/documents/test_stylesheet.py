@@ -1,0 +1,294 @@
+"""The stylesheet: the accounting system's own XML becomes a payment document, and nothing else can come of it."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from lxml import etree
+from support.documents import document
+
+from watcher.documents import stylesheet
+from watcher.documents.reading import read
+from watcher.documents.stylesheet import Stylesheet
+from watcher.documents.writing import write_results
+from watcher.errors import ConfigurationError, DocumentError
+from watcher.payments.model import Misfit
+
+README = Path(__file__).parents[3] / "README.md"
+SHEET = """<xsl:stylesheet version="1.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform" {more}>
+  <xsl:template match="/ReceiptExport">
+    <ArrayOfUpdateInvoicePayment>
+      <xsl:for-each select="Receipts/Receipt">
+        <UpdateInvoicePayment>
+          <InvoiceNumber><xsl:value-of select="concat('CW-', @reference)"/></InvoiceNumber>
+          <PaidAmount><xsl:value-of select="AmountReceived"/></PaidAmount>
+          <DatePaid><xsl:value-of select="{day}"/></DatePaid>
+        </UpdateInvoicePayment>
+      </xsl:for-each>
+    </ArrayOfUpdateInvoicePayment>
+  </xsl:template>
+</xsl:stylesheet>"""
+PLAIN = SHEET.format(more="", day="Date")
+EXPORT = """<?xml version="1.0" encoding="windows-1252"?>
+<ReceiptExport company="Zo\u00eb">
+  <Receipts>
+    <Receipt reference="1">
+      <AmountReceived>346.34</AmountReceived><Date>2016-09-22</Date>
+    </Receipt>
+    <Receipt reference="2">
+      <AmountReceived>1,5</AmountReceived><Date>2016-09-23</Date>
+    </Receipt>
+    <Receipt reference="3">
+      <AmountReceived>346.34</AmountReceived><Date>soon</Date>
+    </Receipt>
+    <Receipt reference="4">
+      <AmountReceived></AmountReceived><Date></Date>
+    </Receipt>
+  </Receipts>
+</ReceiptExport>
+""".encode("windows-1252")
+
+
+@pytest.fixture
+def sheet(tmp_path):
+    """Write a stylesheet and give what it does."""
+
+    def build(text=PLAIN, largest=1_000_000):
+        path = tmp_path / "sage.xsl"
+        path.write_text(text, encoding="utf-8")
+        return Stylesheet(path, largest)
+
+    return build
+
+
+def template(inside, more=""):
+    """Give a stylesheet with one template for everything."""
+    return (
+        f'<xsl:stylesheet version="1.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform" {more}>'
+        f'<xsl:template match="/">{inside}</xsl:template></xsl:stylesheet>'
+    )
+
+
+# --- what it makes -----------------------------------------------------------------------------------------------
+
+
+def test_export_becomes_payments_whose_lines_are_those_of_the_original(sheet):
+    """A fault names the line that the bookkeeper sees; where values do not tell which it is, none."""
+    records = read(sheet()(EXPORT))
+
+    assert [(record.invoice_number, record.amount, record.line) for record in records] == [
+        ("CW-1", Decimal("346.34"), 5),
+        ("CW-2", None, 8),
+        ("CW-3", Decimal("346.34"), 11),
+        ("CW-4", None, 0),
+    ]
+    assert records[1].fault.endswith("(line 8)")
+    assert isinstance(records[3], Misfit)
+    assert "line" not in records[3].fault
+
+
+def test_example_of_the_readme_works(sheet):
+    """What the README shows can be copied as it is."""
+    example = README.read_text(encoding="utf-8").partition("### From your accounting system's own XML")[2]
+    export, text = re.findall(r"```xml\n(.*?)```", example, re.DOTALL)[:2]
+
+    (payment,) = read(sheet(text)(export.encode()))
+
+    assert (payment.invoice_number, payment.amount) == ("CW-34251", Decimal("1346.34"))
+    assert (payment.date_paid.isoformat(), payment.line) == ("2016-09-22", 4)
+
+
+def test_line_stays_out_of_the_results(sheet):
+    """What is written back is the payment as the stylesheet made it."""
+    made = sheet()(EXPORT)
+
+    success, _ = write_results(made, [None, None, None, None])
+    assert etree.fromstring(success).tag == "ArrayOfUpdateInvoicePayment"
+    for file in write_results(made, [None] * 4):
+        assert b"line" not in file
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        document(("CW-1", "1")),
+        b"<InvoicePayments/>",
+        document(("CW-1", "1")).replace(b"utf-8", b"utf-16").decode().encode("utf-16"),
+    ],
+    ids=["payments", "the other document", "in utf-16"],
+)
+def test_payment_document_passes_as_it_is(sheet, content):
+    """A corrected fail file is a payment document already."""
+    assert sheet()(content) is content
+
+
+def test_functions_of_dates_and_strings_may_be_used(sheet):
+    """EXSLT's date and string modules are what exports of other countries need."""
+    text = SHEET.format(
+        more='xmlns:d="http://exslt.org/dates-and-times" xmlns:s="http://exslt.org/strings"',
+        day="concat(d:year(Date), '-', s:align(d:month-in-year(Date), '00', 'right'), '-22')",
+    )
+
+    assert read(sheet(text)(EXPORT))[0].date_paid.isoformat() == "2016-09-22"
+
+
+@pytest.mark.parametrize(
+    ("content", "problem", "line"),
+    [
+        (b"<ReceiptExport>\n<a></b></ReceiptExport>", "not well-formed", 2),
+        (b"<ReceiptExport>\n<a>", "cut off: no closing </ReceiptExport>", 2),
+        (b"\n<!DOCTYPE a [<!ENTITY b 'c'>]><ReceiptExport>&b;</ReceiptExport>", "DOCTYPE", 2),
+        (b"\n<Other/>", "makes no document of <Other>", 2),
+        (b"Receipt,Amount", "not an XML file", 1),
+        (b"<ReceiptExport>" + b"<a>" * 1000, "nested more than 256 deep", 1),
+    ],
+)
+def test_what_is_no_export_is_refused_with_the_line_of_the_original(sheet, content, problem, line):
+    """The sentence is about the file that was dropped."""
+    with pytest.raises(DocumentError, match=re.escape(problem)) as caught:
+        sheet()(content)
+
+    assert caught.value.line == line
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (template("<html/>"), "makes <html> of <ReceiptExport>, expected <ArrayOfUpdateInvoicePayment>"),
+        (template("<ArrayOfUpdateInvoicePayment>text</ArrayOfUpdateInvoicePayment>"), 'The text "text" stands outside'),
+        (template("<InvoicePayments><a/></InvoicePayments>"), "<a> stands where only <InvoicePayment> is expected"),
+        (template('<xsl:message terminate="yes">No receipts today</xsl:message>'), "No receipts today"),
+    ],
+)
+def test_result_that_is_no_payment_document_is_refused_naming_the_stylesheet(sheet, text, problem):
+    """Whoever wrote the stylesheet learns what is wrong with what it makes."""
+    with pytest.raises(DocumentError, match=re.escape(problem)) as caught:
+        sheet(text)(EXPORT)
+
+    assert "sage.xsl" in str(caught.value)
+
+
+# --- what it may not do --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("<a/>", "It is not XSLT 1.0"),
+        ("", "empty"),
+        ("<xsl:stylesheet", "not well-formed"),
+        (template("<xsl:value-of select='1 +'/>"), "It is not XSLT 1.0"),
+        ("<!DOCTYPE a []>" + template(""), "DOCTYPE"),
+        (template("<xsl:value-of select='document(\"a\")'/>"), "It calls document()"),
+        (template("<a b='{ document ( \"x\" ) }'/>"), "It calls document()"),
+        (
+            template("<xsl:value-of select='e:evaluate(1)'/>", 'xmlns:e="http://exslt.org/dynamic"'),
+            "calls e:evaluate()",
+        ),
+        (template("<a b='{e:node-set(/)}'/>", 'xmlns:e="http://exslt.org/common"'), "calls e:node-set()"),
+        (template("<a/>", 'extension-element-prefixes="e" xmlns:e="http://exslt.org/common"'), "not part of XSLT"),
+        (template("<xsl:value-of select='e:test(1)'/>", 'xmlns:e="http://exslt.org/regular-expressions"'), "e:test()"),
+        (
+            '<xsl:stylesheet version="1.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform">\n'
+            '<xsl:import href="other.xsl"/></xsl:stylesheet>',
+            "line 2: It takes in another stylesheet",
+        ),
+        (
+            '<xsl:stylesheet version="1.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform">'
+            '<xsl:include href="other.xsl"/></xsl:stylesheet>',
+            "It takes in another stylesheet",
+        ),
+    ],
+)
+def test_stylesheet_that_wants_more_than_it_may_have_is_a_fault_of_the_configuration(sheet, text, problem):
+    """It is found at the start, with the setting, the file and the line."""
+    with pytest.raises(ConfigurationError) as caught:
+        sheet(text)
+
+    (fault,) = caught.value.faults
+    assert fault.key == "inbox.transform"
+    assert "sage.xsl" in fault.problem
+    assert problem in fault.problem
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        template("<a b='text() document (x) e:f(x)'><xsl:value-of select=\"concat('document(', ' e:f(1)')\"/></a>"),
+        template("<xsl:value-of select='count(child::text()) + string-length(a/b) * (1 + 2)'/>"),
+    ],
+)
+def test_words_that_only_look_like_calls_are_left_alone(sheet, text):
+    """Steps along an axis and quoted texts call nothing."""
+    with pytest.raises(DocumentError, match="expected <ArrayOfUpdateInvoicePayment>"):
+        sheet(text)(EXPORT)
+
+
+def test_missing_stylesheet_is_a_fault_of_the_configuration(tmp_path):
+    """The daemon does not start without it."""
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        Stylesheet(tmp_path / "none.xsl", 1)
+
+
+def test_nothing_is_opened_by_a_document_element_written_by_the_stylesheet(sheet, tmp_path):
+    """An element that libxslt knows for writing files writes none."""
+    target = tmp_path / "written"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        for place in (target.as_uri(), f"http://127.0.0.1:{listener.getsockname()[1]}/x"):
+            text = template(f'<InvoicePayments><xsl:document href="{place}">x</xsl:document></InvoicePayments>')
+            with pytest.raises((DocumentError, ConfigurationError)):
+                sheet(text)(EXPORT)
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+    assert not target.exists()
+
+
+ENDLESS = (
+    '<xsl:stylesheet version="1.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform">'
+    '<xsl:template match="/"><xsl:call-template name="a"><xsl:with-param name="n" select="60"/></xsl:call-template>'
+    '</xsl:template><xsl:template name="a"><xsl:param name="n"/><xsl:if test="$n &gt; 0">{made}'
+    '<xsl:call-template name="a"><xsl:with-param name="n" select="$n - 1"/></xsl:call-template>'
+    '<xsl:call-template name="a"><xsl:with-param name="n" select="$n - 1"/></xsl:call-template>'
+    "</xsl:if></xsl:template></xsl:stylesheet>"
+)
+
+
+@pytest.mark.parametrize(
+    ("made", "limit", "value"),
+    [("", "_PROCESSOR_SECONDS", 1), ("<a>some text</a>", "_MEMORY_BYTES", 200 * 2**20), ("", "_SECONDS", 1)],
+    ids=["processor time", "memory", "time"],
+)
+def test_stylesheet_that_does_not_end_is_ended(sheet, monkeypatch, made, limit, value):
+    """Neither time nor memory is without bounds; the file is refused and the daemon goes on."""
+    monkeypatch.setattr(stylesheet, limit, value)
+
+    with pytest.raises(DocumentError, match=r"sage\.xsl .*did not come to an end|sage\.xsl .*does not take this file"):
+        sheet(ENDLESS.format(made=made))(EXPORT)
+
+
+def test_result_that_is_too_large_is_refused(sheet):
+    """What it makes is bounded as a file in the inbox is."""
+    with pytest.raises(DocumentError, match=r"makes more than 100 bytes \(inbox.max_file_bytes\)"):
+        sheet(largest=100)(EXPORT)
+
+
+def test_process_is_given_no_environment(sheet, monkeypatch):
+    """Keys that are set in the environment stay with the daemon."""
+    given = {}
+    run = stylesheet.subprocess.run
+
+    def spy(*args, **options):
+        given.update(options)
+        return run(*args, **options)
+
+    monkeypatch.setattr(stylesheet.subprocess, "run", spy)
+    sheet()(EXPORT)
+
+    assert given["env"] == {}
+    assert json.loads(given["input"].partition(b"\n")[0])["name"] == Path("sage.xsl").name

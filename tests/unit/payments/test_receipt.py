@@ -1,0 +1,224 @@
+"""Receipts and refusal notes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from watcher.claim import Claim
+from watcher.errors import FolderTrouble
+from watcher.payments.outcomes import Outcome, Result
+from watcher.payments.receipt import Decided, read_receipt, receipt, refusal_note
+
+CLAIM = Claim("20160922T123000Z_0a1b2c3d", "payments.xml")
+DIGEST = "ab" * 32
+DONE = datetime(2016, 9, 22, 12, 30, 5, 123456, tzinfo=UTC)
+PARTS = ("applied", "unchanged", "discarded", "failed")
+APPLIED = Result(
+    0,
+    3,
+    "CW-1",
+    Outcome.APPLIED,
+    Decimal("120.5"),
+    Decimal(100),
+    warning="20.50 discarded",
+    invoice_id=77,
+    payment_id=11,
+)
+REJECTED = Result(1, 8, "CW-34251", Outcome.REJECTED, Decimal("346.34"), message="Cannot find Invoice Number CW-34251")
+
+
+def told(*results, claim=CLAIM, refusal=None):
+    """Give a receipt's content."""
+    return json.loads(receipt(claim, DIGEST, DONE, results, refusal))
+
+
+def test_receipt_tells_of_the_file_its_records_and_their_sums():
+    """Everything a bookkeeper asks about a file later stands in one place."""
+    assert told(APPLIED, REJECTED) == {
+        "file": "payments.xml",
+        "claim": "20160922T123000Z_0a1b2c3d",
+        "sha256": DIGEST,
+        "claimed_at": "2016-09-22T12:30:00+00:00",
+        "finished_at": "2016-09-22T12:30:05+00:00",
+        "totals": {
+            "records": 2,
+            "succeeded": 1,
+            "rejected": 1,
+            "asked": "466.84",
+            "applied": "100.00",
+            "unchanged": "0.00",
+            "discarded": "20.50",
+            "failed": "346.34",
+        },
+        "records": [
+            {
+                "record": 1,
+                "line": 3,
+                "invoice_number": "CW-1",
+                "outcome": "applied",
+                "asked": "120.50",
+                "applied": "100.00",
+                "unchanged": "0.00",
+                "discarded": "20.50",
+                "failed": "0.00",
+                "message": "20.50 discarded",
+                "connectwise_invoice_id": 77,
+                "connectwise_payment_id": 11,
+            },
+            {
+                "record": 2,
+                "line": 8,
+                "invoice_number": "CW-34251",
+                "outcome": "rejected",
+                "asked": "346.34",
+                "applied": "0.00",
+                "unchanged": "0.00",
+                "discarded": "0.00",
+                "failed": "346.34",
+                "message": "Cannot find Invoice Number CW-34251",
+                "connectwise_invoice_id": None,
+                "connectwise_payment_id": None,
+            },
+        ],
+    }
+
+
+def test_receipt_of_a_refused_file_says_why_and_has_no_records():
+    """A file that moved no money has a receipt, too."""
+    content = told(refusal="line 7: The XML is not well-formed.")
+
+    assert content["refused"] == "line 7: The XML is not well-formed."
+    assert content["records"] == []
+    assert content["totals"]["asked"] == "0.00"
+
+
+def test_receipt_of_a_read_file_does_not_speak_of_refusal():
+    """The key stands only where it is true."""
+    assert "refused" not in told(APPLIED)
+
+
+def test_receipt_is_the_same_bytes_whenever_it_is_written():
+    """A receipt can be published again after a crash without another content."""
+    assert receipt(CLAIM, DIGEST, DONE, [APPLIED]) == receipt(CLAIM, DIGEST, DONE, (APPLIED,))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Zahlungen f\u00fcr M\u00e4rz.xml", "\u652f\u6255.xml", 'a"b\\c\nd.xml', "not utf-8 \udcff.xml", "\U0001f4b6.xml"],
+    ids=ascii,
+)
+def test_receipt_holds_any_file_name(name):
+    """A name that is no text anywhere else still makes a valid receipt that says it."""
+    content = receipt(Claim(CLAIM.id, name), DIGEST, DONE, [])
+
+    assert json.loads(content)["file"] == name
+    content.decode("utf-8")
+
+
+def test_receipt_is_readable_for_people():
+    """Letters stay letters and each fact has its line."""
+    text = receipt(Claim(CLAIM.id, "M\u00e4rz.xml"), DIGEST, DONE, [APPLIED]).decode()
+
+    assert '  "file": "M\u00e4rz.xml",\n' in text
+    assert text.endswith("}\n")
+
+
+cents = st.integers(0, 10**15).map(lambda amount: Decimal(amount) / 100)
+
+
+@st.composite
+def results(draw):
+    """Give results of any outcome."""
+    asked = draw(cents)
+    outcome = draw(st.sampled_from(Outcome))
+    settled = Decimal(0) if outcome is Outcome.REJECTED else min(asked, draw(cents))
+    return Result(0, 1, "CW-1", outcome, asked, settled)
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.lists(results(), max_size=20))
+def test_amounts_of_a_receipt_add_up(given_results):
+    """What is asked = applied + unchanged + discarded + failed, in every record and in the totals, to the cent."""
+    content = told(*given_results)
+
+    for amounts in (*content["records"], content["totals"]):
+        assert all(isinstance(amounts[part], str) for part in ("asked", *PARTS))
+        assert Decimal(amounts["asked"]) == sum(Decimal(amounts[part]) for part in PARTS)
+    for part in ("asked", *PARTS):
+        assert Decimal(content["totals"][part]) == sum(Decimal(record[part]) for record in content["records"])
+    assert content["totals"]["records"] == len(content["records"])
+
+
+texts = st.none() | st.text(min_size=1, max_size=40)
+
+
+@st.composite
+def told_results(draw):
+    """Give a result with everything that it can say."""
+    result = draw(results())
+    rejected = result.outcome is Outcome.REJECTED
+    return replace(
+        result,
+        position=draw(st.integers(0, 9999)),
+        invoice_number=draw(st.text(max_size=20)),
+        message=draw(texts) if rejected else None,
+        warning=None if rejected else draw(texts),
+        invoice_id=draw(st.none() | st.integers(1)),
+        payment_id=draw(st.none() | st.integers(1)),
+    )
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.lists(told_results(), max_size=5), texts)
+def test_a_receipt_read_back_says_the_same(given_results, refusal):
+    """Whatever became of a file, what is published from its receipt is what was decided."""
+    content = receipt(CLAIM, DIGEST, DONE, given_results, refusal)
+    assert read_receipt(CLAIM.id, content) == Decided(CLAIM.name, DIGEST, refusal, given_results)
+    assert receipt(CLAIM, DIGEST, DONE, read_receipt(CLAIM.id, content).results, refusal) == content
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        b"",
+        b"[]",
+        b"\xff\xfe",
+        b'{"file": "payments.xml"}',
+        receipt(CLAIM, DIGEST, DONE, [APPLIED])[:-20],
+        receipt(CLAIM, DIGEST, DONE, [APPLIED]).replace(b'"applied"', b'"appleid"'),
+        receipt(CLAIM, DIGEST, DONE, [APPLIED]).replace(b'"120.50"', b'"a lot"'),
+        receipt(CLAIM, DIGEST, DONE, [APPLIED]).replace(b'"120.50"', b"null"),
+    ],
+    ids=["empty", "a list", "no UTF-8", "too little", "cut short", "another outcome", "no amount", "null"],
+)
+def test_a_receipt_that_somebody_changed_is_not_guessed_at(damaged):
+    """The line waits and says which receipt it is and what deleting it means."""
+    with pytest.raises(FolderTrouble, match=CLAIM.id) as trouble:
+        read_receipt(CLAIM.id, damaged)
+    assert "Delete it" in trouble.value.mend
+
+
+def test_refusal_note_says_what_why_where_and_what_to_do():
+    """The person who finds a refused file needs no log."""
+    note = refusal_note(
+        CLAIM, "payments__20160922T123000Z_0a1b2c3d.xml", "line 7: The XML is not well-formed."
+    ).decode()
+
+    assert note.startswith("payments.xml could not be read as a payment document. No payment in it was made.\n")
+    assert "\nline 7: The XML is not well-formed.\n" in note
+    assert "payments__20160922T123000Z_0a1b2c3d.xml, unchanged" in note
+    assert "put it into the inbox" in note
+
+
+def test_refusal_note_holds_any_file_name():
+    """A name that is not UTF-8 does not keep the note from being written."""
+    note = refusal_note(Claim(CLAIM.id, "\udcff.xml"), "\udcff__x.xml", "It is empty.")
+
+    assert "\\udcff.xml could not be read" in note.decode("utf-8")

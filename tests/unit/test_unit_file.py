@@ -1,0 +1,112 @@
+"""The systemd unit: what systemd itself says of it, and what it promises together with the program."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+import typer
+from support.program import END_SECONDS
+
+from watcher.cli import commands as cli
+
+UNIT = Path(__file__).parents[2] / "systemd" / "payment-watcher@.service"
+
+
+@pytest.fixture
+def unit():
+    """The unit's directives: name to all its values."""
+    directives = defaultdict(list)
+    for line in UNIT.read_text(encoding="utf-8").splitlines():
+        name, equals, value = line.partition("=")
+        if equals and not line.startswith("#"):
+            directives[name].append(value)
+    return directives
+
+
+@pytest.fixture
+def verify(tmp_path):
+    """Let systemd judge a unit's text; gives all it says."""
+    tool = shutil.which("systemd-analyze")
+    if tool is None:
+        pytest.skip("needs systemd-analyze (package systemd)")
+
+    def verify(text):
+        file = tmp_path / UNIT.name
+        file.write_text(text, encoding="utf-8")
+        judged = subprocess.run([tool, "verify", str(file)], capture_output=True, encoding="utf-8", check=False)
+        return f"{judged.stdout}{judged.stderr}{judged.returncode or ''}"
+
+    return verify
+
+
+@pytest.fixture
+def runnable():
+    """The unit's text with a program that exists."""
+    return re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", UNIT.read_text(encoding="utf-8"), flags=re.MULTILINE)
+
+
+def test_systemd_finds_no_fault_in_the_unit(verify, runnable):
+    """Not a word, not even a warning, comes from systemd-analyze."""
+    assert verify(runnable) == ""
+
+
+def test_a_misspelt_directive_would_be_noticed(verify, runnable):
+    """An unknown key, of which systemd only warns, does not go unsaid."""
+    assert "WatchdogSecs" in verify(runnable.replace("WatchdogSec=", "WatchdogSecs="))
+
+
+def test_systemd_finds_the_service_well_fenced():
+    """Systemd's own measure of what a service could do if it were taken over, 0 to 10, is at most 2."""
+    tool = shutil.which("systemd-analyze")
+    if tool is None:
+        pytest.skip("needs systemd-analyze (package systemd)")
+    said = [tool, "security", "--offline=true", "--threshold=20", str(UNIT)]
+    judged = subprocess.run(said, capture_output=True, encoding="utf-8", check=False)
+    if "offline" in judged.stderr:
+        pytest.skip("needs systemd-analyze security --offline (systemd 250)")
+    assert judged.returncode == 0, judged.stdout
+    assert "Overall exposure level" in judged.stdout
+
+
+def test_each_company_is_an_instance_of_its_own(unit):
+    """Configuration, user and state folder bear the instance's name, so that companies share none of them."""
+    (start,) = unit["ExecStart"]
+    assert shlex.split(start)[-2:] == ["--config", "/etc/payment-watcher/%i.toml"]
+    for name in ("User", "StateDirectory"):
+        (value,) = unit[name]
+        assert "%i" in value
+
+
+def test_the_unit_starts_the_daemon(unit):
+    """What is started is a command of the program, with options it has."""
+    _, name, *options = shlex.split(*unit["ExecStart"])
+    command = typer.main.get_command(cli.app).commands[name]
+    spelt = {spelling for parameter in command.params for spelling in parameter.opts}
+    assert name == "run"
+    assert {option for option in options if option.startswith("-")} <= spelt
+
+
+def test_systemd_waits_as_long_as_the_daemon_may_need(unit):
+    """Start waits for READY, however late a share comes; stop leaves the daemon the time it promises to end in."""
+    assert unit["Type"] == ["notify"]
+    assert unit["NotifyAccess"] in (["main"], ["all"])
+    assert unit["TimeoutStartSec"] == ["infinity"]
+    assert int(*unit["TimeoutStopSec"]) > END_SECONDS
+    assert int(*unit["WatchdogSec"]) > 60
+
+
+def test_what_needs_a_person_is_not_tried_again(unit):
+    """A crash or an outage restarts the daemon; wrong usage and a wrong configuration do not."""
+    assert unit["Restart"] == ["on-failure"]
+    assert {int(code) for code in unit["RestartPreventExitStatus"][0].split()} == {cli.UNUSABLE, cli.CONFIGURATION}
+
+
+def test_the_private_key_can_be_kept_out_of_the_configuration():
+    """The comment on credentials names the one the program reads."""
+    assert "LoadCredential=connectwise.private_key:" in UNIT.read_text(encoding="utf-8")

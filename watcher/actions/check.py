@@ -1,0 +1,150 @@
+"""The check of an installation: folders, journal, sign-in and rights; every fault at once, each with its mend."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from watcher.connectwise.client import ConnectWise
+from watcher.errors import Fault, Outage, PaymentWatcherError, SignInRefused
+from watcher.events.messenger import Send
+from watcher.events.notices import Notice
+from watcher.folders.spool import Folders, probe
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        what: what it is.
+        good: what was found, where it is as it should be.
+        fault: what is wrong, where it is not.
+        cause: the error behind a fault of ConnectWise's side.
+    """
+
+    what: str
+    good: str = ""
+    fault: Fault | None = None
+    cause: PaymentWatcherError | None = None
+
+
+def check_folders(folders: Folders, journal: Path, *, default_journal: bool) -> Iterator[Finding]:
+    """Try in each folder what work will do there: create, rename, delete.
+
+    Args:
+        folders: the five folders.
+        journal: the database file; its folder is tried.
+        default_journal: the configuration does not say where the journal is.
+    """
+    for name in ("inbox", "success", "fail", "work", "archive"):
+        yield _check_folder(f"folders.{name}", getattr(folders, name))
+    yield _check_journal(journal, default_journal=default_journal)
+    for fault in folder_faults(folders):
+        yield Finding(fault.key, fault=fault)
+
+
+def folder_faults(folders: Folders) -> list[Fault]:
+    """Find what only the file systems know: folders that are one and the same by a link, inbox and work on two disks.
+
+    Folders that are missing or do not answer are no fault here; the line waits for those.
+    """
+    faults: list[Fault] = []
+    seen: dict[tuple[int, int], str] = {}
+    disks: dict[str, int] = {}
+    for name in ("inbox", "success", "fail", "work", "archive"):
+        folder: Path = getattr(folders, name)
+        try:
+            facts = folder.stat()
+        except OSError:
+            continue
+        disks[name] = facts.st_dev
+        other = seen.setdefault((facts.st_dev, facts.st_ino), name)
+        if other != name:
+            problem = f"{folder} is the same folder as {other}"
+            faults.append(Fault(f"folders.{name}", problem, "Give each a folder of its own."))
+    if disks.get("work", disks.get("inbox")) != disks.get("inbox", disks.get("work")):
+        faults.append(
+            Fault(
+                "folders.work",
+                f"{folders.work} is on another file system than the inbox, and a file cannot be claimed across two",
+                "Choose a folder on the same disk or share as the inbox; .work beside it is the default.",
+            )
+        )
+    return faults
+
+
+def _check_folder(key: str, folder: Path) -> Finding:
+    try:
+        probe(folder)
+    except FileNotFoundError:
+        mend = "Make it (payment-watcher init DIR makes a whole set), or mount the share it is on."
+        return Finding(key, fault=Fault(key, f"{folder} is not there", mend))
+    except OSError as error:
+        mend = "Give the service's user the right to create, rename and delete files there."
+        return Finding(key, fault=Fault(key, f"{folder}: {os.strerror(error.errno or 0)}", mend))
+    return Finding(key, good=f"{folder}: files can be created, renamed and deleted")
+
+
+def _check_journal(journal: Path, *, default_journal: bool) -> Finding:
+    """Try the journal's folder, or the first of its parents that exists: run makes the rest."""
+    folder = journal.parent
+    while not os.path.lexists(folder) and folder != folder.parent:
+        folder = folder.parent
+    finding = _check_folder("journal.url", folder)
+    if finding.fault is not None and default_journal:
+        good = f"{journal} cannot be made by this user; under systemd the journal is in the unit's StateDirectory"
+        return Finding("journal.url", good=good)
+    return finding
+
+
+def check_connectwise(client: ConnectWise) -> Iterator[Finding]:
+    """Try the way there, the sign-in and the rights that reading proves.
+
+    The right to add and change payments shows only when one is written, which a check does not do.
+    """
+    try:
+        yield Finding("connectwise.site", good=f"ConnectWise {client.version()} answers")
+    except SignInRefused:
+        # Some versions answer this question only to those signed in; the next look says the same and more.
+        pass
+    except Outage as outage:
+        yield _outage("connectwise.site", outage)
+        return
+    except PaymentWatcherError as error:
+        yield Finding("connectwise.site", fault=Fault("connectwise.site", str(error), "Check site and codebase."))
+    try:
+        invoice_id = client.any_invoice_id()
+        yield Finding("connectwise sign-in", good="the keys are accepted and invoices can be read")
+        if invoice_id is not None:
+            client.list_payments(invoice_id)
+            yield Finding(
+                "connectwise rights",
+                good="payments can be read; the right to write shows at the first payment",
+            )
+    except Outage as outage:
+        yield _outage("connectwise sign-in", outage)
+    except PaymentWatcherError as error:
+        mend = "Give the API member's role Inquire on Finance > Invoicing."
+        yield Finding("connectwise rights", fault=Fault("connectwise rights", str(error), mend), cause=error)
+
+
+def check_services(senders: Sequence[tuple[str, Send]]) -> Iterator[Finding]:
+    """Send a test message to each service of ``[notify]``."""
+    if not senders:
+        mend = "Name one in notify.urls."
+        yield Finding("notify.urls", fault=Fault("notify.urls", "there is no service to send a test message to", mend))
+    for name, send in senders:
+        body = "This is what payment-watcher's messages look like. Nothing is wrong."
+        fault = send(Notice("A test of payment-watcher", body))
+        if fault is None:
+            yield Finding("notify.urls", good=f"{name} has taken a test message")
+        else:
+            mend = "Check its address in notify.urls, with user, password and server."
+            yield Finding("notify.urls", fault=Fault("notify.urls", f"{name}: {fault}", mend))
+
+
+def _outage(what: str, outage: Outage) -> Finding:
+    return Finding(what, fault=Fault(what, str(outage), f"{outage.mend}."), cause=outage)

@@ -1,0 +1,254 @@
+"""What people see on a terminal: the plan, the findings of a check, a progress bar, the sums."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from watcher.actions.check import Finding
+from watcher.actions.status import Status
+from watcher.errors import Fault
+from watcher.journal.ledger import Attempt
+from watcher.payments.model import Change, Create, Keep, Plan, Reject, Remove, money
+from watcher.payments.outcomes import Result, total
+
+out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+err = Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
+
+# Of the payments that are still unpaid so many are shown.
+_MOST_UNPAID = 50
+
+
+def plain(text: str) -> str:
+    """Show what would steer a terminal, and bytes of a name that are no text, as escapes."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
+def show_sentences(sentences: Iterable[str]) -> None:
+    """Print sentences, each on a line."""
+    for sentence in sentences:
+        out.print(Text(plain(sentence)))
+
+
+def show_faults(faults: Iterable[Fault]) -> None:
+    """Print faults to standard error, each with its mend."""
+    for fault in faults:
+        err.print(Text.assemble((fault.key, "bold red"), f": {fault.problem}\n    {fault.mend}"))
+
+
+def show_finding(finding: Finding) -> None:
+    """Print what one look of a check found."""
+    if finding.fault is None:
+        out.print(Text.assemble(("ok    ", "green"), (finding.what, "bold"), f": {finding.good}"))
+    else:
+        out.print(
+            Text.assemble(
+                ("FAULT ", "bold red"),
+                (finding.what, "bold"),
+                f": {finding.fault.problem}\n      {finding.fault.mend}",
+            )
+        )
+
+
+def show_plan(rejected: Sequence[Result], plans: Sequence[Plan]) -> None:
+    """Print what would be done, a row a record, in the document's order."""
+    rows: dict[int, tuple[str, str, str, str, str]] = {}
+    for result in rejected:
+        rows[result.position] = (
+            str(result.line), result.invoice_number, money(result.asked), "reject", result.message or ""
+        )  # fmt: skip
+    for plan in plans:
+        for part in plan.demand.parts:
+            what, why = _step(plan)
+            rows[part.position] = (str(part.line), part.invoice_number, money(part.amount), what, why)
+    table = Table("Line", "Invoice", "Asked", "Would", "Note", title="Plan (nothing is written)", title_justify="left")
+    table.columns[2].justify = "right"
+    for position in sorted(rows):
+        table.add_row(*(Text(cell) for cell in rows[position]))
+    out.print(table)
+
+
+def _step(plan: Plan) -> tuple[str, str]:
+    said = "; ".join(plan.warnings)
+    match plan.step:
+        case Create(amount=amount, date_paid=day):
+            return f"create {money(amount)}{f' on {day}' if day else ', no date'}", said
+        case Change(amount=amount, date_paid=day, clear_date=clear):
+            changes = [money(amount)] if amount is not None else []
+            changes += [f"date {day}"] if day else []
+            changes += ["no date"] if clear else []
+            return f"change to {', '.join(changes)}", said
+        case Remove():
+            return "remove the payment", said
+        case Keep():
+            return "keep as it is", said
+        case Reject(message=message):
+            return "reject", message
+
+
+def show_sums(results: Sequence[Result], waiting: int) -> None:
+    """Print what a document came to, to standard error."""
+    for result in results:
+        if result.message or result.warning:
+            style = "red" if result.message else "yellow"
+            said = result.message or result.warning or ""
+            err.print(Text.assemble((result.invoice_number or f"line {result.line}", f"bold {style}"), f": {said}"))
+    sums = total(list(results))
+    count = sums.records + waiting
+    waits = f", {waiting} waiting" if waiting else ""
+    err.print(
+        f"{count} payment{'' if count == 1 else 's'}: {sums.succeeded} succeeded, {sums.rejected} rejected{waits}. "
+        f"Asked {money(sums.asked)} = applied {money(sums.applied)} + unchanged {money(sums.unchanged)} "
+        f"+ discarded {money(sums.discarded)} + failed {money(sums.failed)}."
+    )
+
+
+def show_status(status: Status) -> None:
+    """Print how things are."""
+    line = status.line
+    out.print(Text(f"The daemon is running ({status.running})." if status.running else "The daemon is not running."))
+    if line is not None:
+        style = "bold red" if line.state == "waiting" else "bold"
+        out.print(
+            Text.assemble(
+                (line.state.capitalize(), style), f" since {line.since:%Y-%m-%d %H:%M:%S} UTC: {plain(line.reason)}"
+            )
+        )
+        if line.mend:
+            out.print(Text(f"    {line.mend}."))
+        if line.watch:
+            out.print(Text(f"Inbox: {plain(line.watch)}"))
+    answered = f"; last good answer {_at(line.answered_at)} UTC" if line and line.answered_at else ""
+    out.print(Text(f"ConnectWise: {status.connectwise}{answered}"))
+    for trouble in status.troubles:
+        out.print(Text(trouble, style="bold red"))
+    _show_rows(
+        "In the inbox",
+        ("File", "Bytes", "Last change (UTC)", "Age"),
+        [(file.name, str(file.bytes), _at(file.changed_at), _age(file.changed_at)) for file in status.waiting],
+    )
+    _show_rows(
+        "In work",
+        ("File", "Taken (UTC)", "Decided"),
+        [(f.name, f"{f.claimed_at:%Y-%m-%d %H:%M:%S}", f"{f.decided} of {f.records}") for f in status.claimed],
+    )
+    _show_rows(
+        "Finished last",
+        ("File", "At (UTC)", "Succeeded", "Rejected", "Asked", "Failed", ""),
+        [
+            (
+                *(file.name, f"{file.finished_at:%Y-%m-%d %H:%M:%S}", str(file.succeeded), str(file.rejected)),
+                *(money(file.asked), money(file.failed), f"refused: {file.refusal}" if file.refusal else ""),
+            )
+            for file in status.finished
+        ],
+    )
+
+    if status.unpaid:
+        _show_rows(
+            "Failed and still unpaid",
+            ("Invoice", "Amount", "File", "At (UTC)", "Why"),
+            [
+                (
+                    *(payment.invoice_number, _amount(payment.asked), payment.file),
+                    *(_at(payment.decided_at), payment.message or ""),
+                )
+                for payment in status.unpaid[-_MOST_UNPAID:]
+            ],
+        )
+        if len(status.unpaid) > _MOST_UNPAID:
+            out.print(Text(f"... and {len(status.unpaid) - _MOST_UNPAID} earlier ones (--json lists all)."))
+
+
+def show_attempts(attempts: Sequence[Attempt]) -> None:
+    """Print what happened to an invoice or a file, a row an attempt."""
+    _show_rows(
+        "History",
+        ("At (UTC)", "File", "Line", "Invoice", "Asked", "Outcome", "ConnectWise holds", "Payment id", ""),
+        [
+            (
+                *(_at(attempt.decided_at or attempt.begun_at), attempt.file, str(attempt.line or "")),
+                *(attempt.invoice_number, _amount(attempt.asked), attempt.outcome, _amount(attempt.settled)),
+                *(str(attempt.payment_id or ""), attempt.message or ""),
+            )
+            for attempt in attempts
+        ],
+    )
+    for claim, name in dict.fromkeys((attempt.claim, attempt.file) for attempt in attempts):
+        out.print(Text(f"{plain(name)} was claim {claim}"))
+
+
+def _at(time: datetime | None) -> str:
+    return f"{time:%Y-%m-%d %H:%M:%S}" if time else ""
+
+
+def _age(time: datetime) -> str:
+    seconds = max(0, int((datetime.now(UTC) - time).total_seconds()))
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length} {unit}"
+    return f"{seconds} s"
+
+
+def _amount(amount: Decimal | None) -> str:
+    return "" if amount is None else money(amount)
+
+
+def _show_rows(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    if not rows:
+        out.print(Text(f"{title}: nothing."))
+        return
+    table = Table(*heads, title=title, title_justify="left")
+    for row in rows:
+        table.add_row(*(Text(plain(cell)) for cell in row))
+    out.print(table)
+
+
+@dataclass(slots=True)
+class Bar:
+    """A progress bar over a document's payments; silent where standard error is no terminal."""
+
+    progress: Progress
+    task: TaskID
+
+    def begin(self, count: int) -> None:
+        """Show the bar for so many payments."""
+        self.progress.update(self.task, total=count, visible=True)
+
+    def advance(self) -> None:
+        """Count one more payment."""
+        self.progress.advance(self.task)
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        """Give payments a second."""
+        return Text(f"{task.finished_speed or task.speed or 0:.1f}/s")
+
+
+@contextmanager
+def progress_bar() -> Iterator[Bar]:
+    """Show a bar with a rate and the time left while a document is worked on."""
+    columns = (
+        TextColumn("Payments"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn(), TextColumn("left")
+    )  # fmt: skip
+    with Progress(*columns, console=err, disable=not err.is_terminal) as progress:
+        yield Bar(progress, progress.add_task("payments", total=None, visible=False))

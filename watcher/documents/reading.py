@@ -1,0 +1,278 @@
+"""Payment documents: bytes to records, every fault with its line and element. Pure: no clock, file or logger.
+
+Two documents are read, those of the tasks that this program stands in for::
+
+    ArrayOfUpdateInvoicePayment/UpdateInvoicePayment{InvoiceNumber, PaidAmount, DatePaid}
+    InvoicePayments/InvoicePayment{id, externalId, invoice{id or identifier}, amount, paymentDate}
+
+Elements count by their local names, whatever their namespace, in any order.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from lxml import etree
+
+from watcher.documents.encoding import shown
+from watcher.documents.shapes import LINE, SHAPES, Shape, shape_of
+from watcher.documents.unfinished import cut_off
+from watcher.documents.xml_stream import batches, line_of, local_name
+from watcher.errors import DocumentError
+from watcher.payments.model import Misfit, Payment, Record
+
+# Whether a record of the document has an attribute, or an element in one of its elements.
+_FURTHER = etree.XPath("boolean(*/@* | */*/@* | */*/*)")
+# The root of Excel's "XML Spreadsheet 2003".
+_WORKBOOK = "{urn:schemas-microsoft-com:office:spreadsheet}Workbook"
+_NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
+_AMOUNT = re.compile(r"[0-9]+(\.[0-9]{1,2})?")
+# The longest decimal that survives ConnectWise's double: fifteen significant digits (IEEE 754 binary64).
+_DIGITS = 15
+# The characters that are safe inside a quoted ConnectWise condition; the length is OpenAPI's for invoiceNumber.
+_INVOICE_NUMBER = re.compile(r"[A-Za-z0-9 _./#-]{1,15}")
+# OpenAPI's int32.
+_ID = re.compile(r"[0-9]{1,10}")
+_LARGEST_ID = 2**31 - 1
+# The lexical form of xs:dateTime and xs:date (XML Schema part 2, 3.2.7 and 3.2.9), seconds optional.
+_DATE = re.compile(
+    r"(?P<day>\d{4}-\d{2}-\d{2})"
+    r"(T([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,9})?)?|T24:00(:00(\.0{1,9})?)?)?"
+    r"(Z|[+-](0\d|1[0-3]):[0-5]\d|[+-]14:00)?",
+    re.ASCII,
+)
+_YEARS = range(1900, 2100)
+# More records than fit into the largest file that makes sense; each takes memory until the file is done.
+_MOST_RECORDS = 500_000
+
+
+def read(data: bytes) -> tuple[Record, ...]:
+    """Read a whole document.
+
+    Args:
+        data: its bytes.
+
+    Returns:
+        Its records in order; empty for an empty list.
+
+    Raises:
+        DocumentError: it is cut off, not well-formed, or not a payment document; nothing of it may be used.
+    """
+    return tuple(_records(data))
+
+
+def is_invoice_number(text: str) -> bool:
+    """Say whether a text can be an invoice number, which alone may be sent."""
+    return _INVOICE_NUMBER.fullmatch(text) is not None
+
+
+def is_payment_document(data: bytes) -> bool:
+    """Say whether the root of a document is that of a payment document; False where it has none to be seen."""
+    try:
+        return any(shape_of(root) for root, _ in batches(data, bare=True))
+    except DocumentError:
+        return False
+
+
+def _batches(data: bytes) -> Iterator[tuple[etree._Element, list[etree._Element]]]:
+    """Read the document as a stream; what the parser finds may be a cut, what is found in whole elements is none."""
+    try:
+        yield from batches(data, bare=True)
+    except DocumentError as error:
+        raise cut_off(data, error) from error
+
+
+def _records(data: bytes) -> Iterator[Record]:
+    shape: Shape | None = None
+    names = _Names()
+    position = 0
+    for root, elements in _batches(data):
+        if shape is None:
+            shape = _shape(root)
+            _check_text(root, root.text, shape)
+        # Attributes and elements further in are rare, and cost a look at each child to be found one by one.
+        plain = shape.invoice is None and not _FURTHER(root)
+        for element in elements:
+            if names[element.tag] != shape.record:
+                raise DocumentError(
+                    f"<{local_name(element)}> stands where only <{shape.record}> is expected.", line_of(element)
+                )
+            tail = element.tail
+            if tail and not tail.isspace():
+                _check_text(element, tail, shape)
+            if position == _MOST_RECORDS:
+                raise DocumentError(f"The file holds more than {_MOST_RECORDS} payments. Split it.", line_of(element))
+            payment = _plain(position, element, shape, names) if plain else None
+            yield payment or _read_record(position, element, shape, names)
+            position += 1
+
+
+class _Names(dict[Any, str]):
+    """Local names by tag; a document has few, and each is split once."""
+
+    def __missing__(self, tag: str) -> str:
+        self[tag] = name = tag.rpartition("}")[2]
+        return name
+
+
+def _shape(root: etree._Element) -> Shape:
+    shape = shape_of(root)
+    if shape is not None:
+        return shape
+    expected = " or ".join(f"<{root}>" for root in SHAPES)
+    inside = next((element for element in root.iter("{*}*") if shape_of(element)), None)
+    hint = f" <{local_name(inside)}> stands inside of it (line {line_of(inside)})." if inside is not None else ""
+    if root.tag == _WORKBOOK:
+        hint = " It is a whole workbook of Excel's: there, export the table as XML data instead."
+    raise DocumentError(
+        f"This is not a payment document: its outermost element is <{local_name(root)}>, expected {expected}.{hint}",
+        line_of(root),
+    )
+
+
+def _check_text(before: etree._Element, text: str | None, shape: Shape) -> None:
+    """Refuse text between records: what it belongs to is anybody's guess."""
+    if text and not text.isspace():
+        raise DocumentError(
+            f'The text "{shown(text.strip())}" stands outside of any <{shape.record}>.', line_of(before)
+        )
+
+
+def _plain(position: int, element: etree._Element, shape: Shape, names: _Names) -> Payment | None:
+    """Read a record without attributes or elements further in, if it is a payment; ``_read_record`` says why not."""
+    values = {names[child.tag]: child.text for child in element}
+    if len(values) != len(element) or shape.record in values:
+        return None
+    number = (values.get(shape.number) or "").strip()
+    if not _INVOICE_NUMBER.fullmatch(number):
+        return None
+    amount = _amount((values.get(shape.amount) or "").strip())
+    day = _day((values.get(shape.day) or "").strip())
+    if amount is None or day is None:
+        return None
+    return Payment(position, line_of(element), number, amount, day)
+
+
+def _read_record(position: int, element: etree._Element, shape: Shape, names: _Names) -> Record:
+    line = line_of(element)
+    if element.attrib and (given := element.get(LINE)) is not None:
+        line = int(given) if _ID.fullmatch(given) else 0
+    faults: list[str] = []
+    children = _children(element, names)
+    if len(children) != len(element):
+        faults += _repeated(element, shape, names)
+    if shape.record in children:
+        faults.append(f"another <{shape.record}> stands inside of this one; each stands on its own")
+    number, invoice_id = _invoice(children, shape, names, faults)
+    amount_text = _field(children, shape.amount, faults)
+    amount = _amount(amount_text)
+    if amount_text and amount is None:
+        faults.append(
+            f'{shape.amount} "{shown(amount_text)}" is not an amount: digits with a point and at most two decimals, '
+            f"no sign, currency or thousands separator and at most {_DIGITS} digits are accepted, like 1346.34"
+        )
+    date_text = _field(children, shape.day, faults)
+    day = _day(date_text)
+    if date_text and day is None:
+        faults.append(
+            f'{shape.day} "{shown(date_text)}" is not a date: a day of the years {_YEARS.start} to {_YEARS.stop - 1}, '
+            "alone or with a time, is accepted, like 2016-09-22 or 2016-09-22T12:05:54+01:00"
+        )
+    external_id = _text(children.get(shape.external_id)) if shape.external_id else ""
+    if faults or amount is None or day is None:
+        place = f" (line {line})" if line else ""
+        return Misfit(position, line, number, amount, f"{'; '.join(faults)}{place}")
+    return Payment(position, line, number, amount, day, invoice_id, external_id)
+
+
+def _children(element: etree._Element, names: _Names) -> dict[str, etree._Element]:
+    """Give an element's children by their local names; of several, the first."""
+    children: dict[str, etree._Element] = {}
+    for child in element:
+        children.setdefault(names[child.tag], child)
+    return children
+
+
+def _repeated(element: etree._Element, shape: Shape, names: _Names) -> list[str]:
+    there = [names[child.tag] for child in element]
+    return [
+        f"{name} stands {there.count(name)} times in this payment; give it once"
+        for name in shape.fields
+        if there.count(name) > 1
+    ]
+
+
+def _invoice(
+    children: dict[str, etree._Element], shape: Shape, names: _Names, faults: list[str]
+) -> tuple[str, int | None]:
+    """Give the invoice number, empty where there is none, and ConnectWise's id of the invoice where that is given."""
+    invoice_id = None
+    if shape.invoice is None:
+        number = _field(children, shape.number, faults)
+    elif shape.invoice not in children:
+        faults.append(f"{shape.invoice} is missing")
+        number = ""
+    else:
+        inside = children[shape.invoice]
+        parts = _children(inside, names)
+        number, written = _text(parts.get(shape.number)), _text(parts.get("id"))
+        if len(parts) != len(inside):
+            faults.append(f"{shape.invoice} holds an element twice; give it once")
+        if not number and not written:
+            faults.append(f"{shape.invoice} holds neither {shape.number} nor id; one of them is needed")
+        invoice_id = int(written) if _ID.fullmatch(written) and int(written) <= _LARGEST_ID else None
+        if written and invoice_id is None:
+            faults.append(f'{shape.invoice} id "{shown(written)}" is not an id of ConnectWise: digits are accepted')
+    if number and not is_invoice_number(number):
+        faults.append(
+            f'{shape.number} "{shown(number)}" is not a possible invoice number: '
+            "one to fifteen letters, digits, spaces and - _ . / # are accepted"
+        )
+    return number, invoice_id
+
+
+def _field(children: dict[str, etree._Element], name: str, faults: list[str]) -> str:
+    """Give the trimmed text of a record's child of that name; what keeps it from being that is added to faults."""
+    child = children.get(name)
+    if child is None:
+        faults.append(f"{name} is missing")
+        return ""
+    text = _text(child)
+    if len(child):
+        faults.append(f"{name} holds other elements; give its value alone")
+    elif not text:
+        faults.append(f"{name} is empty")
+    return text
+
+
+def _text(child: etree._Element | None) -> str:
+    """Give an element's trimmed text; of one that is nil, and of none, none."""
+    if child is None or (child.attrib and child.get(_NIL) in ("true", "1")):
+        return ""
+    return (child.text or "").strip()
+
+
+def _amount(text: str) -> Decimal | None:
+    if not _AMOUNT.fullmatch(text):
+        return None
+    if len(text) > _DIGITS and len(text.replace(".", "").lstrip("0")) > _DIGITS:
+        return None
+    return Decimal(text)
+
+
+# A document has few dates and many payments.
+@functools.lru_cache(maxsize=1024)
+def _day(text: str) -> date | None:
+    match = _DATE.fullmatch(text)
+    if not match:
+        return None
+    try:
+        day = date.fromisoformat(match["day"])
+    except ValueError:
+        return None
+    return day if day.year in _YEARS else None

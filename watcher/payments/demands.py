@@ -1,0 +1,176 @@
+"""Records to demands on invoices, and what is rejected before any call. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from watcher.claim import Claim
+from watcher.payments.model import (
+    ZERO,
+    Demand,
+    Misfit,
+    Payment,
+    Record,
+    Rules,
+)
+from watcher.payments.outcomes import Result, reject
+
+
+def demands_of(claim_id: str, records: Sequence[Record], rules: Rules) -> tuple[list[Demand], list[Result]]:
+    """Sort a document's records into demands on invoices and records that are rejected before any call.
+
+    Args:
+        claim_id: the claim the document belongs to.
+        records: all records of the document.
+        rules: whether duplicates are summed, what zero means.
+
+    Returns:
+        The demands, in the order of their first record, and the results of the rejected records.
+    """
+    by_invoice: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        # A record without a number can be the duplicate of none.
+        key = record.invoice_number.casefold() or f"\0{record.position}"
+        by_invoice[key].append(record)
+    wanted: list[Demand] = []
+    rejected: list[Result] = []
+    for group in by_invoice.values():
+        faults = _group_faults(group, rules)
+        payments = tuple(record for record in group if isinstance(record, Payment))
+        if faults:
+            rejected.extend(reject(record, faults[record.position]) for record in group)
+        else:
+            wanted.append(Demand(claim_id, payments[0].invoice_number, payments))
+    return wanted, rejected
+
+
+def numbered(records: Sequence[Record], numbers: Mapping[int, str]) -> tuple[Record, ...]:
+    """Put in the invoice numbers of payments that give ConnectWise's id of the invoice alone.
+
+    Args:
+        records: all records of the document.
+        numbers: the numbers that ConnectWise has for those ids; an id that is not there has no invoice.
+
+    Returns:
+        The records in order; a payment whose invoice has no number that can be used is a misfit.
+    """
+    return tuple(
+        _numbered(record, record.invoice_id, numbers)
+        if isinstance(record, Payment) and record.invoice_id is not None and not record.invoice_number
+        else record
+        for record in records
+    )
+
+
+def _numbered(payment: Payment, invoice_id: int, numbers: Mapping[int, str]) -> Record:
+    number = numbers.get(invoice_id, "").strip()
+    if not number:
+        return misfit(payment, f"Cannot find an invoice with id {invoice_id}")
+    return replace(payment, invoice_number=number)
+
+
+def unrepeated(records: Sequence[Record], earlier: Mapping[str, Claim]) -> tuple[Record, ...]:
+    """Take out the payments that bear an externalId which has been used before (``prevent_reprocessing``).
+
+    Args:
+        records: all records of the document.
+        earlier: by externalId, the earlier file in which a payment bore it that was applied, or still is in work.
+
+    Returns:
+        The records in order, repeated payments as misfits; of several in one document, all are repeated.
+    """
+    lines: dict[str, list[int]] = defaultdict(list)
+    for record in records:
+        if isinstance(record, Payment) and record.external_id:
+            lines[record.external_id].append(record.line)
+    return tuple(
+        _unrepeated(record, lines[record.external_id], earlier.get(record.external_id))
+        if isinstance(record, Payment) and record.external_id
+        else record
+        for record in records
+    )
+
+
+def _unrepeated(payment: Payment, lines: Sequence[int], earlier: Claim | None) -> Record:
+    if earlier is not None:
+        return misfit(
+            payment,
+            f"The payment with externalId {payment.external_id} was processed already, in {earlier.name} taken on "
+            f"{earlier.claimed_at:%Y-%m-%d at %H:%M} UTC (claim {earlier.id}), "
+            "and payments.prevent_reprocessing is set",
+        )
+    if len(lines) > 1:
+        return misfit(
+            payment,
+            f"externalId {payment.external_id} stands {len(lines)} times in this file{_places(lines)}, "
+            "and payments.prevent_reprocessing is set",
+        )
+    return payment
+
+
+def misfit(payment: Payment, fault: str) -> Misfit:
+    """Turn a payment that cannot be set into a misfit.
+
+    Args:
+        payment: the payment.
+        fault: why, for the payer.
+    """
+    place = _place(payment.line)
+    return Misfit(payment.position, payment.line, payment.invoice_number, payment.amount, f"{fault}{place}")
+
+
+def _place(line: int) -> str:
+    return f" (line {line})" if line else ""
+
+
+def _places(lines: Sequence[int]) -> str:
+    """Say in which lines something stands, where they are known."""
+    return f" (lines {', '.join(str(line) for line in lines)})" if all(lines) else ""
+
+
+def _group_faults(group: Sequence[Record], rules: Rules) -> dict[int, str]:
+    """Why the records of one invoice are all rejected, by position; empty when they make a demand."""
+    own = {record.position: fault for record in group if (fault := _own_fault(record, rules))}
+    if len(group) == 1 or (rules.sum_duplicates and not own):
+        return own
+    lines = _places([record.line for record in group])
+    number = group[0].invoice_number
+    if rules.sum_duplicates:
+        shared = (
+            f"Not added up: another record of invoice {number} is wrong{lines}, "
+            "and a sum without one of its parts would be a wrong amount"
+        )
+    else:
+        shared = (
+            f"Invoice {number} stands {len(group)} times in this file{lines}, and ConnectWise holds "
+            'one payment an invoice: group them into one, or set duplicates = "sum" in the configuration'
+        )
+    return {record.position: own.get(record.position, shared) for record in group}
+
+
+def _own_fault(record: Record, rules: Rules) -> str | None:
+    if isinstance(record, Misfit):
+        return record.fault
+    if record.amount == ZERO and not rules.remove_on_zero:
+        return (
+            f"PaidAmount is zero{_place(record.line)}: nothing to pay. "
+            'To take a payment off an invoice with a zero, set zero_amount = "remove" in the configuration'
+        )
+    return None
+
+
+def first_of_each(waiting: Iterable[Demand], limit: int) -> list[Demand]:
+    """Take the next demands that may be worked on side by side: at most one an invoice, the earliest.
+
+    Args:
+        waiting: the demands without an outcome, in order of arrival.
+        limit: how many to take at most.
+    """
+    taken: dict[str, Demand] = {}
+    for demand in waiting:
+        if len(taken) == limit:
+            break
+        taken.setdefault(demand.key, demand)
+    return list(taken.values())

@@ -1,0 +1,161 @@
+"""A demand and what ConnectWise holds, to one step. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+
+from watcher.payments.model import (
+    ZERO,
+    Action,
+    Change,
+    Create,
+    Demand,
+    HeldPayment,
+    Intent,
+    Invoice,
+    Keep,
+    Plan,
+    Reject,
+    Remove,
+    Rules,
+    money,
+)
+
+
+def must_list(invoice: Invoice) -> bool:
+    """Say whether an invoice's payment rows must be listed before a plan can be made.
+
+    An invoice whose payments add up to zero has none.
+    """
+    return invoice.paid is None or invoice.paid != ZERO
+
+
+def plan(
+    demand: Demand, found: Sequence[Invoice], intent: Intent | None, rules: Rules, made: int | None = None
+) -> Plan:
+    """Decide what to do about one demand.
+
+    Args:
+        demand: what is asked.
+        found: the invoices whose number matches, each with its payments listed wherever ``must_list`` says so.
+        intent: what an earlier attempt of the same claim was going to do and may have done.
+        rules: the operator's choices.
+        made: the id of a row that is known to be ours, made although another payment came in between.
+
+    Returns:
+        The plan; its step is a call only if ConnectWise does not hold yet what is asked.
+    """
+    number = demand.invoice_number
+    if not found:
+        return Plan(demand, Reject(f"Cannot find Invoice Number {number}"))
+    if demand.invoice_ids:
+        meant = [invoice for invoice in found if {invoice.id} == demand.invoice_ids]
+        if not meant:
+            there = _listed(invoice.id for invoice in found)
+            asked = _listed(demand.invoice_ids)
+            return Plan(
+                demand,
+                Reject(f"Invoice Number {number} has the id {there} in ConnectWise, not {asked}; nothing is guessed"),
+            )
+        found = meant
+    if len(found) > 1:
+        ids = _listed(invoice.id for invoice in found)
+        return Plan(
+            demand,
+            Reject(
+                f"ConnectWise has {len(found)} invoices with Invoice Number {number} (ids {ids}); nothing is guessed"
+            ),
+        )
+    invoice = found[0]
+    if invoice.type.casefold() == "creditmemo":
+        return Plan(demand, Reject(f"Invoice Number {number} is a credit memo, which takes no payment"))
+    rows = [row for row in invoice.payments or () if not row.applies_credit]
+    if len(rows) > 1:
+        return _several(demand, invoice, rows, intent, made)
+    held = rows[0] if rows else None
+    if demand.amount == ZERO:
+        return _removal(demand, invoice, held, intent)
+    return _payment(demand, invoice, held, intent, rules)
+
+
+def _listed(ids: Iterable[int]) -> str:
+    return ", ".join(str(one) for one in sorted(ids))
+
+
+def _several(
+    demand: Demand, invoice: Invoice, rows: Sequence[HeldPayment], intent: Intent | None, made: int | None
+) -> Plan:
+    surplus = next((row.id for row in rows if row.id == made), None)
+    if surplus is None and intent and intent.action is Action.CREATE:
+        # There was none when we wrote down to make one. Where all are of our amount, two POSTs of ours arrived although
+        # one went unanswered: the later row goes.
+        surplus = max(row.id for row in rows) if all(row.amount == intent.amount for row in rows) else None
+    if surplus is not None:
+        return Plan(demand, Remove(invoice.id, surplus, surplus=True), demand.amount)
+    listed = ", ".join(f"{row.id} of {money(row.amount)}" for row in rows)
+    return Plan(
+        demand,
+        Reject(
+            f"Invoice {demand.invoice_number} has {len(rows)} payments in ConnectWise ({listed}), "
+            "where one was expected; leave one of them and send this again"
+        ),
+    )
+
+
+def _removal(demand: Demand, invoice: Invoice, held: HeldPayment | None, intent: Intent | None) -> Plan:
+    if held is None:
+        ours = intent is not None and intent.action is Action.REMOVE
+        warnings = (intent.warning,) if ours and intent and intent.warning else ()
+        return Plan(demand, Keep(invoice.id, None), warnings=warnings, applied=ours)
+    return Plan(
+        demand,
+        Remove(invoice.id, held.id),
+        warnings=(f"The earlier payment of {money(held.amount)} was removed",),
+    )
+
+
+def _payment(demand: Demand, invoice: Invoice, held: HeldPayment | None, intent: Intent | None, rules: Rules) -> Plan:
+    if invoice.total is None:
+        return Plan(demand, Reject(f"ConnectWise gives no total for invoice {demand.invoice_number}"))
+    payable = invoice.total - invoice.credits
+    if payable <= ZERO:
+        return Plan(
+            demand,
+            Reject(
+                f"Invoice {demand.invoice_number} has nothing to pay: its total is {money(invoice.total)} "
+                f"and its credits are {money(invoice.credits)}"
+            ),
+        )
+    amount = min(demand.amount, payable)
+    day = demand.date_paid if amount == payable or rules.date_partial_payments else None
+    warnings = _warnings(demand, amount, held)
+    if held is None:
+        return Plan(demand, Create(invoice.id, amount, day, payable - amount), amount, warnings)
+    if held.amount == amount and held.date_paid == day:
+        ours = intent is not None and intent.action is not Action.REMOVE and intent.amount == amount
+        if ours and intent:
+            warnings = (intent.warning,) if intent.warning else ()
+        return Plan(demand, Keep(invoice.id, held.id), amount, warnings, applied=ours)
+    step = Change(
+        invoice.id,
+        held.id,
+        amount if held.amount != amount else None,
+        day if day is not None and held.date_paid != day else None,
+        clear_date=day is None and held.date_paid is not None,
+    )
+    return Plan(demand, step, amount, warnings)
+
+
+def _warnings(demand: Demand, amount: Decimal, held: HeldPayment | None) -> tuple[str, ...]:
+    warnings = []
+    if len(demand.parts) > 1:
+        warnings.append(f"{len(demand.parts)} records of this invoice were added up to {money(demand.amount)}")
+    if demand.amount > amount:
+        warnings.append(
+            f"The paid amount exceeds what the invoice can take: {money(amount)} was set "
+            f"and {money(demand.amount - amount)} discarded"
+        )
+    if held is not None and held.amount != amount:
+        warnings.append(f"The earlier amount {money(held.amount)} was replaced by {money(amount)}")
+    return tuple(warnings)

@@ -1,0 +1,164 @@
+"""Receipts and refusal notes: what became of a file, for people and programs without a log. Pure.
+
+A receipt is written once, when the last record of its file has been decided, and lies in work until the file is
+archived. From then on it, and not the journal, says what became of the file: whatever is published is made from it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from watcher.claim import Claim
+from watcher.errors import FolderTrouble
+from watcher.payments.model import money
+from watcher.payments.outcomes import Outcome, Result, Totals, total
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What became of a file.
+
+    Attributes:
+        name: its name in the inbox.
+        digest: SHA-256 of its content, hex.
+        refusal: why it could not be read as a payment document; None if it could.
+        results: one for each record, in order.
+    """
+
+    name: str
+    digest: str
+    refusal: str | None
+    results: list[Result]
+
+
+def receipt(
+    claim: Claim, digest: str, finished_at: datetime, results: Sequence[Result], refusal: str | None = None
+) -> bytes:
+    """Write a file's receipt.
+
+    Args:
+        claim: the file.
+        digest: SHA-256 of its content, hex.
+        finished_at: when the last of its records was decided, aware.
+        results: one for each record, in order.
+        refusal: why the file could not be read as a payment document, where it could not.
+
+    Returns:
+        UTF-8 JSON. Amounts are strings with a point; in every record and in the totals,
+        asked = applied + unchanged + discarded + failed.
+    """
+    content: dict[str, Any] = {
+        "file": claim.name,
+        "claim": claim.id,
+        "sha256": digest,
+        "claimed_at": claim.claimed_at.isoformat(),
+        "finished_at": finished_at.isoformat(timespec="seconds"),
+    }
+    if refusal is not None:
+        content["refused"] = refusal
+    content |= summary(results)
+    return json.dumps(content, indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+
+
+def summary(results: Sequence[Result]) -> dict[str, Any]:
+    """Give the totals of a document and what became of each record, as a receipt has them; amounts are texts."""
+    totals = total(list(results))
+    return {
+        "totals": {
+            "records": totals.records,
+            "succeeded": totals.succeeded,
+            "rejected": totals.rejected,
+            **_amounts(totals),
+        },
+        "records": [
+            {
+                "record": result.position + 1,
+                "line": result.line,
+                "invoice_number": result.invoice_number,
+                "outcome": result.outcome.value,
+                **_amounts(result),
+                "message": result.message or result.warning,
+                "connectwise_invoice_id": result.invoice_id,
+                "connectwise_payment_id": result.payment_id,
+            }
+            for result in results
+        ],
+    }
+
+
+def read_receipt(claim_id: str, content: bytes) -> Decided:
+    """Read a receipt back.
+
+    Args:
+        claim_id: the claim it was written for.
+        content: its bytes.
+
+    Raises:
+        FolderTrouble: somebody has changed it.
+    """
+    try:
+        receipt = json.loads(content)
+        return Decided(
+            name=receipt["file"],
+            digest=receipt["sha256"],
+            refusal=receipt.get("refused"),
+            results=[_result(row) for row in receipt["records"]],
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, InvalidOperation) as error:
+        raise FolderTrouble(
+            f"the receipt of claim {claim_id} in work is not as it was written: {error}",
+            "Delete it: what became of each payment is then looked up in ConnectWise again",
+        ) from error
+
+
+def _result(row: dict[str, Any]) -> Result:
+    outcome = Outcome(row["outcome"])
+    rejected = outcome is Outcome.REJECTED
+    return Result(
+        row["record"] - 1,
+        row["line"],
+        row["invoice_number"],
+        outcome,
+        Decimal(row["asked"]),
+        Decimal(row["applied"]) + Decimal(row["unchanged"]),
+        message=row["message"] if rejected else None,
+        warning=None if rejected else row["message"],
+        invoice_id=row["connectwise_invoice_id"],
+        payment_id=row["connectwise_payment_id"],
+    )
+
+
+def _amounts(of: Result | Totals) -> dict[str, str]:
+    sums: dict[str, Decimal] = {
+        "asked": of.asked,
+        "applied": of.applied,
+        "unchanged": of.unchanged,
+        "discarded": of.discarded,
+        "failed": of.failed,
+    }
+    return {name: money(amount) for name, amount in sums.items()}
+
+
+def refusal_note(claim: Claim, published_name: str, reason: str) -> bytes:
+    """Write the note that lies beside a refused file in the fail outbox.
+
+    Args:
+        claim: the file.
+        published_name: the name it has in the fail outbox.
+        reason: what is wrong and where, in words.
+
+    Returns:
+        UTF-8 text.
+    """
+    text = (
+        f"{claim.name} could not be read as a payment document. No payment in it was made.\n\n"
+        f"{reason}\n\n"
+        f"The file lies beside this note as {published_name}, unchanged.\n"
+        "Correct it, or export it again, and put it into the inbox.\n"
+    )
+    return text.encode("utf-8", "backslashreplace")
