@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Installs payment-watcher as a systemd service. Every step can be repeated; nothing a person has changed is undone.
+# Installs payment-watcher as a systemd service. Every step can be repeated. What a person has changed stays.
 #
-#   systemd/install.sh COMPANY [FOLDER]     the program, and the service for one company with its folders in FOLDER
-#                                           (/srv/payments/COMPANY). Again after [folders] has been changed by hand.
-#   systemd/install.sh                      the program alone: an upgrade; services that run are restarted with it
-#   systemd/install.sh --uninstall COMPANY  the service of one company
-#   systemd/install.sh --uninstall          all services and the program
+#   systemd/install.sh COMPANY [FOLDER]     Install the program and one company's service, with its folders in FOLDER
+#                                           (default: /srv/payments/COMPANY). Repeat it after a change of [folders].
+#   systemd/install.sh                      Upgrade the program. Services that run are restarted with it.
+#   systemd/install.sh --uninstall COMPANY  Remove the service of one company.
+#   systemd/install.sh --uninstall          Remove all services and the program.
 #
-# Uninstalling leaves folders, journals, configuration and users: they are the records of money that was moved.
+# Uninstalling keeps folders, journals, configuration and users: they are the records of money that was moved.
 set -euo pipefail
 umask 022
 cd "$(dirname "$0")/.."
@@ -22,7 +22,7 @@ stop() {
     exit "${2:-1}"
 }
 
-# What is installed is known by its content, so that a second company costs no second installation.
+# A release is named by its content. So a second company needs no second installation.
 fingerprint() {
     {
         "$python" -VV
@@ -30,19 +30,19 @@ fingerprint() {
     } | sha256sum | cut --characters=-12
 }
 
-# A new environment for each version, put in place by one rename: an installation that fails in the middle changes
-# nothing, and a daemon never loads half of one version and half of another.
+# Each version gets an environment of its own, and one rename puts it in place. So an installation that fails in the
+# middle changes nothing, and a daemon never loads parts of two versions.
 install_program() {
     local release
     release=$program/release-$(fingerprint)
     if [ "$(readlink "$program/bin" || true)" != "$release/bin" ]; then
         rm -rf "$release"
         install -d "$program"
-        "$python" -m venv "$release" || stop 'Python 3.11 or later with its venv module (package python3-venv) is needed.'
+        "$python" -m venv "$release" || stop 'Install Python 3.11 or later with its venv module (package python3-venv).'
         "$release/bin/pip" install --quiet --require-hashes --requirement requirements.lock
         "$release/bin/pip" install --quiet --no-deps --no-build-isolation .
-        "$release/bin/payment-watcher" --version >/dev/null || stop "This version does not start; nothing was changed."
-        # A Python in somebody's home can be run by root and by nobody else.
+        "$release/bin/payment-watcher" --version >/dev/null || stop "This version does not start. Nothing was changed."
+        # Only root can run a Python that is in somebody's home.
         setpriv --reuid=65534 --regid=65534 --clear-groups "$release/bin/payment-watcher" --version >/dev/null ||
             stop "Other users cannot run $release/bin/python. Name a system-wide Python: PYTHON=/usr/bin/python3 $0"
         ln -sfn "$release/bin" "$program/bin.new"
@@ -59,7 +59,8 @@ install_program() {
     fi
 }
 
-# A user, a configuration that only root and that user read, and folders that only that user and its group enter.
+# Makes a user, a configuration that only root and this user can read, and folders that only this user and its group
+# can enter.
 install_company() {
     local company=$1 folder=$2 user=payment-watcher-$1 file=$settings/$1.toml
     if ! id -u "$user" >/dev/null 2>&1; then
@@ -71,12 +72,13 @@ install_company() {
         "$program/bin/payment-watcher" init "$folder" >/dev/null
         install -m 640 -g "$user" "$folder/payment-watcher.toml" "$file"
         rm "$folder/payment-watcher.toml"
-        # Said outright, so that `status` and `history` find the journal whoever asks.
+        # Written out in full, so that `status` and `history` find the journal for every user.
         sed -i "s|^# url = .*|url = \"sqlite:////var/lib/payment-watcher/$company/journal.db\"|" "$file"
-        # Files that accounting drops keep the group, whoever drops them.
+        # The setgid bit gives every dropped file the group, whoever drops it.
         chown "$user:$user" "$folder" "$folder"/{inbox,success,fail,archive,.work} &&
             chmod 2770 "$folder" "$folder"/{inbox,success,fail,archive} && chmod 700 "$folder/.work" ||
-            printf '%s\n' "$folder takes no owners: mount it with uid=$user,gid=$user,dir_mode=0770,file_mode=0660." >&2
+            printf '%s\n' "The file system of $folder stores no owners." \
+                "Mount it with uid=$user,gid=$user,dir_mode=0770,file_mode=0660." >&2
     fi
     install -d "$units/payment-watcher@$company.service.d"
     "$program/bin/python" - "$file" >"$units/payment-watcher@$company.service.d/folders.conf" <<'PYTHON'
@@ -86,19 +88,20 @@ folders = {"work": "", "archive": ""} | tomllib.load(open(sys.argv[1], "rb"))["f
 beside = os.path.dirname(folders["inbox"])
 folders["work"] = folders["work"] or os.path.join(beside, ".work")
 folders["archive"] = folders["archive"] or os.path.join(beside, "archive")
-# Each of these paths becomes a mount of its own, and no file can be renamed from one mount to another.
+# systemd makes a mount of each path here, and no file can be renamed from one mount to another. So inbox and work
+# are in one path.
 together = os.path.commonpath([folders["inbox"], folders["work"]])
 apart = [folder for folder in folders.values() if not folder.startswith(together + "/")]
 print("# Made by systemd/install.sh from the [folders] of", sys.argv[1])
 print("[Unit]")
-print("# If the folders are on a share, it is mounted first.")
+print("# If the folders are on a share, systemd mounts the share first.")
 print("RequiresMountsFor=" + " ".join(f'"{folder}"' for folder in [together, *apart]))
 print("[Service]")
 print("ReadWritePaths=" + " ".join(f'"-{folder}"' for folder in [together, *apart]))
 PYTHON
     systemctl daemon-reload
     printf '%s\n' "The folders are in $folder, or where $file says." \
-        "Next: put site, company and keys into $file," \
+        "Next: put site, company and keys into $file, then:" \
         "  sudo -u $user payment-watcher check --config $file" \
         "  sudo systemctl enable --now payment-watcher@$company"
 }
@@ -107,7 +110,8 @@ uninstall_company() {
     systemctl disable --now "payment-watcher@$1.service"
     rm -rf "$units/payment-watcher@$1.service.d"
     systemctl daemon-reload
-    printf '%s\n' "Left in place: $settings/$1.toml, /var/lib and /var/log/payment-watcher/$1, its folders, the user payment-watcher-$1."
+    printf '%s\n' "Kept: $settings/$1.toml, /var/lib/payment-watcher/$1, /var/log/payment-watcher/$1," \
+        "  the company's folders, and the user payment-watcher-$1."
 }
 
 uninstall_program() {
@@ -121,18 +125,18 @@ uninstall_program() {
 }
 
 check_company() {
-    # The user is payment-watcher-COMPANY, and the name of a user has at most 32 characters (useradd(8)).
-    [[ $1 =~ ^[a-z][a-z0-9-]{0,15}$ ]] || stop "$1: name the company in 1 to 16 small letters, digits and hyphens." 2
+    # The user is payment-watcher-COMPANY, and a user's name has at most 32 characters (useradd(8)).
+    [[ $1 =~ ^[a-z][a-z0-9-]{0,15}$ ]] || stop "$1: a company's name has 1 to 16 small letters, digits and hyphens." 2
 }
 
 case ${1:-} in
     -h | --help) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit ;;
     --uninstall) [ $# -le 2 ] && [ -z "${2:-}" ] || check_company "$2" ;;
-    -*) stop "$1 is not known; see $0 --help" 2 ;;
-    ?*) check_company "$1"; [ $# -le 2 ] || stop "see $0 --help" 2 ;;
+    -*) stop "$1 is not an option. See $0 --help" 2 ;;
+    ?*) check_company "$1"; [ $# -le 2 ] || stop "These are too many arguments. See $0 --help" 2 ;;
 esac
-[ "$(id -u)" -eq 0 ] || stop 'This needs root: use sudo.'
-command -v systemctl >/dev/null || stop 'This installs a systemd service, and there is no systemctl here.'
+[ "$(id -u)" -eq 0 ] || stop 'Run this as root: use sudo.'
+command -v systemctl >/dev/null || stop 'This machine has no systemctl. The service needs systemd.'
 
 if [ "${1:-}" = --uninstall ]; then
     if [ -n "${2:-}" ]; then uninstall_company "$2"; else uninstall_program; fi

@@ -1,11 +1,12 @@
-"""Sets the payments of dropped accounting exports on their ConnectWise PSA invoices.
+"""Records the payments of dropped accounting exports on their invoices in ConnectWise PSA.
 
-The way of a file, and the module that owns each part of it::
+The way of a file, and the package that owns each step of it::
 
-    inbox ─event or scan→ settled ─rename→ claimed ─parse→ payments ─look up, plan→ steps ─call→ outcomes → results
-    observer  inbox       settle   spool           document          rounds  plan         connectwise  journal  spool
+    inbox ─event or scan→ quiet ─rename→ claimed ─read→ payments ─look up, plan→ steps ─call→ outcomes → result files
+    inbox                 inbox          folders        documents   processing,        connectwise   journal,  folders
+                                                                    payments                         processing
 
-``service`` turns the loop, ``pipeline`` takes a batch of claimed files through it, ``cli`` builds everything.
+``daemon`` turns the loop, ``processing`` takes claimed files to their end, ``assembly`` builds every part.
 """
 
 __version__ = "0.1.0"

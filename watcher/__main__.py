@@ -16,7 +16,7 @@ def run() -> NoReturn:
         main()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
-    except BaseException:  # noqa: BLE001  (the hook logs whatever it is, as the interpreter would have it do)
+    except BaseException:  # noqa: BLE001  (the hook logs whatever it is; the interpreter would do the same)
         sys.excepthook(*sys.exc_info())
     finally:
         leave(code)

@@ -12,10 +12,11 @@
     ├── Outage                  the line waits; nothing fails for it
     │   ├── Unreachable         nobody's: ConnectWise cannot be reached or is in trouble
     │   ├── SignInRefused       the operator's: keys, role, site or codebase are wrong
-    │   └── FolderTrouble       the operator's: a folder is missing, full, read-only or not the one it was
+    │   ├── FolderTrouble       the operator's: a folder is missing, full, read-only or not the one it was
+    │   └── JournalTrouble      the operator's: the journal's disk is full, read-only or failing
     └── Stopping                nobody's: the program was asked to end while it waited
 
-An expected result ("rejected, because …") is a value in ``records``, not an exception.
+An expected result ("rejected, because …") is a value in ``payments``, not an exception.
 """
 
 from __future__ import annotations
@@ -168,6 +169,10 @@ class FolderTrouble(Outage):
             place = place.parent
         mend = _MENDS.get(number, "Check the disk or the share; the work goes on by itself once it is back")
         return cls(f"{place}: {os.strerror(number)}", mend)
+
+
+class JournalTrouble(Outage):
+    """The journal's disk is full, read-only or failing."""
 
 
 class Stopping(PaymentWatcherError):

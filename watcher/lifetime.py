@@ -1,31 +1,28 @@
-"""This process among others: alone on an inbox and a journal, and in touch with systemd."""
+"""The life of this process: whether it was asked to end, what time it is, and what systemd hears of it."""
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import NoReturn, TypeVar
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import NoReturn
 
-from filelock import FileLock, Timeout
+from watcher.errors import Stopping
 
-from watcher.errors import FolderTrouble, Occupied
+# The longest time between two signs of life in a wait (seconds).
+_BREATH_SECONDS = 1.0
 
 
 class Systemd:
     """Speaks sd_notify(3) where systemd listens (``$NOTIFY_SOCKET``), and is silent elsewhere."""
 
     def __init__(self) -> None:
-        """Find the socket."""
         address = os.environ.get("NOTIFY_SOCKET", "")
         # A leading @ is a socket in the abstract namespace (sd_notify(3)).
         self._address = f"\0{address[1:]}" if address.startswith("@") else address
@@ -39,143 +36,115 @@ class Systemd:
                 notify.sendto(message.encode(), self._address)
 
     def status(self, sentence: str) -> None:
-        """Say in a plain sentence what is going on; shown by ``systemctl status``."""
+        """Say in a plain sentence what is going on; ``systemctl status`` shows it."""
         if sentence != self._status:
             self._status = sentence
             self.tell(f"STATUS={sentence}")
 
+
+class Lifetime:
+    """Whether the process is asked to end, that it is alive, and what time it is. Safe to use from several threads.
+
+    Attributes:
+        systemd: hears the signs of life.
+        asked_by: the name of the signal that asked the process to end; empty if none did.
+    """
+
+    def __init__(self) -> None:
+        self.systemd = Systemd()
+        self.asked_by = ""
+        self._ending = threading.Event()
+        self._wakes: list[Callable[[], None]] = []
+
+    @property
+    def ending(self) -> bool:
+        """True once the process is asked to end."""
+        return self._ending.is_set()
+
+    def end(self, asked_by: str = "") -> None:
+        """Ask the process to end; every wait ends at once.
+
+        Args:
+            asked_by: the name of the signal, if it was one.
+        """
+        self.asked_by = asked_by
+        self._ending.set()
+        for wake in self._wakes:
+            wake()
+
+    def when_ending(self, wake: Callable[[], None]) -> None:
+        """End a wait for something else, too, once the process is asked to end.
+
+        Args:
+            wake: called in the thread that asks.
+        """
+        self._wakes.append(wake)
+
+    def now(self) -> float:
+        """Return the time on a monotonic clock (seconds)."""
+        return time.monotonic()
+
     def alive(self) -> None:
-        """Feed the watchdog: work has advanced, or a wait is a wait on purpose."""
-        self.tell("WATCHDOG=1")
+        """Feed systemd's watchdog: the work has advanced, or a wait is on purpose."""
+        self.systemd.tell("WATCHDOG=1")
+
+    def wait(self, seconds: float) -> None:
+        """Wait on purpose: the watchdog is fed at least every second, and being asked to end ends the wait."""
+        until = self.now() + seconds
+        while not self.ending and (left := until - self.now()) > 0:
+            self.pause(min(left, _BREATH_SECONDS))
+            self.alive()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait on purpose as ``wait`` does, in the middle of some work.
+
+        Raises:
+            Stopping: the process is asked to end.
+        """
+        self.wait(seconds)
+        if self.ending:
+            raise Stopping("asked to end during a wait")
+
+    def pause(self, seconds: float) -> None:
+        """Let some time pass, or less if the process is asked to end; the watchdog is not fed."""
+        self._ending.wait(seconds)
+
+    def until_ending(self, seconds: float) -> bool:
+        """Wait until the process is asked to end, at most so long; return True if it is."""
+        return self._ending.wait(seconds)
+
+    def catch_signals(self) -> None:
+        """End in order on SIGTERM and SIGINT; for the main thread, before it has started others.
+
+        Both signals are blocked in every thread but one of their own, which waits for them (sigwait(3)). A signal
+        handler would run in the main thread instead. It would deadlock if it set an Event whose lock the main thread
+        holds. It would not run at all during a call on a folder that does not answer.
+        """
+        awaited = {signal.SIGTERM, signal.SIGINT}
+        signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
+
+        def catch() -> None:
+            while True:
+                self.end(signal.Signals(signal.sigwait(awaited)).name)
+
+        threading.Thread(target=catch, name="signals", daemon=True).start()
 
 
 def leave(code: int) -> NoReturn:
-    """End the process at once, from any thread, with what was logged and printed.
+    """End the process at once, from any thread, after everything logged and printed is written.
 
-    Threads that still wait for an answer, of ConnectWise or of a folder, are not waited for: what they were doing is
-    written down as planned, and looked up at the next start. The interpreter's own way out would abort if one of them
-    were writing to the log.
+    Threads that still wait for ConnectWise or for a folder are not waited for. What they were doing stands in the
+    journal as planned, and the next start looks it up. The interpreter's own way out would abort the process if such
+    a thread wrote to the log meanwhile.
 
     Args:
-        code: the exit code; 1 instead of 0 where nobody takes what was printed.
+        code: the exit code; 1 in place of 0 if nobody reads what was printed.
     """
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except OSError:
-            # The reader went away, as `head` does; nothing is left to be told.
+            # The reader went away, as `head` does.
             code = code or 1
     os._exit(code)
-
-
-Found = TypeVar("Found")
-
-
-def within(seconds: float, look: Callable[[], Found]) -> Found:
-    """Look at something that may never answer, as a folder on a dead share.
-
-    Args:
-        seconds: how long to wait.
-        look: called in a thread of its own, which is left to itself when the time is up.
-
-    Raises:
-        TimeoutError: the time is up.
-        Exception: whatever the look raised.
-    """
-    pool = ThreadPoolExecutor(1)
-    try:
-        return pool.submit(look).result(seconds)
-    finally:
-        pool.shutdown(wait=False)
-
-
-def on_signal(act: Callable[[str], None]) -> None:
-    """Act on SIGTERM and SIGINT, whenever they come; for the main thread, before it has started others.
-
-    Both are blocked in every thread but one of their own, which waits for them (sigwait(3)). A handler would run in the
-    main thread: in the middle of whatever it does, so that setting an Event whose lock it holds would never end; and
-    not at all while it is in a call on a folder that does not answer.
-
-    Args:
-        act: called with the signal's name, in that thread.
-    """
-    awaited = {signal.SIGTERM, signal.SIGINT}
-    signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
-
-    def wait() -> None:
-        while True:
-            act(signal.Signals(signal.sigwait(awaited)).name)
-
-    threading.Thread(target=wait, name="signals", daemon=True).start()
-
-
-# What a file system says that knows no locks, as a share without a lock manager (flock(2), nfs(5)).
-_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP)
-
-
-@contextmanager
-def holding(file: Path) -> Iterator[bool]:
-    """Hold a lock file for this process alone; a lock of a process that ended, however it ended, holds nobody up.
-
-    Args:
-        file: the lock file; made if missing, in a folder that exists.
-
-    Yields:
-        False where the file system knows no locks, and nothing is held.
-
-    Raises:
-        Occupied: another process holds it.
-        FolderTrouble: it cannot be made.
-    """
-    try:
-        # FileLock would make the folder, and a folder that is missing is a share that is not mounted.
-        file.parent.stat()
-    except OSError as error:
-        raise FolderTrouble.at(file.parent, error) from error
-    lock = FileLock(file, blocking=False, fallback_to_soft=False, on_acquired=_sign)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise Occupied(file, _signature(file)) from error
-    except (OSError, NotImplementedError) as error:
-        number = error.errno if isinstance(error, OSError) else errno.ENOSYS
-        if number not in _NO_LOCKS:
-            raise FolderTrouble.at(file, OSError(number, "")) from error
-    try:
-        yield lock.is_locked
-    finally:
-        lock.release()
-
-
-def holder(file: Path) -> str | None:
-    """Say who holds a lock file; None if nobody does."""
-    if not file.is_file():
-        return None
-    try:
-        with FileLock(file, blocking=False, fallback_to_soft=False):
-            return None
-    except (Timeout, OSError):
-        # Held, or this user may not try: whoever signed it last is the best answer.
-        return _signature(file)
-
-
-def _signature(file: Path) -> str:
-    """Give what the holder wrote into its lock file."""
-    try:
-        return file.read_text(encoding="utf-8", errors="replace").strip() or "a process that left no name"
-    except OSError:
-        return "a process that left no name"
-
-
-def _sign(descriptor: int) -> None:
-    """Write into a lock who holds it; on a full disk it is held without a name."""
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    with suppress(OSError):
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()} since {now}\n".encode(), 0)
-
-
-def lock_file(path: Path) -> Path:
-    """Give the lock file of the inbox's marker or of a journal: beside it, with ``.lock`` added to its name."""
-    return path.with_name(f"{path.name}.lock")

@@ -1,250 +1,293 @@
-"""One document outside of any folder: what its records come to, what is known when something holds it up."""
+"""``apply`` as it is typed: its input, its two result files, its plan, its exit codes."""
 
 from __future__ import annotations
 
-import threading
-from decimal import Decimal
+import json
+import os
+import subprocess
+import sys
 
 import pytest
-from support.connectwise import account, invoice, payments_of
-from support.documents import document
-from support.network import RESET_AFTER, RESET_BEFORE, UNAVAILABLE_503, WRONG_KEYS_401, Fault, Hurry, Strike, Unreliable
+from support.connectwise import invoice, payments_of
+from support.documents import document, numbers, records
+from support.network import Strike, Unreliable, page
+from support.program import PATIENCE, command, configure, environment, program, tree
+from support.results import FAIL, SUCCESS
 
-from watcher.actions import apply as one_document
-from watcher.connectwise.client import ConnectWise
-from watcher.connectwise.http import Gateway
-from watcher.connectwise.pace import Pace
-from watcher.connectwise.workers import Workers
-from watcher.errors import DocumentError, SignInRefused, Stopping, Unreachable
-from watcher.payments.model import Rules
-from watcher.payments.outcomes import Outcome, total
-from watcher.sandbox import PaymentSeed
-
-TOTAL = "346.34"
-
-
-def around(url, stop=None, workers=4):
-    """Give what ``apply`` is given: a client, whose waits take no time unless they are to be stopped, and workers."""
-    hurry = Hurry()
-    pace = Pace(60000, hurry, clock=hurry.clock) if stop is None else Pace(60000, stop)
-    return ConnectWise(Gateway(account(url), pace)), Workers(workers, stop or hurry)
-
-
-def apply(url, data, rules=None, workers=4, **callbacks):
-    """Set the payments of a document."""
-    return one_document.apply(data, *around(url, workers=workers), rules or Rules(), **callbacks)
-
-
-def outcomes(applied):
-    """Give the outcome of each record, None where there is none."""
-    return [result and str(result.outcome) for result in applied.results]
-
-
-def amounts(sandbox, *numbers):
-    """Give the amounts of some invoices' payment rows."""
-    return [[str(row["amount"]) for row in payments_of(sandbox, number)] for number in numbers]
-
-
-@pytest.mark.parametrize("count", [2, 3, 50])
-def test_records_of_one_invoice_are_summed_and_the_overage_falls_on_the_last(start_sandbox, count):
-    """One payment is made, and each record says which part of it is its own."""
-    sandbox = start_sandbox(invoice("CW-1", f"{count}.00"), invoice("CW-2", "9.00"))
-    data = document(*[("CW-1", "1.00")] * (count - 1), ("CW-1", "3.50"), ("CW-2", "1.00"))
-
-    applied = apply(sandbox.url, data, Rules(sum_duplicates=True))
-
-    assert outcomes(applied) == ["applied"] * (count + 1)
-    assert amounts(sandbox, "CW-1", "CW-2") == [[f"{count}.00"], ["1.00"]]
-    assert [result.settled for result in applied.known] == [Decimal("1.00")] * (count + 1)
-    assert [result.discarded for result in applied.known] == [*[Decimal("0.00")] * (count - 1), Decimal("2.50"), 0]
-    assert f"{count} records of this invoice were added up" in applied.results[0].warning
-
-
-@pytest.mark.parametrize("count", [2, 50])
-def test_bad_record_among_summed_ones_leaves_the_invoice_alone(start_sandbox, count):
-    """A sum without one of its parts is a wrong amount; other invoices are paid."""
-    sandbox = start_sandbox(invoice("CW-1", "99.00"), invoice("CW-2", "9.00"))
-    data = document(*[("CW-1", "1.00")] * (count - 1), ("cw-1", "3,50"), ("CW-2", "1.00"))
-
-    applied = apply(sandbox.url, data, Rules(sum_duplicates=True))
-
-    assert outcomes(applied) == [*["rejected"] * count, "applied"]
-    assert amounts(sandbox, "CW-1", "CW-2") == [[], ["1.00"]]
-
-
-def test_every_record_gets_its_result_in_the_order_of_the_document(start_sandbox):
-    """Good ones, unknown ones, unreadable ones and doubles: each result stands where its record stands."""
-    sandbox = start_sandbox(
-        invoice("CW-1", TOTAL),
-        invoice("CW-2", TOTAL, payments=(PaymentSeed(Decimal("1.00")),)),
-        invoice("CW-3", TOTAL),
-        invoice("CW-4", TOTAL, payments=(PaymentSeed(Decimal("5.00")),)),
-    )
-    data = document(
-        ("NONE", "1.00"),
-        ("CW-1", "400.00"),
-        ("CW-3", "1.00"),
-        ("CW-2", "1,346.34"),
-        ("cw-3", "2.00"),
-        ("CW-4", "5.00"),
-    )
-    applied = apply(sandbox.url, data)
-    assert applied.held_up_by is None
-    assert outcomes(applied) == ["rejected", "applied", "rejected", "rejected", "rejected", "unchanged"]
-    assert [result.position for result in applied.known] == [*range(6)]
-    assert applied.results[0].message == "Cannot find Invoice Number NONE"
-    assert "53.66 discarded" in applied.results[1].warning
-    assert amounts(sandbox, "CW-1", "CW-2", "CW-3", "CW-4") == [[TOTAL], ["1.00"], [], ["5.00"]]
-
-
-def test_asked_is_applied_unchanged_discarded_and_failed(start_sandbox):
-    """The sums of a document add up to the cent."""
-    sandbox = start_sandbox(invoice("CW-1", TOTAL), invoice("CW-2", "5.00", payments=(PaymentSeed(Decimal("2.00")),)))
-    sums = total(apply(sandbox.url, document(("CW-1", "400.00"), ("CW-2", "2.00"), ("NONE", "0.07"))).known)
-    assert (sums.asked, sums.applied, sums.unchanged, sums.discarded, sums.failed) == tuple(
-        map(Decimal, ("402.07", TOTAL, "2.00", "53.66", "0.07"))
-    )
-
-
-def test_summed_records_are_each_reported(start_sandbox):
-    """Where duplicates are added up, one payment is made and every record behind it has its part."""
-    sandbox = start_sandbox(invoice("CW-1", "100.00"))
-    applied = apply(sandbox.url, document(("CW-1", "60.00"), ("cw-1", "70.00")), Rules(sum_duplicates=True))
-    assert [result.settled for result in applied.known] == [Decimal("60.00"), Decimal("40.00")]
-    assert amounts(sandbox, "CW-1") == [["100.00"]]
-    assert len(sandbox.books()["writes"]) == 1
-
-
-def test_a_document_applied_again_changes_nothing(start_sandbox):
-    """Whoever is not sure gives the same input again."""
-    sandbox = start_sandbox(invoice("CW-1", TOTAL), invoice("CW-2", TOTAL))
-    data = document(("CW-1", TOTAL), ("CW-2", "1.00"))
-    assert outcomes(apply(sandbox.url, data)) == ["applied"] * 2
-    assert outcomes(apply(sandbox.url, data)) == ["unchanged"] * 2
-    assert len(sandbox.books()["writes"]) == 2
-
-
-def test_progress_is_told_for_every_record(start_sandbox):
-    """The number of records first, then each result, those without a call among them."""
-    sandbox = start_sandbox(invoice("CW-1", TOTAL))
-    told = []
-    apply(
-        sandbox.url,
-        document(("CW-1", TOTAL), ("NONE", "1.00"), ("CW-2", "£5")),
-        begun=lambda count: told.append(f"{count} records"),
-        advanced=lambda: told.append("one more"),
-    )
-    assert told == ["3 records", "one more", "one more", "one more"]
+GOOD = document(("CW-1", "100.00"))
+MIXED = document(("CW-1", "100.00"), ("CW-404", "10.00"))
 
 
 @pytest.mark.parametrize(
-    "data",
-    [b"", b"not XML", document(("CW-1", TOTAL))[:-10], b"<ArrayOfSomethingElse/>"],
-    ids=["empty", "no XML", "cut off", "another schema"],
+    ("given", "stdin"),
+    [
+        pytest.param(["export.xml"], b"", id="a path"),
+        pytest.param([GOOD.decode()], b"", id="the XML itself"),
+        pytest.param(["\n  " + GOOD.decode()], b"", id="the XML itself after a blank line"),
+        pytest.param([GOOD.decode().replace("utf-8", "utf-16")], b"", id="the XML itself as .NET declares it"),
+        pytest.param(["-"], GOOD, id="a dash for standard input"),
+        pytest.param([], GOOD, id="standard input"),
+    ],
 )
-def test_what_is_no_payment_document_moves_no_money(start_sandbox, data):
-    """It is read whole before anything is sent: not even a look-up is made."""
-    sandbox = start_sandbox(invoice("CW-1", TOTAL))
-    with Unreliable(sandbox.url) as network:
-        begun = []
-        with pytest.raises(DocumentError):
-            apply(network.url, data, begun=begun.append)
-        assert network.requests == []
-    assert begun == []
+def test_document_is_applied_however_it_is_given(settings, sandbox, tmp_path, given, stdin):
+    """The payment is set, and both result files lie in the working directory under their documented names."""
+    (tmp_path / "export.xml").write_bytes(GOOD)
+    ended = command("apply", *given, "--config", settings, stdin=stdin)
+    assert ended.code == 0, ended.err
+    assert [str(row["amount"]) for row in payments_of(sandbox, "CW-1")] == ["100.00"]
+    assert numbers(tmp_path / SUCCESS) == ["CW-1"]
+    assert numbers(tmp_path / FAIL) == []
 
 
-def test_an_empty_document_has_no_results():
-    """No records, no calls, nothing held up."""
-    applied = apply("http://127.0.0.1:1", b"<ArrayOfUpdateInvoicePayment/>")
-    assert (applied.results, applied.known, applied.held_up_by) == ((), [], None)
+def test_result_files_are_written_where_they_are_asked_for(settings, tmp_path):
+    """--success-file and --fail-file name the results; nothing is written under the default names."""
+    (tmp_path / "out").mkdir()
+    options = ("--success-file", "out/good.xml", "--fail-file", tmp_path / "out" / "bad.xml")
+    assert command("apply", MIXED.decode(), *options, "--config", settings).code == 1
+    assert numbers(tmp_path / "out" / "good.xml") == ["CW-1"]
+    (failed,) = records(tmp_path / "out" / "bad.xml")
+    assert failed["ErrorMessage"] == "Cannot find Invoice Number CW-404"
+    assert list(failed)[-1] == "ErrorMessage"
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["bad.xml", "good.xml"]
+    assert not (tmp_path / SUCCESS).exists()
+    assert not (tmp_path / FAIL).exists()
 
 
 @pytest.mark.parametrize(
-    ("fault", "owner"), [(WRONG_KEYS_401, SignInRefused), (UNAVAILABLE_503, Unreachable)], ids=["sign-in", "outage"]
+    ("content", "site", "code", "said", "succeeded", "failed"),
+    [
+        pytest.param(GOOD, {}, 0, "1 succeeded, 0 rejected", ["CW-1"], [], id="0 all done"),
+        pytest.param(
+            MIXED, {}, 1, "CW-404: Cannot find Invoice Number CW-404", ["CW-1"], ["CW-404"], id="1 a payment failed"
+        ),
+        pytest.param(GOOD[:-20], {}, 2, "The file is cut off", [], [], id="2 an unusable document"),
+        pytest.param(
+            document(("CW-1", "1.00"), ("CW-2", "1,00")),
+            {"site": "http://127.0.0.1:9"},
+            69,
+            "could not be reached",
+            [],
+            ["CW-2"],
+            id="69 not reachable, and what is known is written",
+        ),
+        pytest.param(
+            document(("CW-1", "1.00"), ("CW-2", "1,00")),
+            {"private_key": "not-the-private-key"},
+            77,
+            "refused the sign-in (401)",
+            [],
+            ["CW-2"],
+            id="77 sign-in refused, and what is known is written",
+        ),
+    ],
 )
-def test_what_is_known_when_something_holds_it_up_is_given(start_sandbox, fault, owner):
-    """The records that were decided have their results, the others none; nobody is told that they failed."""
-    numbers = [f"CW-{ordinal}" for ordinal in range(6)]
-    sandbox = start_sandbox(*(invoice(number, TOTAL) for number in numbers))
-    data = document(("NONE", "1.00"), *((number, TOTAL) for number in numbers), ("CW-9", "£5"))
-    with Unreliable(sandbox.url, Strike(fault, "POST", nth=tuple(range(3, 99)))) as network:
-        applied = apply(network.url, data, workers=1)
-        assert type(applied.held_up_by) is owner
-        assert outcomes(applied) == ["rejected", "applied", "applied", None, None, None, None, "rejected"]
-        assert len(applied.known) == 4
-        network.strike()
-        again = apply(network.url, data, workers=1)
-    assert outcomes(again) == ["rejected", "unchanged", "unchanged", *["applied"] * 4, "rejected"]
-    assert amounts(sandbox, *numbers) == [[TOTAL]] * 6
+def test_apply_ends_with_its_exit_code_and_both_result_files(
+    folders, sandbox, tmp_path, content, site, code, said, succeeded, failed
+):
+    """Whatever the end, it has its exit code, says why, and results of an earlier run are replaced."""
+    settings = configure(folders, sandbox.url, connectwise=site)
+    for stale in (SUCCESS, FAIL):
+        (tmp_path / stale).write_bytes(document(("STALE", "1.00")))
+    (tmp_path / "export.xml").write_bytes(content)
+    ended = command("apply", "export.xml", "--config", settings)
+    assert ended.code == code, ended.err
+    assert said in ended.err
+    assert numbers(tmp_path / SUCCESS) == succeeded
+    assert numbers(tmp_path / FAIL) == failed
+    assert [row["invoiceNumber"] for row in sandbox.books()["writes"]] == succeeded
+    assert [path.name for path in sorted(tmp_path.glob("*.xml"))] == [FAIL, SUCCESS, "export.xml"]
 
 
-def test_a_connectwise_that_is_away_leaves_everything_undecided():
-    """Nothing can be looked up, so nothing is known but what needs no look-up."""
-    applied = apply("http://127.0.0.1:1", document(("CW-1", TOTAL), ("CW-2", "£5")))
-    assert type(applied.held_up_by) is Unreachable
-    assert outcomes(applied) == [None, "rejected"]
+def test_input_that_is_not_there_replaces_the_results_of_an_earlier_run(settings, tmp_path):
+    """A path that cannot be read is unusable input: exit code 2, and two empty result files."""
+    for stale in (SUCCESS, FAIL):
+        (tmp_path / stale).write_bytes(document(("STALE", "1.00")))
+    ended = command("apply", "export.xml", "--config", settings)
+    assert ended.code == 2
+    assert "export.xml cannot be read: No such file" in ended.err
+    assert numbers(tmp_path / SUCCESS) == numbers(tmp_path / FAIL) == []
 
 
-def test_the_answer_of_a_payment_that_was_lost_is_found_out(start_sandbox):
-    """Among others a payment whose answer was lost is read back, and known in the end."""
-    sandbox = start_sandbox(invoice("CW-1", TOTAL), invoice("CW-2", TOTAL))
-    with Unreliable(sandbox.url, Strike(RESET_AFTER, "POST", nth=2)) as network:
-        applied = apply(network.url, document(("CW-1", TOTAL), ("CW-2", TOTAL)), workers=1)
-    assert applied.held_up_by is None
-    assert outcomes(applied) == ["applied", "applied"]
-
-
-@pytest.mark.parametrize("fault", [RESET_AFTER, RESET_BEFORE], ids=["acted", "did not act"])
-def test_the_lost_answer_of_the_only_payment_is_found_out_as_well(start_sandbox, fault):
-    """One lost answer is no outage: it is read back before anything else, and the payment ends as known, and once."""
-    sandbox = start_sandbox(invoice("CW-1", TOTAL))
-    with Unreliable(sandbox.url, Strike(fault, "POST", nth=1)) as network:
-        applied = apply(network.url, document(("CW-1", TOTAL)))
-    assert outcomes(applied) == ["applied"]
-    assert amounts(sandbox, "CW-1") == [[TOTAL]]
-
-
-def test_being_asked_to_stop_gives_what_is_known(start_sandbox):
-    """Ctrl-C within a document ends it between two payments, and those that were made are told."""
-    numbers = [f"CW-{ordinal}" for ordinal in range(6)]
-    sandbox = start_sandbox(*(invoice(number, TOTAL) for number in numbers))
-    stop = threading.Event()
-    with Unreliable(sandbox.url, Strike(Fault(meanwhile=stop.set), "POST", nth=3)) as network:
-        data = document(*((number, TOTAL) for number in numbers))
-        applied = one_document.apply(data, *around(network.url, stop, workers=1), Rules())
-    assert type(applied.held_up_by) is Stopping
-    assert outcomes(applied) == ["applied"] * 3 + [None] * 3
-    assert len(sandbox.books()["writes"]) == 3
-
-
-def test_a_preview_tells_the_plans_and_writes_nothing(start_sandbox):
-    """The records, the results of what is rejected before any call, the plans of the rest; the books stay."""
-    sandbox = start_sandbox(invoice("CW-1", TOTAL), invoice("CW-2", "5.00", payments=(PaymentSeed(Decimal("2.00")),)))
-    data = document(("CW-1", "400.00"), ("CW-9", "£5"), ("CW-2", "3.00"), ("NONE", "1.00"))
-    records, rejected, plans = one_document.preview(data, *around(sandbox.url), Rules())
-    assert len(records) == 4
-    assert [(result.position, result.outcome) for result in rejected] == [(1, Outcome.REJECTED)]
-    assert [(plan.demand.invoice_number, type(plan.step).__name__) for plan in plans] == [
-        ("CW-1", "Create"),
-        ("CW-2", "Change"),
-        ("NONE", "Reject"),
-    ]
-    assert plans[0].amount == Decimal(TOTAL)
+@pytest.mark.parametrize("given", ["export.xml", "-"], ids=["a path", "standard input"])
+def test_input_that_is_too_large_is_refused_unread(folders, sandbox, tmp_path, given):
+    """The limit of the inbox is the limit of every document, wherever it comes from."""
+    settings = configure(folders, sandbox.url, inbox={"max_file_bytes": len(GOOD) - 1})
+    (tmp_path / "export.xml").write_bytes(GOOD)
+    ended = command("apply", given, "--config", settings, stdin=GOOD)
+    assert ended.code == 2
+    assert f"larger than {len(GOOD) - 1} bytes (inbox.max_file_bytes)" in ended.err
+    assert numbers(tmp_path / SUCCESS) == numbers(tmp_path / FAIL) == []
     assert sandbox.books()["writes"] == []
 
 
-@pytest.mark.parametrize("fault", [WRONG_KEYS_401, UNAVAILABLE_503], ids=["sign-in", "outage"])
-def test_a_preview_that_cannot_ask_says_so(start_sandbox, fault):
-    """A plan without ConnectWise would be a guess."""
-    sandbox = start_sandbox(invoice("CW-1", TOTAL))
-    with (
-        Unreliable(sandbox.url, Strike(fault)) as network,
-        pytest.raises(SignInRefused if fault is WRONG_KEYS_401 else Unreachable),
-    ):
-        one_document.preview(document(("CW-1", TOTAL)), *around(network.url), Rules())
+def test_export_is_applied_through_the_stylesheet_beside_the_configuration(folders, sandbox, tmp_path):
+    """The results are payment documents; the fail file, corrected, can be given as it is."""
+    settings = configure(folders, sandbox.url, inbox={"transform": "sage.xsl"})
+    (settings.parent / "sage.xsl").write_text(
+        '<xsl:stylesheet version="1.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform"><xsl:template match="/Receipt">'
+        "<ArrayOfUpdateInvoicePayment><UpdateInvoicePayment><InvoiceNumber>CW-1</InvoiceNumber><PaidAmount>"
+        '<xsl:value-of select="."/></PaidAmount><DatePaid>2016-09-22</DatePaid></UpdateInvoicePayment>'
+        "</ArrayOfUpdateInvoicePayment></xsl:template></xsl:stylesheet>"
+    )
+    assert command("apply", "--config", settings, stdin=b"\n<Receipt>1,00</Receipt>").code == 1
+    (failed,) = records(tmp_path / FAIL)
+    assert failed["ErrorMessage"].endswith("(line 2)")
+    corrected = (tmp_path / FAIL).read_bytes().replace(b">1,00<", b">1.00<")
+    assert command("apply", "--config", settings, stdin=corrected).code == 0
+    assert [str(row["amount"]) for row in payments_of(sandbox, "CW-1")] == ["1.00"]
 
 
-def test_a_preview_of_what_is_no_document_says_so(start_sandbox):
-    """It is read as strictly as when it is applied."""
-    with pytest.raises(DocumentError):
-        one_document.preview(b"not XML", *around(start_sandbox().url), Rules())
+def test_broken_configuration_ends_with_78_and_every_fault(folders, sandbox, tmp_path):
+    """The process says each fault of the configuration with key and mend; nothing is sent, both results are empty."""
+    settings = configure(folders, sandbox.url, connectwise={"company": "", "sight": "x"}, inbox={"settle_seconds": -1})
+    (tmp_path / SUCCESS).write_bytes(GOOD)
+    ended = program("apply", "--config", settings, folder=tmp_path, stdin=GOOD)
+    assert ended.code == 78
+    for key in ("connectwise.company", "connectwise.sight", "inbox.settle_seconds", "Did you mean site?"):
+        assert key in ended.err
+    assert numbers(tmp_path / SUCCESS) == numbers(tmp_path / FAIL) == []
+    assert sandbox.books()["writes"] == []
+
+
+def test_fail_file_can_be_given_as_it_lies(folders, sandbox, tmp_path):
+    """The fail file of an earlier run is read before its place is taken by the results of this one."""
+    settings = configure(folders, sandbox.url)
+    (tmp_path / FAIL).write_bytes(GOOD)
+    assert command("apply", FAIL, "--config", settings).code == 0
+    assert numbers(tmp_path / SUCCESS) == numbers(GOOD)
+    assert numbers(tmp_path / FAIL) == []
+
+
+def test_document_without_payments_is_done(settings, tmp_path):
+    """An empty list of payments is no fault: two empty result files and exit code 0."""
+    assert command("apply", "<ArrayOfUpdateInvoicePayment/>", "--config", settings).code == 0
+    assert numbers(tmp_path / SUCCESS) == numbers(tmp_path / FAIL) == []
+
+
+def test_applying_again_changes_nothing(settings, sandbox):
+    """A repeated document succeeds again, is reported as unchanged, and is written once."""
+    assert command("apply", GOOD.decode(), "--config", settings).code == 0
+    again = command("apply", GOOD.decode(), "--config", settings)
+    assert again.code == 0
+    assert "applied 0.00 + unchanged 100.00" in again.err
+    assert len(sandbox.books()["writes"]) == 1
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)], ids=["sums", "json"])
+def test_reader_that_goes_away_costs_no_result(settings, sandbox, tmp_path, options):
+    """Where nobody takes what is logged and printed, as behind `head`, payments are set and both files are whole."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as nobody:
+        ended = subprocess.run(
+            [sys.executable, "-m", "watcher", "apply", MIXED.decode(), *options, "--config", str(settings)],
+            cwd=tmp_path,
+            env=environment(tmp_path),
+            stdin=subprocess.DEVNULL,
+            stdout=nobody,
+            stderr=nobody,
+            timeout=PATIENCE,
+            check=False,
+        )
+    assert ended.returncode == 1
+    assert (numbers(tmp_path / SUCCESS), numbers(tmp_path / FAIL)) == (["CW-1"], ["CW-404"])
+    assert len(payments_of(sandbox, "CW-1")) == 1
+
+
+@pytest.mark.parametrize("option", ["--success-file", "--fail-file"])
+def test_result_that_has_no_place_stops_before_any_payment(settings, sandbox, tmp_path, option):
+    """A result file that cannot be written is reported before money moves."""
+    ended = command("apply", GOOD.decode(), option, tmp_path / "nowhere" / "result.xml", "--config", settings)
+    assert ended.code in (2, 78)
+    assert "nowhere" in ended.err
+    assert sandbox.books()["writes"] == []
+
+
+def test_one_file_cannot_take_both_results(settings, sandbox, tmp_path):
+    """The same file for successes and failures would lose one of them: a fault of usage, before money moves."""
+    ended = command(
+        "apply", MIXED.decode(), "--success-file", "r.xml", "--fail-file", tmp_path / "r.xml", "--config", settings
+    )
+    assert ended.code == 2
+    assert sandbox.books()["writes"] == []
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "shown"),
+    [
+        pytest.param(
+            document(("CW-1", "120.00", "2016-09-22"), ("CW-404", "10.00"), ("CW-2", "1,00")),
+            1,
+            [
+                ("CW-1", "120.00", "create 100.00 on 2016-09-22", "20.00 discarded"),
+                ("CW-404", "10.00", "reject", "Cannot find Invoice Number CW-404"),
+                ("CW-2", "0.00", "reject", 'PaidAmount "1,00" is not an amount'),
+            ],
+            id="good and bad",
+        ),
+        pytest.param(document(("CW-2", "20.00")), 0, [("CW-2", "20.00", "create 20.00, no date", "")], id="all good"),
+        pytest.param(b"<Orders/>", 2, [], id="unusable"),
+    ],
+)
+def test_dry_run_prints_the_plan_and_writes_nothing(settings, sandbox, tmp_path, content, code, shown):
+    """--dry-run shows a row a record, in order, with what would be done; no file appears and no call writes."""
+    before = tree(tmp_path)
+    ended = command("apply", "--dry-run", "--config", settings, stdin=content)
+    assert ended.code == code
+    rows = plan_rows(ended.out)
+    assert [tuple(row[1:4]) for row in rows] == [row[:3] for row in shown]
+    for row, (*_, note) in zip(rows, shown, strict=True):
+        assert note in row[4]
+    assert tree(tmp_path) == before
+    assert sandbox.books()["writes"] == []
+    assert not [request for request in sandbox.books()["requests"] if not request.startswith("GET ")]
+
+
+def test_dry_run_shows_what_a_run_would_change(settings):
+    """What is planned for payments that ConnectWise has already: keep, or change to the new amount."""
+    assert command("apply", document(("CW-1", "100.00"), ("CW-2", "20.00")).decode(), "--config", settings).code == 0
+    again = document(("CW-1", "100.00"), ("CW-2", "100.00")).decode()
+    kept, changed = plan_rows(command("apply", again, "--dry-run", "--config", settings).out)
+    assert kept[1:4] == ["CW-1", "100.00", "keep as it is"]
+    assert changed[1:4] == ["CW-2", "100.00", "change to 100.00, date 2016-09-22"]
+    assert "The earlier amount 20.00" in changed[4]
+
+
+def plan_rows(shown):
+    """Return the cells of the plan, a list for each row; what is folded within a cell is put together again."""
+    rows = []
+    for line in shown.splitlines():
+        if line.startswith("│"):
+            cells = [cell.strip() for cell in line.strip("│").split("│")]
+            if cells[0]:
+                rows.append(cells)
+            else:
+                rows[-1] = [f"{above} {below}".strip() for above, below in zip(rows[-1], cells, strict=True)]
+    return rows
+
+
+def test_script_gets_a_summary_and_nothing_else_on_standard_output(tmp_path, start_sandbox, folders):
+    """Apply --json prints one JSON value: totals that add up, every record, how many wait; the exit code stays."""
+    sandbox = start_sandbox(invoice("CW-1", "100.00"))
+    data = document(("CW-1", "120.00"), ("CW-404", "5.00"))
+    done = command("apply", "--json", "--config", configure(folders, sandbox.url), stdin=data)
+    said = json.loads(done.out)
+    assert done.code == 1
+    assert said["totals"] == {
+        "records": 2, "succeeded": 1, "rejected": 1,
+        "asked": "125.00", "applied": "100.00", "unchanged": "0.00", "discarded": "20.00", "failed": "5.00",
+    }  # fmt: skip
+    assert [row["outcome"] for row in said["records"]] == ["applied", "rejected"]
+    assert said["waiting"] == 0
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)], ids=["sums", "json"])
+def test_words_that_are_no_text_are_shown_and_written_all_the_same(folders, sandbox, tmp_path, options):
+    """A refusal with half a letter in it stands in the fail file and on the terminal, as an escape."""
+    refusal = page(400, '{"code":"InvalidObject","message":"half \\ud800 a letter","errors":null}')
+    with Unreliable(sandbox.url, Strike(refusal, "POST")) as network:
+        ended = command("apply", *options, "--config", configure(folders, network.url), stdin=GOOD)
+    assert ended.code == 1, ended.err
+    (failed,) = records(tmp_path / FAIL)
+    assert failed["ErrorMessage"] == r"half \ud800 a letter"
+    assert r"half \ud800 a letter" in ended.err

@@ -1,65 +1,40 @@
-"""Why a file is not processed now, or where it went, as ``payment-watcher explain`` tells it."""
+"""The explain command: why a file is not processed now, or where it went."""
 
 from __future__ import annotations
 
 import os
-import socket
 import time
-from pathlib import Path
 
 import pytest
-from support.connectwise import invoice
-from support.documents import document, drop, files, one
-from support.program import Daemon, alone, command, configure, until
+from support.documents import document, drop, files, leave_socket, one
+from support.program import Daemon, command, configure, until
 
 GOOD = document(("CW-1", "100.00"))
 
 
-@pytest.fixture(autouse=True)
-def _alone(monkeypatch, tmp_path):
-    alone(monkeypatch, tmp_path)
-
-
-@pytest.fixture
-def sandbox(start_sandbox):
-    """A ConnectWise with one open invoice."""
-    return start_sandbox(invoice("CW-1", "100.00"))
-
-
 def explained(config, name, code=0):
-    """Ask about a name; give the answer on one line."""
+    """Return the answer about a name, on one line."""
     done = command("explain", name, "--config", config)
     assert done.code == code, done.err
     return " ".join(done.out.split())
 
 
 def _age(path, seconds=3600):
-    """Let a file have been quiet; its change time stays, which no program can set."""
+    """Set back the time a file was modified; no program can set its change time."""
     os.utime(path, (time.time() - seconds,) * 2)
     return path
 
 
-def _unix_socket(path):
-    with socket.socket(socket.AF_UNIX) as made:
-        # The path of a socket must be short, which pytest's folders are not.
-        here = Path.cwd()
-        os.chdir(path.parent)
-        try:
-            made.bind(path.name)
-        finally:
-            os.chdir(here)
-
-
 ENTRIES = {
-    "just written": ("a.xml", lambda path: path.write_bytes(GOOD), "its last change was 0 s ago"),
-    "just copied with an old time": ("a.xml", lambda path: _age(drop_whole(path)), "its last change was 0 s ago"),
+    "just written": ("a.xml", lambda path: path.write_bytes(GOOD), "its last change was "),
+    "just copied with an old time": ("a.xml", lambda path: _age(drop_whole(path)), "its last change was "),
     "a temporary name": (".a.xml", lambda path: path.write_bytes(GOOD), "a temporary or system file by its name"),
     "no XML by its name": ("a.txt", lambda path: path.write_bytes(GOOD), "its name is not that of a payment file"),
     "a link": ("a.xml", lambda path: path.symlink_to("/etc/hostname"), "a symbolic link is not followed"),
     "a link to nowhere": ("a.xml", lambda path: path.symlink_to("nowhere"), "a symbolic link is not followed"),
     "a folder": ("a.xml", lambda path: path.mkdir(), "a folder; only files directly in the inbox are taken"),
     "a pipe": ("a.xml", os.mkfifo, "a named pipe, not a file"),
-    "a socket": ("a.xml", _unix_socket, "a device or socket, not a file"),
+    "a socket": ("a.xml", leave_socket, "a device or socket, not a file"),
     "two names": ("a.xml", lambda path: path.hardlink_to(drop_whole(path.with_name("b.tmp"))), "more than one name"),
 }
 
@@ -71,8 +46,8 @@ def drop_whole(path):
 
 
 @pytest.mark.parametrize(("name", "make", "said"), ENTRIES.values(), ids=ENTRIES.keys())
-def test_an_entry_that_is_not_taken_is_told_why(folders, sandbox, name, make, said):
-    """Whatever lies in the inbox, the answer names what about it keeps it from being taken, and nothing hangs."""
+def test_an_entry_that_is_not_taken_is_explained(folders, sandbox, name, make, said):
+    """For every kind of entry in the inbox the answer names the reason why it is not taken, and nothing hangs."""
     make(folders.inbox / name)
     config = configure(folders, sandbox.url, inbox={"settle_seconds": 60})
     told = explained(config, name)
@@ -89,15 +64,15 @@ CONTENTS = {
 
 
 @pytest.mark.parametrize(("content", "said"), CONTENTS.values(), ids=CONTENTS.keys())
-def test_a_quiet_file_is_told_by_its_content(folders, sandbox, content, said):
-    """A file that does not change any more is ready, or what it misses is told."""
+def test_a_quiet_file_is_explained_by_its_content(folders, sandbox, content, said):
+    """A file that does not change any more is ready, or the answer names what it misses."""
     (folders.inbox / "a.xml").write_bytes(content)
     config = configure(folders, sandbox.url, inbox={"settle_seconds": 0})
     assert said in explained(config, "a.xml")
 
 
-def test_a_file_that_waits_for_connectwise_is_told_since_when_and_why(folders, sandbox):
-    """What is claimed says how far it is, what lies in the inbox that it is ready, and both what the line waits for."""
+def test_a_file_that_waits_for_connectwise_is_explained_by_the_outage(folders, sandbox):
+    """The answer says how far a claimed file is, that one in the inbox is ready, and what both wait for."""
     config = configure(folders, sandbox.url, connectwise={"private_key": "refused"})
     with Daemon(config) as daemon:
         drop(folders.inbox, "first.xml", GOOD)
@@ -112,8 +87,8 @@ def test_a_file_that_waits_for_connectwise_is_told_since_when_and_why(folders, s
         assert "The line waits since" in later
 
 
-def test_a_file_that_is_done_is_told_where_it_lies(folders, sandbox):
-    """By its first or a published name: the counts, result files and archive; of a refused one, the reason."""
+def test_a_file_that_is_done_is_found(folders, sandbox):
+    """Each of its names leads to its counts, its result files and the archive. A refused file has a reason."""
     config = configure(folders, sandbox.url)
     drop(folders.inbox, "mixed.xml", document(("CW-1", "100.00"), ("CW-9", "1.00")))
     drop(folders.inbox, "broken.xml", b"Dear Sir or Madam")
@@ -128,8 +103,8 @@ def test_a_file_that_is_done_is_told_where_it_lies(folders, sandbox):
     assert str(one(files(folders.fail, "broken__*.xml"))) in told
 
 
-def test_a_name_that_is_known_twice_is_told_twice(folders, sandbox):
-    """A new file of an old name lies in the inbox while the old one is done: both are said."""
+def test_a_name_that_is_known_twice_is_explained_twice(folders, sandbox):
+    """A new file of the name lies in the inbox, and an earlier one is done: the answer names both."""
     config = configure(folders, sandbox.url)
     drop(folders.inbox, "pay.xml", GOOD)
     assert command("run", "--once", "--config", config).code == 0
@@ -139,8 +114,8 @@ def test_a_name_that_is_known_twice_is_told_twice(folders, sandbox):
     assert "is done: 1 succeeded, 0 rejected." in told
 
 
-def test_a_name_that_nobody_knows_is_told_so(folders, sandbox):
-    """The answer says where it was looked for, and scripts see it by the exit code."""
+def test_an_unknown_name_has_an_answer_too(folders, sandbox):
+    """The answer names the places where it was looked for, and scripts see it by the exit code."""
     assert "not in the inbox, not in work, and not in the journal" in explained(
         configure(folders, sandbox.url), "nowhere.xml", code=1
     )
@@ -149,7 +124,7 @@ def test_a_name_that_nobody_knows_is_told_so(folders, sandbox):
 @pytest.mark.parametrize(
     "name", [b"\xff\xfe.xml", b"a\x1b[31m.xml", b"two\nlines.xml", b"-x.xml", "\U0001f4b6.xml".encode()]
 )
-def test_a_name_of_any_bytes_is_told_without_harm(folders, sandbox, name):
+def test_a_name_of_any_bytes_is_shown_without_harm(folders, sandbox, name):
     """Names that are no text, or would steer a terminal, are shown as escapes."""
     name = os.fsdecode(name)
     (folders.inbox / name).write_bytes(GOOD)

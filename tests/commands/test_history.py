@@ -8,24 +8,13 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from support.connectwise import invoice, payments_of
+from support.connectwise import payments_of
 from support.documents import document, drop, files, numbers, one
-from support.program import alone, command, configure
+from support.program import command, configure
 
 from watcher.cli.commands import CONFIGURATION, SOME_FAILED, UNUSABLE
 
 BEFORE = Path(__file__).parents[1] / "data" / "journal-of-version-1.sql"
-
-
-@pytest.fixture(autouse=True)
-def _alone(monkeypatch, tmp_path):
-    alone(monkeypatch, tmp_path)
-
-
-@pytest.fixture
-def sandbox(start_sandbox):
-    """A ConnectWise with three invoices."""
-    return start_sandbox(invoice("CW-1", "100.00"), invoice("CW-2", "20.00"), invoice("CW-3", "30.00"))
 
 
 @pytest.fixture
@@ -40,14 +29,14 @@ def config(folders, sandbox):
 
 
 def history(config, wanted):
-    """Give what history --json says."""
+    """Return what history --json says."""
     done = command("history", wanted, "--json", "--config", config)
     assert done.code == 0, done.err
     return json.loads(done.out)
 
 
-def test_every_attempt_at_an_invoice_is_told(config):
-    """File, amount, outcome and ConnectWise's ids, the earliest first, whatever the letters' case."""
+def test_every_attempt_at_an_invoice_is_shown(config):
+    """Each has file, amount, outcome and ConnectWise's ids. The earliest comes first; letter case does not count."""
     first, second = history(config, "cw-1")
     assert [(row["file"], row["asked"], row["outcome"]) for row in (first, second)] == [
         ("first.xml", "40.00", "applied"),
@@ -60,7 +49,7 @@ def test_every_attempt_at_an_invoice_is_told(config):
 
 @pytest.mark.parametrize("where", ["as dropped", "fail", "archive", "receipt", "claim"])
 def test_a_file_is_known_by_every_name_it_has(config, folders, where):
-    """Its name in the inbox, the path of its fail file, its original or receipt in the archive, its claim."""
+    """It has a name in the inbox, a path in the fail outbox, an original and a receipt in the archive, and a claim."""
     published = one(files(folders.fail))
     name = {
         "as dropped": "first.xml",
@@ -73,7 +62,7 @@ def test_a_file_is_known_by_every_name_it_has(config, folders, where):
 
 
 def test_a_refused_file_has_a_history(config, folders):
-    """A file that is no payment document is told of with the reason."""
+    """The history of a file that is no payment document gives the reason."""
     drop(folders.inbox, "odd.xml", b"<Orders/>")
     assert command("run", "--once", "--config", config).code == UNUSABLE
     (row,) = history(config, "odd.xml")
@@ -81,15 +70,15 @@ def test_a_refused_file_has_a_history(config, folders):
     assert "Orders" in row["message"]
 
 
-def test_what_nobody_knows_is_said(config):
-    """An unknown name is a sentence and a code, not an empty table."""
+def test_an_unknown_name_is_an_error(config):
+    """The answer is a sentence and an exit code, not an empty table."""
     done = command("history", "CW-999", "--config", config)
     assert done.code == UNUSABLE
     assert "CW-999" in done.err
 
 
-def test_what_failed_stays_in_sight_until_it_is_set(config, folders):
-    """Status lists a failed payment until a later file sets its invoice, and says how ConnectWise was reached."""
+def test_a_failed_payment_is_listed_until_its_invoice_is_set(config, folders):
+    """Status lists a failed payment until a later file sets its invoice."""
 
     def unpaid():
         return [
@@ -107,7 +96,7 @@ def test_what_failed_stays_in_sight_until_it_is_set(config, folders):
 
 
 def test_status_says_how_the_inbox_is_watched_and_connectwise_last_answered(config):
-    """The mode with its reason, and the time of the last good answer, outlive the daemon."""
+    """The mode with its reason, and the time of the last good answer, are known after the daemon has ended."""
     said = json.loads(command("status", "--json", "--config", config).out)
     assert said["line"]["watch"].startswith("off: ")
     assert said["line"]["answered_at"]
@@ -115,7 +104,7 @@ def test_status_says_how_the_inbox_is_watched_and_connectwise_last_answered(conf
 
 
 def test_looking_needs_no_keys(config):
-    """Where the keys are credentials of the service alone, status and history work for an administrator."""
+    """If only the service can read the keys, status and history work for an administrator all the same."""
     text = config.read_text(encoding="utf-8")
     config.write_text(
         "".join(line for line in text.splitlines(keepends=True) if not line.startswith(("public_key", "private_key"))),
@@ -127,7 +116,7 @@ def test_looking_needs_no_keys(config):
 
 
 def test_a_fail_file_put_back_is_tried_again(config, folders, sandbox):
-    """It leaves the outbox, its ErrorMessages are ignored, and what fails again says so anew."""
+    """It leaves the outbox, and its ErrorMessages are ignored. A payment that fails again gets a new fail file."""
     failed = one(files(folders.fail))
     done = command("requeue", failed.name, "--config", config)
     assert done.code == 0, done.err
@@ -139,7 +128,7 @@ def test_a_fail_file_put_back_is_tried_again(config, folders, sandbox):
 
 
 def test_a_refused_file_put_back_takes_its_note_from_the_outbox(config, folders):
-    """The note beside it tells of a file that is not there any more, and leaves, too."""
+    """The note beside it is about a file that is not there any more, so it leaves, too."""
     drop(folders.inbox, "odd.xml", b"<Orders/>")
     command("run", "--once", "--config", config)
     assert command("requeue", "odd.xml", "--config", config).code == 0
@@ -148,7 +137,7 @@ def test_a_refused_file_put_back_takes_its_note_from_the_outbox(config, folders)
 
 
 def test_an_archived_file_is_put_back_as_a_copy(config, folders):
-    """The archive keeps the original; the copy in the inbox has one name only, so that it is taken."""
+    """The archive keeps the original. The copy in the inbox has one name only, so that it is taken."""
     archived = one(path for path in files(folders.archive) if path.name.startswith("second"))
     assert command("requeue", "second.xml", "--config", config).code == 0
     assert archived.exists()
@@ -157,7 +146,7 @@ def test_an_archived_file_is_put_back_as_a_copy(config, folders):
 
 
 def test_an_older_file_does_not_undo_a_later_one_by_accident(config, folders, sandbox):
-    """Across files the later one wins: an older one is put back only by somebody who insists."""
+    """The later of two files wins, so an older one is put back only with --anyway."""
     archived = one(path for path in files(folders.archive) if path.name.startswith("first"))
     one(files(folders.fail)).unlink()
     refused = command("requeue", archived.name, "--config", config)
@@ -169,8 +158,8 @@ def test_an_older_file_does_not_undo_a_later_one_by_accident(config, folders, sa
     assert [payment["amount"] for payment in payments_of(sandbox, "CW-1")] == [40]
 
 
-def test_nothing_in_the_inbox_is_replaced(config, folders):
-    """Where another file of the name waits, the one that was to be put back stays where it is."""
+def test_no_file_in_the_inbox_is_replaced(config, folders):
+    """If another file of the name waits there, the file that was to be put back stays where it is."""
     failed = one(files(folders.fail))
     (folders.inbox / failed.name).write_bytes(b"another")
     assert command("requeue", failed.name, "--config", config).code == CONFIGURATION
@@ -180,7 +169,7 @@ def test_nothing_in_the_inbox_is_replaced(config, folders):
 
 @pytest.mark.parametrize("name", ["unknown.xml", "../journal.db", "first.receipt.json"])
 def test_only_files_of_the_outbox_and_the_archive_are_put_back(config, folders, name):
-    """Anything else is refused by name."""
+    """Any other name is refused."""
     done = command("requeue", name, "--config", config)
     assert done.code == UNUSABLE
     assert not files(folders.inbox)
@@ -202,7 +191,7 @@ def older(folders, sandbox):
 
 
 def test_a_newer_version_finishes_what_an_older_one_began(older, folders, sandbox):
-    """The first version's journal is brought up to date and its claimed file finished; its history is kept."""
+    """The first version's journal is brought up to date, its claimed file is finished, and its history is kept."""
     assert command("run", "--once", "--config", older).code == 0
     assert numbers(one(files(folders.success))) == ["CW-2", "CW-3"]
     assert not list(folders.work.iterdir())
@@ -214,7 +203,7 @@ def test_a_newer_version_finishes_what_an_older_one_began(older, folders, sandbo
 
 
 def test_a_journal_brought_up_to_date_is_as_a_new_one(older, folders, tmp_path):
-    """Tables and indexes are the same ones, column by column, whichever way they came to be."""
+    """It has the same tables and indexes, column by column."""
 
     def tables(file):
         with closing(sqlite3.connect(file)) as journal:
@@ -237,8 +226,8 @@ def test_a_journal_brought_up_to_date_is_as_a_new_one(older, folders, tmp_path):
     assert tables(fresh / "journal.db") == tables(folders.inbox.parent / "journal.db")
 
 
-def test_those_who_look_leave_an_older_journal_as_it_is(older, folders):
-    """An older daemon may still run: status says what to do instead of changing its journal."""
+def test_status_leaves_an_older_journal_as_it_is(older, folders):
+    """An older daemon may still run, so status does not change its journal but says what to do."""
     before = (folders.inbox.parent / "journal.db").read_bytes()
     done = command("status", "--config", older)
     assert done.code == CONFIGURATION

@@ -1,4 +1,4 @@
-"""What goes in time, and what stays however old."""
+"""Retention: what is removed once it is old, and what stays however old it is."""
 
 from __future__ import annotations
 
@@ -10,21 +10,16 @@ from contextlib import closing
 import pytest
 from support.connectwise import invoice
 from support.documents import document, drop, files
-from support.program import Daemon, alone, command, configure
+from support.program import Daemon, command, configure
 
 from watcher.cli.commands import CONFIGURATION
 
 DAYS = {"archive_days": 30, "success_days": 30, "fail_days": 30, "journal_days": 30}
 
 
-@pytest.fixture(autouse=True)
-def _alone(monkeypatch, tmp_path):
-    alone(monkeypatch, tmp_path)
-
-
 @pytest.fixture
 def config(folders, start_sandbox):
-    """Three files of months ago: one that succeeded, one that failed in part, one that was refused."""
+    """Three files of months ago: one succeeded, one failed in part, one was refused."""
     sandbox = start_sandbox(invoice("CW-1", "10.00"), invoice("CW-2", "20.00"))
     config = configure(folders, sandbox.url, retention=DAYS)
     for name, content in {
@@ -39,25 +34,25 @@ def config(folders, start_sandbox):
 
 
 def age(config):
-    """Let all that was done have been done long ago; a file's age is that of its claim's end, not of its inode."""
+    """Let every file have been finished long ago; the journal's time counts, not that of the file on disk."""
     with closing(sqlite3.connect(config.parent / "journal.db")) as journal, journal:
         journal.execute("UPDATE files SET finished_at = '2020-01-01T00:00:00.000+00:00'")
 
 
 def stems(folder):
-    """Give the names as they were in the inbox."""
+    """Return the names as they were in the inbox."""
     return sorted({path.name.partition("__")[0] for path in folder.rglob("*__*")})
 
 
 def prune(config, *options):
-    """Prune and give what was said."""
+    """Prune and return what was printed."""
     done = command("prune", *options, "--config", config)
     assert done.code == 0, done.err
     return done.out
 
 
-def test_what_is_settled_and_old_goes_and_what_is_unresolved_stays(config, folders):
-    """The good file leaves archive, outbox and journal; the failed and the refused one stay everywhere."""
+def test_a_resolved_file_goes_and_an_unresolved_one_stays(config, folders):
+    """The good file leaves archive, outbox and journal. The failed and the refused one stay everywhere."""
     assert "3 files" in prune(config)
     assert stems(folders.archive) == stems(folders.fail) == ["bad", "odd"]
     assert stems(folders.success) == []
@@ -65,8 +60,8 @@ def test_what_is_settled_and_old_goes_and_what_is_unresolved_stays(config, folde
     assert command("history", "bad.xml", "--config", config).code == 0
 
 
-def test_a_failure_that_was_mended_is_settled(config, folders):
-    """Once the invoice has been set by a later file, the file that failed goes, too."""
+def test_a_failure_that_was_mended_is_resolved(config, folders):
+    """Once a later file has set the invoice, the file that failed goes, too."""
     drop(folders.inbox, "mended.xml", document(("CW-2", "20.00")))
     assert command("run", "--once", "--config", config).code == 0
     prune(config)
@@ -74,8 +69,8 @@ def test_a_failure_that_was_mended_is_settled(config, folders):
     assert stems(folders.success) == ["mended"]
 
 
-def test_a_fail_file_that_was_dropped_in_again_is_settled_under_any_number(config, folders):
-    """Its new attempt stands for it, even if the invoice number was what had to be corrected."""
+def test_a_fail_file_that_was_dropped_in_again_is_resolved_under_any_number(config, folders):
+    """The new attempt stands for it, even if the invoice number had to be corrected."""
     (failed,) = (path for path in files(folders.fail) if path.name.startswith("bad"))
     failed.unlink()
     drop(folders.inbox, failed.name, document(("CW-1", "10.00")))
@@ -86,8 +81,8 @@ def test_a_fail_file_that_was_dropped_in_again_is_settled_under_any_number(confi
     assert len([path for path in files(folders.archive) if path.name.startswith("bad")]) == 1
 
 
-def test_a_dry_run_removes_nothing_and_names_what_would_go(config, folders):
-    """Before anything is trusted with it, it can be looked at."""
+def test_a_dry_run_removes_nothing_and_lists_what_would_go(config, folders):
+    """An operator can look first."""
     before = sorted(path.name for path in folders.archive.rglob("*"))
     said = prune(config, "--dry-run")
     assert "good__" in said
@@ -95,22 +90,22 @@ def test_a_dry_run_removes_nothing_and_names_what_would_go(config, folders):
     assert sorted(path.name for path in folders.archive.rglob("*")) == before
 
 
-def test_what_is_young_stays(config, folders, start_sandbox):
-    """A day is not thirty."""
+def test_a_young_file_stays(config, folders, start_sandbox):
+    """Thirty days are not over."""
     drop(folders.inbox, "young.xml", document(("CW-1", "10.00")))
     command("run", "--once", "--config", config)
     prune(config)
     assert stems(folders.success) == ["young"]
 
 
-def test_nothing_goes_unless_it_is_asked_for(config, folders):
-    """Without [retention] all is kept for ever."""
+def test_nothing_goes_without_a_setting(config, folders):
+    """Without [retention] everything is kept for ever."""
     config.write_text(config.read_text(encoding="utf-8").partition("[retention]")[0], encoding="utf-8")
     assert "0 files" in prune(config)
 
 
-def test_what_others_left_in_the_folders_is_not_touched(config, folders):
-    """Only files that bear a claim which the journal knows are the program's own."""
+def test_files_of_others_are_not_touched(config, folders):
+    """The program removes only files that bear a claim the journal knows."""
     strange = [folders.success / "notes.txt", folders.success / "x__20200101T000000Z_00000000.xml"]
     for path in strange:
         path.write_bytes(b"mine")
@@ -120,15 +115,15 @@ def test_what_others_left_in_the_folders_is_not_touched(config, folders):
 
 
 def test_less_than_thirty_days_is_refused(config, folders, start_sandbox):
-    """The floor keeps a slip of the pen from costing what was paid last week."""
+    """The lower limit keeps a typing error from removing the files of last week."""
     config.write_text(config.read_text(encoding="utf-8").replace("archive_days = 30", "archive_days = 29"), "utf-8")
     done = command("prune", "--config", config)
     assert done.code == CONFIGURATION
     assert "retention.archive_days" in done.err
 
 
-def test_the_daemon_does_it_by_itself(config, folders):
-    """Once it has nothing else to do; a prune by hand meanwhile is refused."""
+def test_the_daemon_prunes_by_itself(config, folders):
+    """It prunes when it has nothing else to do. The command is refused meanwhile."""
     with Daemon(config) as daemon:
         gone = daemon.event("retention.pruned")
         assert command("prune", "--config", config).code == CONFIGURATION
@@ -136,8 +131,8 @@ def test_the_daemon_does_it_by_itself(config, folders):
     assert stems(folders.success) == []
 
 
-def test_the_journal_gives_the_room_back(config, folders):
-    """Once most of it is empty, its file is made smaller."""
+def test_the_journal_gives_room_back(config, folders):
+    """Its file becomes smaller once most of it is empty."""
     long_ago = "2020-01-01T00:00:00.000+00:00"
     rows = ((f"20200101T000000Z_{file:08x}", "a.xml", "d", None, long_ago, long_ago) for file in range(2000))
     with closing(sqlite3.connect(config.parent / "journal.db")) as journal, journal:

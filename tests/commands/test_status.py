@@ -5,27 +5,19 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 
-import pytest
-from support.connectwise import invoice
 from support.documents import document, drop
 from support.program import Daemon, command, configure
 
 
-@pytest.fixture
-def sandbox(start_sandbox):
-    """A ConnectWise with one invoice."""
-    return start_sandbox(invoice("CW-1", "100.00"))
-
-
 def status(config):
-    """Give what status --json says."""
+    """Return what status --json says."""
     ended = command("status", "--json", "--config", config)
     assert ended.code == 0
     return json.loads(ended.out)
 
 
-def test_before_the_first_start_there_is_little_to_say(folders, sandbox):
-    """Nothing runs and nothing has been done; looking makes no journal and no marker."""
+def test_looking_before_the_first_start_makes_nothing(folders, sandbox):
+    """No daemon runs and no file is done. Looking makes no journal and no marker."""
     config = configure(folders, sandbox.url)
     said = status(config)
     assert (said["running"], said["line"], said["waiting"], said["finished"]) == (None, None, [], [])
@@ -33,7 +25,7 @@ def test_before_the_first_start_there_is_little_to_say(folders, sandbox):
 
 
 def test_finished_and_waiting_files_are_shown(folders, sandbox):
-    """What a file came to, and what lies in the inbox still, is said in the table as in JSON."""
+    """The table and the JSON show what a file came to, and what still lies in the inbox."""
     config = configure(folders, sandbox.url)
     drop(folders.inbox, "done.xml", document(("CW-1", "100.00"), ("CW-404", "5.00")))
     drop(folders.inbox, "half.xml", b"<ArrayOfUpdateInvoicePayment>")
@@ -49,8 +41,8 @@ def test_finished_and_waiting_files_are_shown(folders, sandbox):
     assert all(text in shown for text in ("done.xml", "half.xml", "105.00", "5.00"))
 
 
-def test_an_outage_is_shown_with_its_reason_its_mend_and_since_when(folders, sandbox):
-    """While the line waits, status says so although the daemon holds the journal, and what is in work."""
+def test_an_outage_is_shown_with_its_time_reason_and_mend(folders, sandbox):
+    """While the daemon waits and holds the journal, status shows why, and what is in work."""
     config = configure(folders, sandbox.url, connectwise={"private_key": "refused"})
     drop(folders.inbox, "pay.xml", document(("CW-1", "100.00")))
     with Daemon(config) as daemon:
@@ -66,8 +58,8 @@ def test_an_outage_is_shown_with_its_reason_its_mend_and_since_when(folders, san
     assert (claimed["name"], claimed["records"], claimed["decided"]) == ("pay.xml", 1, 0)
 
 
-def test_a_folder_that_cannot_be_looked_at_is_said(folders, sandbox):
-    """A missing inbox is a sentence with a mend, not an end without an answer."""
+def test_a_folder_that_cannot_be_looked_at_is_a_trouble(folders, sandbox):
+    """If the inbox is missing, status says so with a mend and shows everything else."""
     config = configure(folders, sandbox.url)
     folders.inbox.rmdir()
     assert str(folders.inbox) in status(config)["troubles"][0]

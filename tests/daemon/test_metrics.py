@@ -8,37 +8,22 @@ import urllib.request
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from support.connectwise import invoice
 from support.documents import document, drop
-from support.program import Daemon, alone, command, configure, until
+from support.network import free_port
+from support.program import Daemon, command, configure, until
 
 import watcher
 from watcher.cli.commands import CONFIGURATION
-from watcher.events.catalogue import Event
-from watcher.events.metrics import Metrics
-
-
-@pytest.fixture(autouse=True)
-def _alone(monkeypatch, tmp_path):
-    alone(monkeypatch, tmp_path)
-
-
-@pytest.fixture
-def sandbox(start_sandbox):
-    """A ConnectWise with one invoice."""
-    return start_sandbox(invoice("CW-1", "100.00"))
 
 
 @pytest.fixture
 def listen():
     """An address that is free."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{free.getsockname()[1]}"
+    return f"127.0.0.1:{free_port()}"
 
 
 def get(listen, path):
-    """Give status and body of an answer."""
+    """Return status and body of an answer."""
     try:
         with urllib.request.urlopen(f"http://{listen}{path}") as answer:
             return answer.status, answer.read().decode()
@@ -48,7 +33,7 @@ def get(listen, path):
 
 
 def figures(listen):
-    """Give every sample: its name and labels to its value."""
+    """Return every sample: its name and labels to its value."""
     families = text_string_to_metric_families(get(listen, "/metrics")[1])
     return {(row.name, *row.labels.values()): row.value for family in families for row in family.samples}
 
@@ -102,17 +87,3 @@ def test_what_is_no_address_is_said(folders, sandbox, listen):
     done = command("check", "--config", configure(folders, sandbox.url, status={"listen": listen}))
     assert done.code == CONFIGURATION
     assert "status.listen" in done.err
-
-
-def test_silence_is_no_health():
-    """A daemon of which nothing was heard for too long is not well; one that waits out a 429 is."""
-    now = [0.0]
-    metrics = Metrics("1", silence_seconds=60, clock=lambda: now[0])
-    assert "not looked" in metrics.trouble()
-    metrics.hear(Event.SCANNED, {"files": 0, "oldest_changed_at": None})
-    assert metrics.trouble() == ""
-    now[0] = 61
-    assert "61 seconds" in metrics.trouble()
-    metrics.hear(Event.CONNECTWISE_SLOWED, {"retry_after_seconds": 600})
-    now[0] = 660
-    assert metrics.trouble() == ""

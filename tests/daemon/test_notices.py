@@ -8,32 +8,22 @@ import socket
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 from aiosmtpd.controller import Controller
-from support.connectwise import invoice
 from support.documents import document, drop, files, one
-from support.program import Daemon, alone, command, configure
+from support.network import free_port
+from support.program import PATIENCE, Daemon, command, configure
 
 from watcher.cli.commands import CONFIGURATION, SOME_FAILED
 from watcher.events.catalogue import Event
 from watcher.events.notices import Notice, Reporter, digest
 
 
-@pytest.fixture(autouse=True)
-def _alone(monkeypatch, tmp_path):
-    alone(monkeypatch, tmp_path)
-
-
-@pytest.fixture
-def sandbox(start_sandbox):
-    """A ConnectWise with one invoice."""
-    return start_sandbox(invoice("CW-1", "100.00"))
-
-
 @contextmanager
 def web():
-    """Receive JSON posts; gives an Apprise address and the queue of what came."""
+    """Receive JSON posts; yields an Apprise address and the queue of what came."""
     came = queue.Queue()
 
     class Receiver(BaseHTTPRequestHandler):
@@ -47,13 +37,15 @@ def web():
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"json://127.0.0.1:{server.server_port}", came
-        server.shutdown()
+        try:
+            yield f"json://127.0.0.1:{server.server_port}", came
+        finally:
+            server.shutdown()
 
 
 @contextmanager
 def mail():
-    """Receive mail; gives an Apprise address and the queue of what came."""
+    """Receive mail; yields an Apprise address and the queue of what came."""
     came = queue.Queue()
 
     class Handler:
@@ -61,13 +53,13 @@ def mail():
             came.put(envelope.content.decode())
             return "250 taken"
 
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    controller = Controller(Handler(), hostname="127.0.0.1", port=port)
+    port = free_port()
+    controller = Controller(Handler(), hostname="127.0.0.1", port=port, ready_timeout=PATIENCE)
     controller.start()
-    yield f"mailto://127.0.0.1:{port}?from=watcher@example.com&to=books@example.com&mode=insecure", came
-    controller.stop()
+    try:
+        yield f"mailto://127.0.0.1:{port}?from=watcher@example.com&to=books@example.com&mode=insecure", came
+    finally:
+        controller.stop()
 
 
 def test_a_file_with_failures_is_told_of_by_mail_and_web(folders, sandbox):
@@ -78,7 +70,7 @@ def test_a_file_with_failures_is_told_of_by_mail_and_web(folders, sandbox):
         assert command("run", "--once", "--config", config).code == 0
         drop(folders.inbox, "pay.xml", document(("CW-1", "100.00"), ("CW-404", "5.00"), ("CW-405", "x")))
         assert command("run", "--once", "--config", config).code == SOME_FAILED
-        post, letter = posts.get(timeout=10), mails.get(timeout=10)
+        post, letter = posts.get(timeout=PATIENCE), mails.get(timeout=PATIENCE)
     assert post["title"] == "pay.xml: 2 payments of 3 failed (5.00 of 105.00)"
     assert "CW-404, 5.00: Cannot find Invoice Number CW-404" in post["message"]
     assert str(one(files(folders.fail))) in post["message"]
@@ -93,7 +85,7 @@ def test_a_refused_file_is_told_of_with_its_reason(folders, sandbox):
         config = configure(folders, sandbox.url, notify={"urls": [address]})
         drop(folders.inbox, "odd.xml", b"<Orders/>")
         command("run", "--once", "--config", config)
-        post = posts.get(timeout=10)
+        post = posts.get(timeout=PATIENCE)
     assert "odd.xml could not be read" in post["title"]
     assert "Orders" in post["message"]
 
@@ -107,7 +99,7 @@ def test_an_outage_is_told_of_when_it_begins(folders, sandbox):
         drop(folders.inbox, "pay.xml", document(("CW-1", "100.00")))
         with Daemon(config) as daemon:
             daemon.event("notify.sent")
-            post = posts.get(timeout=10)
+            post = posts.get(timeout=PATIENCE)
             assert daemon.end() == 0
     assert post["title"].startswith("Payments wait: ")
     assert "private_key" in post["message"]
@@ -122,7 +114,7 @@ def test_a_service_that_does_not_answer_delays_nothing(folders, sandbox):
         drop(folders.inbox, "pay.xml", document(("CW-404", "5.00")))
         with Daemon(config) as daemon:
             daemon.event("file.finished")
-            assert "pay.xml" in posts.get(timeout=15)["title"]
+            assert "pay.xml" in posts.get(timeout=PATIENCE)["title"]
             daemon.event("notify.failed")
             drop(folders.inbox, "next.xml", document(("CW-1", "100.00")))
             daemon.event("file.finished", file="next.xml")
@@ -135,7 +127,7 @@ def test_check_sends_a_test_message(folders, sandbox):
     with web() as (address, posts):
         good = command("check", "--notify", "--config", configure(folders, sandbox.url, notify={"urls": [address]}))
         assert good.code == 0, good.out
-        assert "test" in posts.get(timeout=10)["title"]
+        assert "test" in posts.get(timeout=PATIENCE)["title"]
     config = configure(folders, sandbox.url, notify={"urls": ["json://127.0.0.1:9"]})
     bad = command("check", "--notify", "--config", config)
     assert bad.code == CONFIGURATION
@@ -143,7 +135,7 @@ def test_check_sends_a_test_message(folders, sandbox):
 
 
 def test_an_address_nobody_knows_is_a_fault_of_the_configuration(folders, sandbox):
-    """It is said with its key before anything runs, and not repeated: it may hold a password."""
+    """The fault names the key before anything runs. It does not repeat the address, which may hold a password."""
     done = command("check", "--config", configure(folders, sandbox.url, notify={"urls": ["nonsense://a:pass@b"]}))
     assert done.code == CONFIGURATION
     assert "notify.urls" in done.err
@@ -158,11 +150,11 @@ WAITING = {"reason": "ConnectWise did not answer", "mend": "Nothing is lost", "s
 @pytest.fixture
 def reporter():
     """One that is patient for a minute."""
-    return Reporter(lambda name, _claim: f"/fail/{name}", 60)
+    return Reporter(Path("/fail"), 60)
 
 
 def test_a_short_outage_is_nobody_s_business(reporter):
-    """One that is over within the minute is not told of, neither its begin nor its end."""
+    """Nobody gets a message about an outage that is over within the minute."""
     assert reporter.hear(Event.LINE_WAITING, WAITING, 0) is None
     assert reporter.due(59) is None
     assert reporter.hear(Event.LINE_MOVING, {"waited_seconds": 59}, 59) is None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import os
-import shutil
 import socket
 import subprocess
 from collections.abc import Iterable, Iterator
@@ -15,25 +14,12 @@ from typing import NoReturn
 import pytest
 from support.connectwise import invoice, payments_of
 from support.documents import document, files, numbers, one
-from support.program import PATIENCE, Daemon, alone, configure, environment, until
+from support.needs import needs
+from support.network import free_port
+from support.program import PATIENCE, Daemon, configure, environment, until
 
 PASSWORD = "not-much-of-a-secret"
 PADDING = 2_500_000
-# Debian keeps servers where the path of a user who is not root does not lead.
-PLACES = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
-
-
-@pytest.fixture(autouse=True)
-def _alone(monkeypatch, tmp_path):
-    alone(monkeypatch, tmp_path)
-
-
-def program(name: str) -> str:
-    """Find a program of Samba's, or skip the test."""
-    found = shutil.which(name, path=PLACES)
-    if found is None:
-        pytest.skip(f"{name} is not here")
-    return found
 
 
 class Share:
@@ -45,9 +31,7 @@ class Share:
     """
 
     def __init__(self, base: Path, folder: Path) -> None:
-        with closing(socket.socket()) as free:
-            free.bind(("127.0.0.1", 0))
-            self._port = free.getsockname()[1]
+        self._port = free_port()
         self._log = base / "smbd.log"
         places = ("private dir", "lock directory", "state directory", "cache directory", "pid directory", "ncalrpc dir")
         settings = {
@@ -73,7 +57,7 @@ class Share:
         """Serve the share; skips the test where the system does not let us."""
         secret = f"{PASSWORD}\n{PASSWORD}\n".encode()
         added = subprocess.run(
-            [program("smbpasswd"), "-c", self._config, "-a", "-s", getpass.getuser()],
+            [needs("smbpasswd"), "-c", self._config, "-a", "-s", getpass.getuser()],
             input=secret,
             env=self._environment,
             capture_output=True,
@@ -82,7 +66,7 @@ class Share:
         if added.returncode:
             self._refuse("smbpasswd makes no user", (added.stderr + added.stdout).decode())
         with subprocess.Popen(
-            [program("smbd"), "--foreground", "--no-process-group", f"--configfile={self._config}"],
+            [needs("smbd"), "--foreground", "--no-process-group", f"--configfile={self._config}"],
             env=self._environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -114,7 +98,7 @@ class Share:
         """Start a client that runs a command of smbclient(1)."""
         with_share = ("//127.0.0.1/inbox", "-p", str(self._port), "-U", f"{getpass.getuser()}%{PASSWORD}")
         return subprocess.Popen(
-            [program("smbclient"), f"--configfile={self._config}", *with_share, "-c", command],
+            [needs("smbclient"), f"--configfile={self._config}", *with_share, "-c", command],
             env=self._environment,
             stdin=stdin,
             stdout=subprocess.PIPE,
@@ -131,7 +115,7 @@ class Share:
 @pytest.fixture
 def share(tmp_path, folders) -> Iterator[Share]:
     """The inbox as a share."""
-    program("smbclient")
+    needs("smbclient", "smbd", "smbpasswd")
     (tmp_path / "samba").mkdir()
     made = Share(tmp_path / "samba", folders.inbox)
     with made.served():
@@ -139,7 +123,7 @@ def share(tmp_path, folders) -> Iterator[Share]:
 
 
 def paying(numbers: Iterable[int], padding: int = 0) -> bytes:
-    """Give a document that pays some invoices, with so many bytes of comments before each payment."""
+    """Return a document that pays some invoices, with so many bytes of comments before each payment."""
     line = b"<!-- " + b"padding " * 100 + b"-->\n"
     whole = document(*((f"CW-{number}", "100.00") for number in numbers))
     return whole.replace(b"<UpdateInvoicePayment>", line * (padding // len(line)) + b"<UpdateInvoicePayment>")

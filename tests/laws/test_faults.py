@@ -9,15 +9,14 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum
-from hashlib import sha256
 from pathlib import Path
 
 import pytest
-import requests
 import simplejson
 from structlog.testing import capture_logs
-from support.connectwise import account, invoice, payments_of
+from support.connectwise import another_user, invoice, payments_of
 from support.documents import document, files, numbers, one, records
+from support.line import Hurried, Line, settings_of
 from support.network import (
     BAD_GATEWAY_502,
     BROKEN_OFF,
@@ -44,7 +43,6 @@ from support.network import (
     WRONG_CODEBASE_400,
     WRONG_KEYS_401,
     Fault,
-    Hurry,
     Page,
     Silence,
     Strike,
@@ -55,18 +53,12 @@ from support.network import (
 )
 
 from watcher.actions.status import look
-from watcher.claim import ReadyFile
-from watcher.connectwise.client import ConnectWise
-from watcher.connectwise.http import Gateway
-from watcher.connectwise.pace import Pace
-from watcher.connectwise.workers import Workers
-from watcher.daemon.service import Service
-from watcher.folders.spool import Spool
-from watcher.inbox.observer import Observer
-from watcher.inbox.scan import Inbox
-from watcher.journal.ledger import Journal
-from watcher.payments.model import Create, Rules
-from watcher.processing.batch import Pipeline
+from watcher.assembly.connectwise import client_of
+from watcher.assembly.local import inbox_of
+from watcher.disk.hanging import FolderCalls
+from watcher.disk.lock import lock_file
+from watcher.folders.work import Work
+from watcher.payments.model import Create
 from watcher.sandbox import PaymentSeed, SignIn
 
 CERTIFICATE = Path(__file__).parents[1] / "data" / "untrusted-certificate.pem"
@@ -164,86 +156,76 @@ def cells():
     return given
 
 
-class Waits(Hurry):
+class Watched(Hurried):
     """Lets each wait of the loop be looked at, and then be over."""
 
     def __init__(self, look):
         super().__init__()
         self._look = look
         self._main = threading.current_thread()
+        self.systemd = Systemd(self)
 
-    def wait(self, timeout=None):
-        """Let the time pass without waiting."""
+    def wait(self, seconds):
+        """Let a wait of the loop be looked at before it is over."""
         if threading.current_thread() is self._main:
             self._look()
-        return super().wait(timeout)
+        super().wait(seconds)
 
 
 class Systemd:
-    """Is told how things are, and ends the daemon once there is nothing to do."""
+    """Hears how things are, and ends the daemon once there is nothing to do."""
 
-    def __init__(self, stop):
-        self._stop = stop
-        self.alive = lambda: None
+    def __init__(self, lifetime):
+        self._lifetime = lifetime
         self.tell = lambda _message: None
 
     def status(self, sentence):
         """Hear what goes on."""
         if sentence.endswith("nothing to do."):
-            self._stop.set()
+            self._lifetime.end()
 
 
-class Line:
-    """The folders, the journal and the loop of a daemon in which no wait takes time, and what it told of itself.
+class Daemon:
+    """A daemon in which no wait takes time, and what it said of itself.
 
     Attributes:
+        folders: where its files are.
         asked: the amounts of the file, by invoice number.
         waited: what ``status`` said during each wait for ConnectWise.
         logs: what was logged.
     """
 
-    def __init__(self, folders, tmp_path, client, asked):
+    def __init__(self, folders, site, asked, through, connectwise):
         self.folders = folders
         self.asked = asked
         self.waited = []
         self.logs = []
-        self.spool = Spool(folders)
-        self._path = tmp_path / "journal.db"
-        self.journal = Journal(f"sqlite:///{self._path}")
-        self._inbox = Inbox(folders.inbox, unfinished=lambda _content: None)
-        stop = Waits(self._look)
-        pipeline = Pipeline(
-            self.spool, self.journal, client, Workers(3, stop), Rules(remove_on_zero=True), max_file_bytes=1_000_000
-        )
-        self._service = Service(
-            self._inbox,
-            Observer(folders.inbox, "off"),
-            self.spool,
-            self.journal,
-            pipeline,
-            stop=stop,
-            systemd=Systemd(stop),
-            scan_seconds=1,
-            batch_bytes=1_000_000,
-            clock=stop.clock,
-        )
+        sections = {
+            "connectwise": {"concurrency": 3, "company": SignIn().company, **connectwise},
+            "payments": {"zero_amount": "remove"},
+            "inbox": {"scan_seconds": 1, "settle_seconds": 5, "observer": "off"},
+        }
+        self._line = Line(folders, site, lifetime=Watched(self._look), **sections)
+        self._line.client = through(self._line.client)
 
     def claim(self, name, content):
         """Drop a file and claim it."""
-        path = self.folders.inbox / name
-        path.write_bytes(content)
-        facts = path.stat()
-        ready = ReadyFile(name, facts.st_size, facts.st_mtime_ns, facts.st_ino, sha256(content).hexdigest())
-        self.spool.claim(ready, datetime.now(UTC))
+        self._line.claim(name, content)
 
     def see_through(self):
         """Let the daemon work until there is nothing to do."""
-        with capture_logs() as self.logs:
-            self._service.run()
+        with capture_logs() as self.logs, self._line.service() as service:
+            service.run()
+
+    def close(self):
+        """Close the journal."""
+        self._line.close()
 
     def status(self):
         """Ask as ``payment-watcher status`` does."""
-        return look(self._inbox, self.spool, self._path, self._path.with_suffix(".lock"))
+        calls, url = FolderCalls(), self._line.settings.journal.url
+        lock = lock_file(self._line.settings.journal.path)
+        return look(inbox_of(self._line.settings, calls), Work(self.folders, calls), url, lock)
 
     def _look(self):
         self.waited.append(self.status())
@@ -264,7 +246,9 @@ class Detour:
 
     def __init__(self, way, astray, kind, invoice_id, times):
         self.look_ups = way.look_ups
-        self.find_numbers = way.find_numbers
+        self.look_ups_by_id = way.look_ups_by_id
+        self.find_by_id = way.find_by_id
+        self.answered_at = way.answered_at
         self._way = way
         self._astray = astray
         self._kind = kind
@@ -292,10 +276,10 @@ class Detour:
         return self._by(kind, call.invoice_id).carry_out(call)
 
 
-def client_at(url, **changes):
+def client_at(folders, url):
     """Give a client whose waits take no time."""
-    hurry = Hurry()
-    return ConnectWise(Gateway(account(url, **changes), Pace(60000, hurry, clock=hurry.clock)))
+    client, _ = client_of(settings_of(folders, url), Hurried())
+    return client
 
 
 @pytest.fixture
@@ -306,7 +290,7 @@ def stack():
 
 
 @pytest.fixture
-def start(start_sandbox, folders, tmp_path, stack):
+def start(start_sandbox, folders, stack):
     """Start books for the file, an unreliable network before them, and a line that has claimed the file."""
 
     def build(*strikes, asked=ASKED, through=lambda client: client, **changes):
@@ -317,8 +301,8 @@ def start(start_sandbox, folders, tmp_path, stack):
             )
         )
         network = stack.enter_context(Unreliable(sandbox.url, *strikes))
-        line = Line(folders, tmp_path, through(client_at(network.url, **changes)), asked)
-        stack.callback(line.journal.close)
+        line = Daemon(folders, network.url, asked, through, changes)
+        stack.callback(line.close)
         line.claim("pay.xml", document(*asked.items()))
         return line, sandbox, network
 
@@ -406,12 +390,14 @@ def assert_outages_told(line, fault):
 
 
 @pytest.mark.parametrize(("name", "kind", "place", "times"), cells())
-def test_whatever_strikes_every_payment_is_set_once_and_said_so(start, address_astray, name, kind, place, times):
+def test_whatever_strikes_every_payment_is_set_once_and_said_so(
+    start, folders, address_astray, name, kind, place, times
+):
     """No fault costs or doubles a payment, none but a refusal fails one, and the log has each fault's request id."""
     fault, _ = FAULTS[name]
     number = STRUCK[kind][PLACES[place]]
     if isinstance(fault, Astray):
-        astray = client_at(address_astray(fault))
+        astray = client_at(folders, address_astray(fault))
         line, sandbox, _ = start(through=lambda client: Detour(client, astray, kind, IDS[number], times))
     else:
         method, path = KINDS[kind]
@@ -466,21 +452,6 @@ def test_a_removal_is_told_of_only_when_the_payment_is_gone(start, name):
 # --- the world changes underneath ------------------------------------------------------------------------------------
 
 
-def another_user(sandbox, method, path, body=None):
-    """Work on the books as somebody else does, past the network under test."""
-    sign_in = SignIn()
-    with requests.Session() as session:
-        session.trust_env = False
-        answer = session.request(
-            method,
-            f"{account(sandbox.url).url}/finance/invoices{path}",
-            json=body,
-            auth=(f"{sign_in.company}+{sign_in.public_key}", sign_in.private_key),
-            headers={"clientId": sign_in.client_id},
-        )
-        answer.raise_for_status()
-
-
 def struck(kind, number):
     """Give method and path of the requests of a kind that concern an invoice."""
     method, path = KINDS[kind]
@@ -491,7 +462,7 @@ def meanwhile(kind, number, method, row="", body=None):
     """Let another user write to an invoice while our write to it is on its way."""
 
     def strikes(sandbox):
-        path = f"/{IDS[number]}/payments{row}"
+        path = f"/finance/invoices/{IDS[number]}/payments{row}"
         fault = Fault(meanwhile=lambda: another_user(sandbox, method, path, body))
         return [Strike(fault, *struck(kind, number), nth=1)]
 

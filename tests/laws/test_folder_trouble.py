@@ -18,10 +18,12 @@ import pytest
 from support.connectwise import invoice, payments_of
 from support.documents import document, files, numbers, one
 from support.mounts import Mounts, fill, make_room, use_up_names
+from support.needs import needs
 from support.network import Fault, Strike, Unreliable
-from support.program import END_SECONDS, Daemon, alone, command, configure, environment, until
+from support.program import END_SECONDS, Started, command, configure, environment, until
+from support.rights import UNPRIVILEGED, need_unprivileged
 
-from watcher.folders.spool import Folders
+from watcher.folders.layout import Folders
 from watcher.sandbox import Sandbox
 
 NAME = "pay.xml"
@@ -33,19 +35,6 @@ FOREIGN = b"<somebody-elses/>"
 SHARED = ("inbox", "work")
 # Told this often in a file's life, whatever happens to it.
 TOLD = {"file.claimed": 1, "file.resumed": 0, "payment.finished": 2, "file.finished": 1}
-
-
-@pytest.fixture(autouse=True)
-def _alone(monkeypatch, tmp_path):
-    alone(monkeypatch, tmp_path)
-
-
-class Started(Daemon):
-    """A daemon that another program starts."""
-
-    def __init__(self, config: Path, starter: tuple[str, ...]) -> None:
-        super().__init__(config)
-        self._arguments = [*starter, *self._arguments]
 
 
 def nothing(_scene: Scene) -> None:
@@ -155,7 +144,7 @@ class Scene:
             self._drop()
             self._strike()
         starter = tuple(word.format(base=self._base) for word in self._starter)
-        self.daemon = stack.enter_context(Started(self._config, starter))
+        self.daemon = stack.enter_context(Started(self._config, *starter))
 
     def _go_on(self) -> None:
         moment = self._trouble.moment
@@ -361,10 +350,6 @@ def test_a_read_only_folder_holds_up_the_line_until_it_can_be_written(tell):
     tell(READ_ONLY)
 
 
-# Root may do anything by two capabilities, which it can go without (capabilities(7)).
-UNPRIVILEGED = () if os.geteuid() else ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--")
-
-
 def without_rights(folder: str, mode: int = 0o500, moment: str = "dropped", mend: str = "right to create") -> Trouble:
     """A folder that its owner may not write to, or not even look into, and then may again."""
     return Trouble(
@@ -420,10 +405,7 @@ RIGHTS = {
 
 def test_a_folder_without_rights_holds_up_the_line_until_they_are_given(tell):
     """Where the daemon may not read or write any more, the line waits until it may."""
-    try:
-        subprocess.run([*UNPRIVILEGED, "true"], capture_output=True, check=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        pytest.skip(f"root cannot go without its rights here: {error}")
+    need_unprivileged()
     tell(RIGHTS)
 
 
@@ -602,10 +584,10 @@ def course(tmp_path_factory) -> list[Call]:
     """The calls of a daemon that works on a file with nothing in its way."""
     base = tmp_path_factory.mktemp("course")
     probe = [*(word.format(base=base) for word in TRACED), "-e", "inject=fsync:error=EIO:when=1", "true"]
-    try:
-        subprocess.run(probe, capture_output=True, check=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        pytest.skip(f"strace does not work here: {getattr(error, 'stderr', b'') or error}")
+    needs("strace")
+    tried = subprocess.run(probe, capture_output=True, text=True, check=False)
+    if tried.returncode:
+        pytest.skip(f"strace does not work here: {tried.stderr.strip()}")
     Scene(base / "scene", Trouble("work", "", moment="start", starter=TRACED)).untroubled()
     return Call.of(base / "scene")
 

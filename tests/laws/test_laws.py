@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from decimal import Decimal
-from hashlib import sha256
 
 import pytest
 from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
-from support.connectwise import account, invoice
+from support.connectwise import invoice
 from support.documents import document, files, records
+from support.line import Line
 from support.network import (
     CONVERTING_500,
     INVALID_400,
@@ -22,23 +22,15 @@ from support.network import (
     THE_OPERATORS,
     UNAVAILABLE_503_LATER,
     Fault,
-    Hurry,
     Silence,
     Strike,
     Unreliable,
     too_many,
 )
 
-from watcher.claim import ReadyFile
-from watcher.connectwise.client import ConnectWise
-from watcher.connectwise.http import Gateway
-from watcher.connectwise.pace import Pace
-from watcher.connectwise.workers import Workers
 from watcher.errors import Outage, Stopping
-from watcher.folders.spool import Folders, Spool
-from watcher.journal.ledger import Journal
+from watcher.folders.layout import Folders
 from watcher.payments.model import Rules
-from watcher.processing.batch import Pipeline
 from watcher.sandbox import PaymentSeed, Sandbox
 
 TOTAL = Decimal("100.00")
@@ -199,56 +191,42 @@ class Program:
 
     Attributes:
         folders: where its files are.
-        stop: asks the program that runs now to end.
-        journal: its own, while it runs.
+        line: its parts while it runs.
     """
 
     def __init__(self, home, world):
         self.folders = Folders(*(home / name for name in ("inbox", ".work", "success", "fail", "archive")))
-        for folder in (
-            self.folders.inbox,
-            self.folders.work,
-            self.folders.success,
-            self.folders.fail,
-            self.folders.archive,
-        ):
+        for _, folder in self.folders.named():
             folder.mkdir()
-        self._url = f"sqlite:///{home / 'journal.db'}"
         self._world = world
-        self.stop = Hurry()
-        self.journal = None
+        self.line = None
         self.held_up = 0
 
     def start(self, url):
         """Start anew; nothing is left of what ran before but its files."""
         self.close()
-        self.stop = Hurry()
-        self.journal = Journal(self._url)
-        self.spool = Spool(self.folders)
-        client = ConnectWise(Gateway(account(url), Pace(60000, self.stop, clock=self.stop.clock)))
-        self._pipeline = Pipeline(
-            self.spool, self.journal, client, Workers(3, self.stop), self._world.rules, max_file_bytes=1_000_000
-        )
+        rules = self._world.rules
+        payments = {
+            "duplicates": "sum" if rules.sum_duplicates else "reject",
+            "zero_amount": "remove" if rules.remove_on_zero else "reject",
+            "date_partial_payments": rules.date_partial_payments,
+        }
+        self.line = Line(self.folders, url, connectwise={"concurrency": 3}, payments=payments)
 
     def close(self):
         """End."""
-        if self.journal is not None:
-            self.journal.close()
+        if self.line is not None:
+            self.line.close()
 
     def claim(self, name, content):
         """Drop a file and claim it."""
-        path = self.folders.inbox / name
-        path.write_bytes(content)
-        facts = path.stat()
-        ready = ReadyFile(name, facts.st_size, facts.st_mtime_ns, facts.st_ino, sha256(content).hexdigest())
-        return self.spool.claim(ready, datetime.now(UTC))
+        return self.line.claim(name, content)
 
     def see_through(self, url):
         """Settle what is claimed, again after each outage and each end of the program."""
         for _ in range(ATTEMPTS):
             try:
-                self._pipeline.clear_emptied()
-                self._pipeline.settle(self.spool.claimed())
+                self.line.resume()
             except Stopping:
                 event("asked to end")
                 self.start(url)
@@ -268,7 +246,7 @@ def strikes_of(world, program):
         rows = f"/{1001 + NUMBERS.index(number)}/payments"
         for method in ("POST", "PATCH", "DELETE"):
             yield Strike(INVALID_400, method, rows)
-    stopped = Fault(meanwhile=lambda: program.stop.set())
+    stopped = Fault(meanwhile=lambda: program.line.lifetime.end())
     for name, method, nth in world.strikes:
         # A program that is asked to end is asked once.
         yield Strike(stopped, method, nth=nth[:1]) if name == STOPPED else Strike(FAULTS[name], method, nth=nth)

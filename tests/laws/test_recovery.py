@@ -25,27 +25,20 @@ from typing import Any
 import pytest
 import sqlalchemy
 import structlog
-from support.connectwise import account
 from support.documents import document
+from support.program import configure
 from support.scenes import LARGEST, MIXED, NAMES, SHARED, UNUSABLE, Scene, books, check_laws, lay_out, published
 
-from watcher.connectwise.client import ConnectWise
-from watcher.connectwise.http import Gateway
-from watcher.connectwise.pace import Pace
-from watcher.connectwise.workers import Workers
-from watcher.daemon.service import Service
-from watcher.documents.unfinished import unfinished
-from watcher.folders.spool import Folders, Spool
-from watcher.inbox.observer import Observer
-from watcher.inbox.scan import Inbox
-from watcher.journal.ledger import Journal
-from watcher.lifetime import Systemd
-from watcher.payments.model import Rules
-from watcher.processing.batch import Pipeline
+from watcher.assembly.daemon import service_of
+from watcher.config.load import load
+from watcher.folders.layout import Folders
+from watcher.journal.database import Database
+from watcher.lifetime import Lifetime
 from watcher.sandbox import Sandbox
 
 # --- the child: one run of the program -------------------------------------------------------------------------------
 
+CONFIG = "payment-watcher.toml"
 _CHANGING = {"os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir", "http.client.send"}
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
@@ -110,34 +103,18 @@ def _all_but_the_journal(_folder: str, names: Iterable[str]) -> set[str]:
     return set(names) - journal_files(names)
 
 
-def run(base: Path, url: str) -> None:
-    """Do what ``payment-watcher run --once`` does, with files that need not settle."""
-    folders, stop = Folders(*(base / name for name in NAMES)), threading.Event()
-    spool, journal = Spool(folders), Journal(f"sqlite:///{base / 'journal.db'}")
-    client = ConnectWise(Gateway(account(url), Pace(600_000, stop)))
-    pipeline = Pipeline(spool, journal, client, Workers(1, stop), Rules(), max_file_bytes=LARGEST)
-    inbox = Inbox(folders.inbox, unfinished=unfinished, settle_seconds=0, max_file_bytes=LARGEST)
-    observer = Observer(folders.inbox, "off")
-    Service(
-        inbox,
-        observer,
-        spool,
-        journal,
-        pipeline,
-        stop=stop,
-        systemd=Systemd(),
-        scan_seconds=1,
-        batch_bytes=LARGEST * 100,
-    ).run_once()
-    journal.close()
+def run(base: Path) -> None:
+    """Do what ``payment-watcher run --once`` does."""
+    with service_of(load(base / CONFIG, folders=True), Lifetime()) as service:
+        service.run_once()
 
 
-def child(base: Path, url: str, kill_at: int, copy_at: int, report: int) -> None:
+def child(base: Path, kill_at: int, copy_at: int, report: int) -> None:
     """Run once and end without a farewell."""
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
     try:
         Steps(base, kill_at, copy_at, report)
-        run(base, url)
+        run(base)
     except BaseException:  # noqa: BLE001  (it must end here, whatever it is)
         # What went wrong is part of the report.
         os.write(report, traceback.format_exc().encode())
@@ -148,7 +125,7 @@ def child(base: Path, url: str, kill_at: int, copy_at: int, report: int) -> None
 def launch() -> None:
     """Fork a child for each line of standard input; answer with how it ended and the steps it came to."""
     # Whatever is only imported or compiled when it is first used is so once, here, and not in every child.
-    Journal("sqlite://").close()
+    Database("sqlite://").close()
     gc.freeze()
     for line in sys.stdin:
         order = json.loads(line)
@@ -156,7 +133,7 @@ def launch() -> None:
         pid = os.fork()
         if pid == 0:
             os.close(reading)
-            child(Path(order["base"]), order["url"], order["kill_at"], order["copy_at"], writing)
+            child(Path(order["base"]), order["kill_at"], order["copy_at"], writing)
         os.close(writing)
         with open(reading, encoding="utf-8") as report:  # noqa: PTH123  (a descriptor)
             steps = report.read().splitlines()
@@ -185,14 +162,14 @@ class Launcher:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
 
-    def __call__(self, base: Path, sandbox: Sandbox, kill_at: int = 0, copy_at: int = 0, code: int = 0) -> list[str]:
+    def __call__(self, base: Path, kill_at: int = 0, copy_at: int = 0, code: int = 0) -> list[str]:
         """Run once, to the end or to a step, before which the program is killed; give the steps it came to.
 
         Before the step ``copy_at`` the journal as it is then is copied into the folder ``older``.
         """
         assert self._process.stdin
         assert self._process.stdout
-        order = {"base": str(base), "url": sandbox.url, "kill_at": kill_at, "copy_at": copy_at}
+        order = {"base": str(base), "kill_at": kill_at, "copy_at": copy_at}
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
         answer = json.loads(self._process.stdout.readline())
@@ -235,8 +212,12 @@ def stage(place: Path, launcher: Launcher) -> Callable[[Scene, str], Any]:
     def setting(scene: Scene, name: str) -> Iterator[tuple[Path, Sandbox, Callable[..., list[str]]]]:
         base = place / name
         lay_out(scene, base)
+        folders = Folders(*(base / folder for folder in NAMES))
+        # Files need not settle.
+        inbox = {"settle_seconds": 0, "scan_seconds": 1, "observer": "off", "max_file_bytes": LARGEST}
         with Sandbox(invoices=scene.invoices) as sandbox:
-            yield base, sandbox, partial(launcher, base, sandbox)
+            configure(folders, sandbox.url, connectwise={"concurrency": 1}, inbox=inbox)
+            yield base, sandbox, partial(launcher, base)
 
     return setting
 

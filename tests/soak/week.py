@@ -25,7 +25,7 @@ from rich.table import Table
 from support.documents import document, drop, files
 from support.program import Daemon, configure, until
 
-from watcher.folders.spool import Folders
+from watcher.folders.layout import Folders
 from watcher.sandbox import Sandbox, numbered_invoices
 
 DAYS = 7
@@ -67,7 +67,7 @@ class Week:
         self.files = self.payments = 0
 
     def day(self, number: int) -> Taken:
-        """Work through one day, with an outage at noon; give what is taken up at its end."""
+        """Work through one day, with an outage at noon, and return what is taken up at its end."""
         began = time.monotonic()
         for wave in range(self._waves):
             self._clock.write_text(f"+{int(DAY_SECONDS * (number + wave / self._waves))}", encoding="ascii")
@@ -84,7 +84,7 @@ class Week:
         return self._taken(time.monotonic() - began)
 
     def _content(self) -> bytes:
-        """Give the next file: one in fifty cannot be read, one in ten has a record of an invoice that is not there."""
+        """Return the next file: one in fifty cannot be read, one in ten names an invoice that is not there."""
         self.files += 1
         if self.files % 50 == 0:
             return b"<ArrayOfUpdateInvoicePayment></ArrayOfUpdateInvoicePayments>"
@@ -111,7 +111,7 @@ class Week:
 
 
 def not_flat(first: Taken, last: Taken) -> list[str]:
-    """Say what is more at the end of the last day than at the end of the first."""
+    """Return what is more at the end of the last day than at the end of the first."""
     grown = {
         "memory": (first.megabytes, last.megabytes),
         "open files": (first.descriptors, last.descriptors),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,7 +13,7 @@ DAY = "2016-09-22T12:05:54+01:00"
 
 
 def document(*payments: tuple[str, ...]) -> bytes:
-    """Give a document of (invoice number, paid amount[, date paid]) records."""
+    """Return a document of (invoice number, paid amount[, date paid]) records."""
     records = []
     for number, amount, *day in payments:
         records.append(
@@ -26,7 +28,7 @@ def document(*payments: tuple[str, ...]) -> bytes:
 
 
 def invoice_payments(*payments: dict[str, str]) -> bytes:
-    """Give a document of the other shape; ``invoice/…`` names a child of the invoice."""
+    """Return a document of the other shape; ``invoice/…`` names a child of the invoice."""
     text = []
     for payment in payments:
         inside = {name.partition("/")[2]: value for name, value in payment.items() if "/" in name}
@@ -38,13 +40,13 @@ def invoice_payments(*payments: dict[str, str]) -> bytes:
 
 
 def records(content: bytes | Path) -> list[dict[str, str]]:
-    """Give each record of a document as element name to text."""
+    """Return each record of a document as element name to text."""
     root = etree.fromstring(content if isinstance(content, bytes) else content.read_bytes())
     return [{child.tag: child.text or "" for child in record} for record in root]
 
 
 def numbers(content: bytes | Path) -> list[str]:
-    """Give the invoice numbers of a document in order."""
+    """Return the invoice numbers of a document in order."""
     return [record.get("InvoiceNumber", "") for record in records(content)]
 
 
@@ -55,12 +57,23 @@ def drop(inbox: Path, name: str, content: bytes) -> Path:
     return aside.rename(inbox / name)
 
 
+def leave_socket(path: Path) -> None:
+    """Leave a Unix socket behind that nobody listens on."""
+    # The path of a socket must be short; through a descriptor of its folder it always is.
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        with socket.socket(socket.AF_UNIX) as made:
+            made.bind(f"/proc/self/fd/{folder}/{path.name}")
+    finally:
+        os.close(folder)
+
+
 def files(folder: Path, ending: str = ".xml") -> list[Path]:
-    """Give the visible files of a folder and below, sorted."""
+    """Return the visible files of a folder and below, sorted."""
     return sorted(path for path in folder.rglob(f"*{ending}") if path.is_file() and not path.name.startswith("."))
 
 
 def one(paths: Iterable[Path]) -> Path:
-    """Give the only one of some paths."""
+    """Return the only one of some paths."""
     (path,) = paths
     return path

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import subprocess
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import pytest
+from support.needs import needs
 
 _FILLER = "filler"
 
@@ -23,8 +23,7 @@ class Mounts:
     """A mount namespace; skips the test where none can be made."""
 
     def __enter__(self) -> Self:
-        if shutil.which("unshare") is None:
-            pytest.skip("unshare (util-linux) is not here")
+        needs("unshare", "nsenter", "mount")
         tried = subprocess.run(["unshare", "-rm", "true"], capture_output=True, text=True, check=False)
         if tried.returncode:
             pytest.skip(f"this system lets nobody make a mount namespace: {tried.stderr.strip()}")
@@ -43,7 +42,7 @@ class Mounts:
         self._shell.communicate()
 
     def mount(self, folder: Path, options: str) -> Path:
-        """Mount an empty tmpfs on a folder; give the path by which everybody gets there."""
+        """Mount an empty tmpfs on a folder, and return the path by which everybody gets there."""
         self._do("mount", "-t", "tmpfs", "-o", f"mode=700,{options}", "tmpfs", folder)
         return Path(f"/proc/{self._shell.pid}/root{folder}")
 

@@ -14,9 +14,9 @@ field have names; ``NOBODYS`` holds those that are no one's to mend, ``THE_OPERA
 from __future__ import annotations
 
 import http.client
+import random
 import re
 import socket
-import socketserver
 import ssl
 import struct
 import sys
@@ -26,14 +26,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.message import Message
 from enum import Enum
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from types import TracebackType
 from typing import Self, cast
 from urllib.parse import urlsplit
 
-_HOST = "127.0.0.1"
-_SECONDS_TO_CLOSE = 5.0
+from watcher.sandbox.loopback import HOST, LoopbackServer
+
 _PATIENCE = 10.0
 
 
@@ -115,11 +115,11 @@ class Strike:
     nth: int | tuple[int, ...] = ()
 
     def fits(self, method: str, path: str) -> bool:
-        """Whether a request is of this kind."""
+        """True if a request is of this kind."""
         return self.method in ("", method) and re.search(self.path, path) is not None
 
     def hits(self, count: int) -> bool:
-        """Whether the request that fits as the given one, from 1, is struck."""
+        """True if the request is struck that fits as the given one, counted from 1."""
         nth = (self.nth,) if isinstance(self.nth, int) else self.nth
         return not nth or count in nth
 
@@ -155,18 +155,18 @@ HTML = "text/html; charset=utf-8"
 
 
 def page(status: int, body: str, content_type: str = "application/json; charset=utf-8", **headers: str) -> Fault:
-    """Give the fault that a request is answered with a page instead of being delivered."""
+    """Return the fault that a request is answered with a page instead of being delivered."""
     named = {"x-cw-request-id": f"request-{status}", **{name.replace("_", "-"): text for name, text in headers.items()}}
     return Fault(Delivery.NEVER, Page(status, body, content_type, named))
 
 
 def after(fault: Fault) -> Fault:
-    """Give the fault that looks the same to the client although ConnectWise acted."""
+    """Return the fault that looks the same to the client although ConnectWise acted."""
     return Fault(Delivery.NOW, fault.reply, fault.meanwhile)
 
 
 def too_many(retry_after: str | None = None) -> Fault:
-    """Give ConnectWise's 429, with or without a Retry-After."""
+    """Return ConnectWise's 429, with or without a Retry-After."""
     body = '{"error":"ConnectWiseAPI","message":"Too many requests. Please try again in 30 seconds."}'
     return page(429, body, **({} if retry_after is None else {"Retry_After": retry_after}))
 
@@ -231,6 +231,33 @@ GONE_404 = page(404, '{"code":"NotFound","message":"Invoice 1001 was not found."
 CONFLICT_409 = page(409, '{"code":"Conflict","message":"The record is in use.","errors":null}')
 
 
+# What seeds the other source of chance is the same in every test process.
+_CHANCE = random.SystemRandom()
+
+
+def free_port() -> int:
+    """Return a port that nothing listens on.
+
+    The system gives it to no connection of its own accord (ip(7), ip_local_port_range), so it is still free when a
+    server is started on it later.
+    """
+    while True:
+        port = _CHANCE.randrange(20_000, 32_000)
+        with socket.socket() as tried:
+            # As servers do: connections that have ended do not count.
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                tried.bind((HOST, port))
+            except OSError:
+                continue
+        return port
+
+
+def impatience(fault: Fault) -> float:
+    """Return the client's timeout in seconds: short only where a test waits for it to pass."""
+    return 0.2 if isinstance(fault.reply, Silence) else _PATIENCE
+
+
 class Unreliable:
     """The proxy, on 127.0.0.1; runs within a ``with`` block.
 
@@ -254,8 +281,7 @@ class Unreliable:
 
     def __enter__(self) -> Self:
         self._server = _Server(self, self._certificate)
-        # The wait for a shutdown is polled; the default of half a second would slow every test.
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.002,), name="network", daemon=True)
+        self._thread = threading.Thread(target=self._server.serve, name="network", daemon=True)
         self._thread.start()
         return self
 
@@ -271,7 +297,7 @@ class Unreliable:
     def url(self) -> str:
         """Its address, to be used in place of the sandbox's."""
         assert self._server is not None
-        return f"http{'s' if self._certificate else ''}://{_HOST}:{self._server.server_port}"
+        return f"http{'s' if self._certificate else ''}://{HOST}:{self._server.server_port}"
 
     @property
     def requests(self) -> list[Request]:
@@ -286,7 +312,7 @@ class Unreliable:
             return self._connections
 
     def seen(self, method: str = "", path: str = "") -> list[Request]:
-        """Give the requests of a method whose path and query hold a regular expression."""
+        """Return the requests of a method whose path and query hold a regular expression."""
         kind = Strike(Fault(), method, path)
         return [request for request in self.requests if kind.fits(request.method, request.path)]
 
@@ -348,72 +374,25 @@ class Unreliable:
             return due
 
     def upstream(self) -> http.client.HTTPConnection:
-        """Give a connection to the sandbox."""
+        """Return a connection to the sandbox."""
         assert self._target.hostname is not None
         return http.client.HTTPConnection(self._target.hostname, self._target.port, timeout=_PATIENCE)
 
 
-class Hurry(threading.Event):
-    """A stop event whose waits are over at once, and the clock that pretends they were not.
+class _Server(LoopbackServer):
+    """Ends connections as a test asks for: in order, or by a reset."""
 
-    ``Pace(rate, hurry, clock=hurry.clock)`` waits out retries and 429s without taking a test's time; ``now`` says how
-    long it would have waited.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = 0.0
-        self._advancing = threading.Lock()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Let the time pass without waiting."""
-        with self._advancing:
-            self.now += timeout or 0.0
-        return self.is_set()
-
-    def clock(self) -> float:
-        """Give the seconds that would have passed."""
-        return self.now
-
-
-class _Server(ThreadingHTTPServer):
-    """Keeps track of its connections, so that none outlives it."""
-
-    daemon_threads = True
-    request_queue_size = 128
+    poll_seconds = 0.002
 
     def __init__(self, network: Unreliable, certificate: Path | None) -> None:
         self.network = network
         self.resets: set[socket.socket] = set()
-        self._open: set[socket.socket] = set()
-        self._changed = threading.Condition()
-        super().__init__((_HOST, 0), _Handler)
+        super().__init__(0, _Handler)
         if certificate is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(certificate)
             # The handshake is left to the handler's thread: a client that refuses must not hold up the others.
             self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
-
-    def end(self) -> None:
-        self.shutdown()
-        with self._changed:
-            for connection in self._open:
-                try:
-                    connection.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    continue  # The client was first.
-            self._changed.wait_for(lambda: not self._open, timeout=_SECONDS_TO_CLOSE)
-        self.server_close()
-
-    def server_bind(self) -> None:
-        # The inherited method asks DNS for the name of the host, which nobody needs and which can hang.
-        socketserver.TCPServer.server_bind(self)
-        self.server_name, self.server_port = _HOST, self.server_address[1]
-
-    def process_request(self, request: socket.socket, client_address: tuple[str, int]) -> None:  # type: ignore[override]
-        with self._changed:
-            self._open.add(request)
-        super().process_request(request, client_address)
 
     def shutdown_request(self, request: socket.socket) -> None:  # type: ignore[override]
         if request in self.resets:
@@ -424,16 +403,13 @@ class _Server(ThreadingHTTPServer):
             super().shutdown_request(request)
 
     def close_request(self, request: socket.socket) -> None:  # type: ignore[override]
+        self.resets.discard(request)
         super().close_request(request)
-        with self._changed:
-            self.resets.discard(request)
-            self._open.discard(request)
-            self._changed.notify_all()
 
     def handle_error(self, request: object, client_address: object) -> None:
         # A client that goes away, or that does not trust us, is its own affair.
         if not isinstance(sys.exception(), OSError):
-            super().handle_error(request, client_address)  # type: ignore[arg-type]
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -14,8 +14,9 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -24,7 +25,7 @@ import pytest
 import structlog
 
 from watcher.cli import commands as cli
-from watcher.folders.spool import Folders
+from watcher.folders.layout import Folders
 from watcher.sandbox import SignIn
 
 # No healthy step takes this long, however busy the machine; what is not there by then does not come.
@@ -53,7 +54,7 @@ def alone(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
 
 
 def until(condition: Callable[[], Any], within: float = PATIENCE) -> Any:
-    """Wait for a condition of which no event tells; give what it gave."""
+    """Wait for a condition that no event announces, and return its value."""
     deadline = time.monotonic() + within
     pause = threading.Event()
     while not (found := condition()):
@@ -93,16 +94,30 @@ def configure(folders: Folders, site: str, /, **sections: Mapping[str, object]) 
 
 
 def toml(settings: Mapping[str, Mapping[str, object]]) -> str:
-    """Write sections of texts, numbers and truths as TOML, whose texts are written as in JSON."""
-    return "".join(
-        f"[{section}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in keys.items())
-        for section, keys in settings.items()
-    )
+    """Write settings as TOML, as the program does."""
+    from watcher.config import writing
+
+    return writing.toml(settings)
 
 
 def tree(folder: Path) -> dict[str, bytes | None]:
-    """Give everything below a folder: path to content, None for a folder."""
+    """Return everything below a folder: path to content, None for a folder."""
     return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
+
+
+def opened(pid: int) -> list[str]:
+    """Return what a process has open, as the links in ``/proc/<pid>/fd`` name it."""
+    found = []
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        # It may be closed by now.
+        with suppress(FileNotFoundError):
+            found.append(str(link.readlink()))
+    return found
+
+
+def at(line: Mapping[str, Any]) -> float:
+    """Return the time of a log line in Unix seconds."""
+    return datetime.fromisoformat(line["timestamp"]).timestamp()
 
 
 # --- single commands -------------------------------------------------------------------------------------------
@@ -168,7 +183,7 @@ def restored() -> Iterator[None]:
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
-    """Give the environment of a process of its own: nothing of this machine's but the path."""
+    """Return the environment of a process of its own: nothing of this machine's but the path."""
     return {"PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8", **more}
 
 
@@ -278,7 +293,7 @@ class Daemon:
         return self.process.pid
 
     def events(self, name: str, **keys: object) -> list[dict[str, Any]]:
-        """Give the log's lines of an event so far, those with given values only."""
+        """Return the log's lines of an event so far, those with given values only."""
         with self._changed:
             return [line for line in self.log if line.get("event") == name and keys.items() <= line.items()]
 
@@ -287,13 +302,13 @@ class Daemon:
         return self._wait(lambda: self.events(name, **keys), within, f"{name} {keys or ''}")[0]
 
     def tells(self, start: str, within: float = PATIENCE) -> tuple[float, str]:
-        """Wait for a message to systemd that begins so; give the first, with the time of its arrival."""
+        """Wait for a message to systemd that begins so, and return the first, with the time of its arrival."""
         return self._wait(
             lambda: [message for message in self.told if message[1].startswith(start)], within, f"message {start}"
         )[0]
 
     def end(self) -> int:
-        """Ask it to end, as systemd does, and give its exit code; it must not take long."""
+        """Ask it to end, as systemd does, and return its exit code; it must not take long."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(END_SECONDS)
 
@@ -323,3 +338,16 @@ class Daemon:
             with self._changed:
                 self.told += [(now, line) for line in message.decode().splitlines()]
                 self._changed.notify_all()
+
+
+class Started(Daemon):
+    """A daemon that another program starts.
+
+    Args:
+        config: the configuration file.
+        starter: the other program and its arguments; the daemon's command follows them.
+    """
+
+    def __init__(self, config: Path, *starter: str | Path) -> None:
+        super().__init__(config)
+        self._arguments = [*map(str, starter), *self._arguments]

@@ -17,7 +17,7 @@ from typing import Any
 from support.connectwise import invoice, payments_of
 from support.documents import document, numbers
 
-from watcher.inbox.scan import MARKER
+from watcher.inbox.marker import NAME as MARKER
 from watcher.sandbox import InvoiceSeed, PaymentSeed, Sandbox
 
 NAMES = ("inbox", ".work", "success", "fail", "archive")
@@ -131,7 +131,7 @@ def nameless(text: str | bytes) -> bytes:
 
 
 def visible(base: Path) -> dict[Path, bytes]:
-    """Give every file in the folders that people look into, hidden ones too."""
+    """Return every file in the folders that people look into, hidden ones too."""
     return {
         path: path.read_bytes()
         for folder in ("success", "fail", "archive")
@@ -141,7 +141,7 @@ def visible(base: Path) -> dict[Path, bytes]:
 
 
 def published(base: Path) -> list[tuple[bytes, bytes]]:
-    """Give the visible files without what differs from run to run: claims, times, the ids of payments made."""
+    """Return the visible files without what differs from run to run: claims, times, the ids of payments made."""
     found = []
     for path, content in visible(base).items():
         told = nameless(content)
@@ -157,7 +157,7 @@ def published(base: Path) -> list[tuple[bytes, bytes]]:
 
 
 def books(sandbox: Sandbox) -> dict[str, list[tuple[Decimal, str | None]]]:
-    """Give amount and date of every payment of every invoice."""
+    """Return amount and date of every payment of every invoice."""
     return {
         row["invoiceNumber"]: [
             (pay["amount"], pay["paymentDate"]) for pay in payments_of(sandbox, row["invoiceNumber"])
@@ -173,7 +173,7 @@ def check_laws(scene: Scene, base: Path, sandbox: Sandbox) -> None:
 
 
 def broken_laws(scene: Scene, base: Path, sandbox: Sandbox) -> Iterator[str]:
-    """Say what is not so: each payment once, each record in one result file, each original archived, nothing left."""
+    """Yield what is not so: each payment once, each record in one result file, each original archived, nothing left."""
     for number, payments in books(sandbox).items():
         amount, day = scene.paid.get(number) or (None, None)
         expected = [(Decimal(amount), day and f"{day}T00:00:00Z")] if amount else []
@@ -195,7 +195,7 @@ def broken_laws(scene: Scene, base: Path, sandbox: Sandbox) -> Iterator[str]:
 
 
 def _broken_of_file(scene: Scene, name: str, left: dict[str, bytes], base: Path, sandbox: Sandbox) -> Iterator[str]:
-    """Say what is not so of a file; takes what belongs to it off the files that are left to be explained."""
+    """Yield what is not so of a file; takes what belongs to it off the files that are left to be explained."""
     stem, content = name.removesuffix(".xml"), scene.files[name]
     if left.pop(f"archive/{stem}__CLAIM.xml", None) != content:
         yield f"{name} is not in the archive as it was dropped"

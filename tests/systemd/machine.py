@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import tempfile
 from contextlib import ExitStack, suppress
@@ -11,12 +10,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from support.needs import missing
 from support.program import until
 
 PROJECT = Path(__file__).parent.parent.parent
 # Where the project lies in the machine, read-only: /tmp, /root and /run are not what they are outside.
 SOURCE = "/opt/source"
 _BOOT_SECONDS = 60.0
+# What boots it, and what the tests run in it.
+_PROGRAMS = ("systemd-nspawn", "nsenter", "setpriv", "mount", "dbus-daemon", "curl", "ps")
 # What an overlay of a container's or server's root may start that a test has no use for.
 _WANTS = ("etc/systemd/system/multi-user.target.wants", "etc/systemd/system/timers.target.wants")
 # systemd-nspawn leaves these groups of its payload behind where nothing manages them (cgroup version 1).
@@ -25,13 +27,10 @@ _SUPERVISORS = ("unified/supervisor", "systemd/supervisor")
 
 
 def impossible() -> str | None:
-    """Say why no machine can be booted here; None if one can."""
+    """Return why no machine can be booted here; None if one can."""
     if os.geteuid() != 0:
         return "booting a machine needs root"
-    missing = [tool for tool in ("systemd-nspawn", "nsenter", "mount") if shutil.which(tool) is None]
-    if missing or not Path("/usr/bin/dbus-daemon").exists():
-        return f"needs {', '.join(missing) or 'dbus-daemon'} (packages systemd-container, util-linux, dbus)"
-    return None
+    return missing(*_PROGRAMS) or None
 
 
 class Unbootable(Exception):
@@ -81,7 +80,11 @@ class Machine:
             if self._nspawn.poll() is not None:
                 said = (self._place / "console").read_text(encoding="utf-8", errors="replace")
                 raise Unbootable(f"systemd-nspawn ended: {said.strip()[-300:]}")
-            self._leader = children.read_text(encoding="ascii").split()[:1]
+            try:
+                self._leader = children.read_text(encoding="ascii").split()[:1]
+            except FileNotFoundError:
+                # It has just ended, which the next look notices.
+                return False
             return bool(self._leader) and self.tell("systemctl is-system-running") in ("running", "degraded")
 
         until(up, _BOOT_SECONDS)
@@ -128,11 +131,11 @@ class Machine:
         )
 
     def tell(self, command: str) -> str:
-        """Give what a line of shell prints, however it ends."""
+        """Return what a line of shell prints, however it ends."""
         return self.run(command).stdout.strip()
 
     def do(self, command: str) -> str:
-        """Run a line of shell that must succeed; give what it prints."""
+        """Run a line of shell that must succeed, and return what it prints."""
         ended = self.run(command)
         assert ended.returncode == 0, f"{command}: {ended.returncode}\n{ended.stdout}"
         return ended.stdout.strip()
@@ -146,5 +149,5 @@ class Machine:
         aside.rename(target)
 
     def show(self, unit: str, name: str) -> str:
-        """Give one property of a unit."""
+        """Return one property of a unit."""
         return self.do(f"systemctl show --property={name} --value {unit}")

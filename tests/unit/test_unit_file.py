@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
-import shutil
 import subprocess
 from collections import defaultdict
 from pathlib import Path
 
 import pytest
 import typer
+from support.needs import needs
 from support.program import END_SECONDS
 
 from watcher.cli import commands as cli
@@ -31,10 +31,8 @@ def unit():
 
 @pytest.fixture
 def verify(tmp_path):
-    """Let systemd judge a unit's text; gives all it says."""
-    tool = shutil.which("systemd-analyze")
-    if tool is None:
-        pytest.skip("needs systemd-analyze (package systemd)")
+    """Let systemd judge a unit's text, and return all it says."""
+    tool = needs("systemd-analyze")
 
     def verify(text):
         file = tmp_path / UNIT.name
@@ -63,9 +61,7 @@ def test_a_misspelt_directive_would_be_noticed(verify, runnable):
 
 def test_systemd_finds_the_service_well_fenced():
     """Systemd's own measure of what a service could do if it were taken over, 0 to 10, is at most 2."""
-    tool = shutil.which("systemd-analyze")
-    if tool is None:
-        pytest.skip("needs systemd-analyze (package systemd)")
+    tool = needs("systemd-analyze")
     said = [tool, "security", "--offline=true", "--threshold=20", str(UNIT)]
     judged = subprocess.run(said, capture_output=True, encoding="utf-8", check=False)
     if "offline" in judged.stderr:

@@ -1,52 +1,44 @@
-"""One document, outside of any folder: the job that ``payment-watcher apply`` does."""
+"""One document that lies in no folder: the job that ``payment-watcher apply`` does."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
-from watcher.claim import Claim
+from watcher.connectwise.client import ConnectWise
 from watcher.connectwise.workers import Workers
 from watcher.documents.reading import read
 from watcher.errors import Outage, Stopping
-from watcher.journal.ledger import Journal
-from watcher.payments.demands import demands_of
-from watcher.payments.model import Plan, Record, Rules
+from watcher.payments.demands import demands_of, numbered
+from watcher.payments.model import Payment, Plan, Record, Rules
 from watcher.payments.outcomes import Result
-from watcher.processing.rounds import Client, Rounds
+from watcher.processing.look_up import LookUp
+from watcher.processing.rounds import Outcomes, Rounds
 
-# The journal of a single document lives in memory: a repeated apply looks everything up again.
-_IN_MEMORY = "sqlite://"
-_CLAIM = Claim("00010101T000000Z_00000000", "input")
+# No claim: a document that is applied again is looked up in ConnectWise again.
+_NO_CLAIM = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What became of a document.
+    """What has become of a document so far.
 
     Attributes:
-        results: one for each record, in order; None where it has no outcome yet.
-        held_up_by: what kept the others from one; None when all have one.
+        results: one for each record, in order; None for a record without an outcome.
+        held_up_by: what keeps the others from an outcome; None if nothing does.
     """
 
     results: tuple[Result | None, ...]
-    held_up_by: Outage | Stopping | None
+    held_up_by: Outage | Stopping | None = None
 
     @property
     def known(self) -> list[Result]:
-        """The results there are."""
+        """The results so far."""
         return [result for result in self.results if result is not None]
 
 
-def apply(
-    data: bytes,
-    client: Client,
-    workers: Workers,
-    rules: Rules,
-    begun: Callable[[int], None] = lambda _count: None,
-    advanced: Callable[[], None] = lambda: None,
-) -> Applied:
+def apply(data: bytes, client: ConnectWise, workers: Workers, rules: Rules) -> Iterator[Applied]:
     """Set the payments of one document.
 
     Args:
@@ -54,38 +46,40 @@ def apply(
         client: ConnectWise.
         workers: make the calls.
         rules: the operator's choices.
-        begun: called with the number of records before the first call.
-        advanced: called with each result.
 
-    Returns:
-        What became of it.
+    Yields:
+        What has become of it so far: before the first call, and then whenever something has advanced. The last one is
+        the end.
 
     Raises:
         DocumentError: it cannot be read; no call was made.
     """
     records = read(data)
-    begun(len(records))
-    held_up_by: Outage | Stopping | None = None
-    with closing(Journal(_IN_MEMORY)) as journal:
-        journal.begin(_CLAIM, "", records)
-        rounds = Rounds(client, journal, rules, workers, lambda _claim_id, _result: advanced())
-        try:
-            demands, rejected = demands_of(_CLAIM.id, rounds.numbered(records), rules)
-            journal.record([(_CLAIM.id, result) for result in rejected])
-            for _ in rejected:
-                advanced()
-            for _ in rounds.settle(demands, {}):
-                pass
-        except (Outage, Stopping) as error:
-            held_up_by = error
-        known = {result.position: result for result in journal.results(_CLAIM.id)}
-    return Applied(tuple(known.get(record.position) for record in records), held_up_by)
+    known: dict[int, Result] = {}
+
+    def so_far(held_up_by: Outage | Stopping | None = None) -> Applied:
+        return Applied(tuple(known.get(record.position) for record in records), held_up_by)
+
+    yield so_far()
+    look_up = LookUp(client, workers)
+    try:
+        demands, rejected = demands_of(_NO_CLAIM, _numbered(records, look_up), rules)
+        known.update({result.position: result for result in rejected})
+        with closing(Rounds(client, workers, look_up, rules).run(demands, {})) as rounds:
+            for news in rounds:
+                if isinstance(news, Outcomes):
+                    known.update({result.position: result for _, result in news.results})
+                    yield so_far()
+    except (Outage, Stopping) as error:
+        yield so_far(error)
+    else:
+        yield so_far()
 
 
 def preview(
-    data: bytes, client: Client, workers: Workers, rules: Rules
+    data: bytes, client: ConnectWise, workers: Workers, rules: Rules
 ) -> tuple[Sequence[Record], list[Result], list[Plan]]:
-    """Plan one document and call nothing that writes.
+    """Plan one document without any call that writes.
 
     Returns:
         Its records, the results of those that are rejected before any call, and the plans of the others.
@@ -95,7 +89,13 @@ def preview(
         Outage: ConnectWise cannot be asked.
     """
     records = read(data)
-    with closing(Journal(_IN_MEMORY)) as journal:
-        rounds = Rounds(client, journal, rules, workers, lambda _claim_id, _result: None)
-        demands, rejected = demands_of(_CLAIM.id, rounds.numbered(records), rules)
-        return records, rejected, list(rounds.preview(demands))
+    look_up = LookUp(client, workers)
+    demands, rejected = demands_of(_NO_CLAIM, _numbered(records, look_up), rules)
+    return records, rejected, list(Rounds(client, workers, look_up, rules).preview(demands))
+
+
+def _numbered(records: Sequence[Record], look_up: LookUp) -> tuple[Record, ...]:
+    """Look up the invoice numbers of payments that give an invoice's id alone."""
+    numberless = [record for record in records if isinstance(record, Payment) and not record.invoice_number]
+    ids = [record.invoice_id for record in numberless if record.invoice_id is not None]
+    return numbered(records, look_up.by_id(ids))

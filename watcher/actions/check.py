@@ -1,4 +1,4 @@
-"""The check of an installation: folders, journal, sign-in and rights; every fault at once, each with its mend."""
+"""Check an installation: folders, journal, sign-in and rights. Every fault is found at once, each with its mend."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from watcher.connectwise.client import ConnectWise
+from watcher.disk.room import probe
 from watcher.errors import Fault, Outage, PaymentWatcherError, SignInRefused
-from watcher.events.messenger import Send
 from watcher.events.notices import Notice
-from watcher.folders.spool import Folders, probe
+from watcher.folders.layout import Folders
+
+if TYPE_CHECKING:
+    from watcher.events.messenger import Send
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +23,10 @@ class Finding:
     """One thing that was looked at.
 
     Attributes:
-        what: what it is.
-        good: what was found, where it is as it should be.
-        fault: what is wrong, where it is not.
-        cause: the error behind a fault of ConnectWise's side.
+        what: the thing.
+        good: what was found; empty if there is a fault.
+        fault: what is wrong; None if nothing is.
+        cause: the error behind a fault in reaching ConnectWise.
     """
 
     what: str
@@ -32,30 +36,29 @@ class Finding:
 
 
 def check_folders(folders: Folders, journal: Path, *, default_journal: bool) -> Iterator[Finding]:
-    """Try in each folder what work will do there: create, rename, delete.
+    """Try in each folder what the daemon does there: create, rename, delete.
 
     Args:
         folders: the five folders.
-        journal: the database file; its folder is tried.
+        journal: the journal's file; its folder is tried.
         default_journal: the configuration does not say where the journal is.
     """
-    for name in ("inbox", "success", "fail", "work", "archive"):
-        yield _check_folder(f"folders.{name}", getattr(folders, name))
+    for name, folder in folders.named():
+        yield _check_folder(f"folders.{name}", folder)
     yield _check_journal(journal, default_journal=default_journal)
     for fault in folder_faults(folders):
         yield Finding(fault.key, fault=fault)
 
 
 def folder_faults(folders: Folders) -> list[Fault]:
-    """Find what only the file systems know: folders that are one and the same by a link, inbox and work on two disks.
+    """Find what only the file systems know: folders that are the same by a link, inbox and work on two disks.
 
-    Folders that are missing or do not answer are no fault here; the line waits for those.
+    A folder that is missing or does not answer is no fault here: the line waits for it.
     """
     faults: list[Fault] = []
     seen: dict[tuple[int, int], str] = {}
     disks: dict[str, int] = {}
-    for name in ("inbox", "success", "fail", "work", "archive"):
-        folder: Path = getattr(folders, name)
+    for name, folder in folders.named():
         try:
             facts = folder.stat()
         except OSError:
@@ -89,7 +92,7 @@ def _check_folder(key: str, folder: Path) -> Finding:
 
 
 def _check_journal(journal: Path, *, default_journal: bool) -> Finding:
-    """Try the journal's folder, or the first of its parents that exists: run makes the rest."""
+    """Try the journal's folder, or the first of its parents that exists: the daemon makes the others."""
     folder = journal.parent
     while not os.path.lexists(folder) and folder != folder.parent:
         folder = folder.parent
@@ -101,14 +104,14 @@ def _check_journal(journal: Path, *, default_journal: bool) -> Finding:
 
 
 def check_connectwise(client: ConnectWise) -> Iterator[Finding]:
-    """Try the way there, the sign-in and the rights that reading proves.
+    """Try the way to ConnectWise, the sign-in and the rights that reading proves.
 
-    The right to add and change payments shows only when one is written, which a check does not do.
+    The right to add and change payments shows only when a payment is written. A check writes none.
     """
     try:
         yield Finding("connectwise.site", good=f"ConnectWise {client.version()} answers")
     except SignInRefused:
-        # Some versions answer this question only to those signed in; the next look says the same and more.
+        # Some versions of ConnectWise answer this only to those signed in. The next look reports the same, and more.
         pass
     except Outage as outage:
         yield _outage("connectwise.site", outage)

@@ -1,7 +1,7 @@
-"""What is old enough goes: published files and the journal's rows, by age, and never what is unresolved.
+"""Remove what is old enough: published files and the journal's rows, and never what is unresolved.
 
-Unresolved is a file that is not finished, one that was refused, and one with a failed payment that has not been made
-or tried again since: its results, its original and its rows stay, however old.
+A file is unresolved if it is not finished, if it was refused, or if one of its payments failed and has not been made or
+tried again since. Its results, its original and its rows stay, however old they are.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from watcher.folders.spool import Spool
-from watcher.journal.ledger import Journal
+from watcher.folders.published import Published
+from watcher.journal.history import History
 
 
 @dataclass(frozen=True, slots=True)
 class Ages:
-    """After how long each kind goes; None keeps it for ever."""
+    """How old each kind may become; None keeps it for ever."""
 
     archive: timedelta | None = None
     success: timedelta | None = None
@@ -25,45 +25,47 @@ class Ages:
 
 
 @dataclass(frozen=True, slots=True)
-class Old:
-    """What is old enough.
+class Aged:
+    """What is old enough to be removed.
 
     Attributes:
         paths: published files.
-        claims: of which the journal's rows go.
+        claims: the claims whose rows the journal forgets.
     """
 
     paths: list[Path]
     claims: list[str]
 
 
-def old(ages: Ages, spool: Spool, journal: Journal, now: datetime) -> Old:
+def aged(ages: Ages, published: Published, history: History, now: datetime) -> Aged:
     """Find what is old enough.
 
     Args:
-        ages: after how long.
-        spool: the folders.
-        journal: knows what is resolved.
+        ages: how old each kind may become.
+        published: the outboxes and the archive.
+        history: knows what is resolved, and since when.
         now: aware.
 
     Raises:
         FolderTrouble: a folder cannot be read.
+        JournalTrouble: the journal cannot be read.
     """
-    folders = spool.folders
+    folders = published.folders
     paths: list[Path] = []
     for folder, age in ((folders.archive, ages.archive), (folders.success, ages.success), (folders.fail, ages.fail)):
         if age is not None:
-            settled = journal.settled_before(now - age)
-            paths += [path for claim, path in spool.published(folder) if claim in settled]
-    return Old(paths, sorted(journal.settled_before(now - ages.journal)) if ages.journal is not None else [])
+            resolved = history.resolved_before(now - age)
+            paths += [path for claim_id, path in published.listed(folder) if claim_id in resolved]
+    return Aged(paths, sorted(history.resolved_before(now - ages.journal)) if ages.journal is not None else [])
 
 
-def remove(what: Old, spool: Spool, journal: Journal) -> None:
-    """Remove what is old: files first, so that what the journal forgets is not left lying about.
+def remove(aged: Aged, published: Published, history: History) -> None:
+    """Remove what is old: files first, so that none is left lying about that the journal has forgotten.
 
     Raises:
-        FolderTrouble: something cannot be removed.
+        FolderTrouble: a file cannot be removed.
+        JournalTrouble: the journal cannot be written.
     """
-    for path in what.paths:
-        spool.remove(path)
-    journal.forget(what.claims)
+    for path in aged.paths:
+        published.remove(path)
+    history.forget(aged.claims)

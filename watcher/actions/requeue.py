@@ -1,58 +1,63 @@
-"""A failed or archived file goes back into the inbox, unless that would undo what a later file has done."""
+"""Put a failed or archived file back into the inbox, unless that would undo what a later file has done."""
 
 from __future__ import annotations
 
-from contextlib import closing
 from pathlib import Path
 
+from watcher.claim import claim_in
+from watcher.disk.hanging import FolderCalls
 from watcher.documents.reading import read
 from watcher.errors import DocumentError, PaymentWatcherError
-from watcher.folders.spool import Spool, claim_in
-from watcher.journal.ledger import Journal
+from watcher.folders.published import Published
+from watcher.journal.database import opened
+from watcher.journal.history import History
 
 
-def requeue(name: str, spool: Spool, journal: Path, *, anyway: bool) -> tuple[Path, Path]:
+def requeue(name: str, published: Published, journal: str, *, anyway: bool) -> tuple[Path, Path]:
     """Put a file back.
 
-    A file of the fail outbox leaves it, with its note; its ``ErrorMessage``s are ignored when it is read again. Of an
-    archived one a copy is put back.
+    A file of the fail outbox leaves it, with its note. Its ``ErrorMessage``s are ignored when it is read again. An
+    archived file stays, and a copy of it is put back.
 
     Args:
-        name: as it is called in the fail outbox or the archive, or as it first was in the inbox.
-        spool: the folders.
-        journal: the database file.
+        name: the file's name in the fail outbox or the archive, or its first name in the inbox.
+        published: the outboxes and the archive.
+        journal: the journal's URL.
         anyway: put it back even if later files have set some of its invoices.
 
     Returns:
         Where it was and where it is now.
 
     Raises:
-        PaymentWatcherError: there is none of that name, or several, or a later file has set what it asks.
+        PaymentWatcherError: there is no such file, or several; or a later file has set one of its invoices.
         FolderTrouble: a folder cannot be used.
+        ConfigurationError: the journal cannot be used.
     """
-    found = spool.results_named(Path(name).name)
+    found = published.named(Path(name).name)
     if not found:
-        raise PaymentWatcherError(f"There is no {name} in {spool.folders.fail} or {spool.folders.archive}.")
+        raise PaymentWatcherError(f"There is no {name} in the fail outbox or the archive.")
     if len(found) > 1:
         listed = "\n".join(f"  {path.name}" for path in found)
         raise PaymentWatcherError(f"{name} is there {len(found)} times. Name one of them:\n{listed}")
     (source,) = found
     if not anyway:
         _check_latest(source, journal)
-    return source, spool.requeue(source)
+    return source, published.requeue(source)
 
 
-def _check_latest(source: Path, journal: Path) -> None:
-    """Make sure that no later file has set any of a file's invoices: the later one wins, and this would be later."""
+def _check_latest(source: Path, journal: str) -> None:
+    """Make sure that no later file has set any of a file's invoices: a file that is put back would replace it."""
+    with FolderCalls().at(source):
+        content = source.read_bytes()
     try:
-        numbers = {record.invoice_number for record in read(source.read_bytes())}
+        numbers = {record.invoice_number for record in read(content)}
     except DocumentError:
         return
     claim_id = claim_in(source.name)
-    if claim_id is None or not journal.is_file():
-        return
-    with closing(Journal(f"sqlite:///{journal}", upgrade=False)) as opened:
-        since = opened.set_since(claim_id, sorted(numbers))
+    with opened(journal) as database:
+        if claim_id is None or database is None:
+            return
+        since = History(database).set_since(claim_id, sorted(numbers))
     if since:
         listed = "\n".join(f"  {number} by {file}" for number, file in since.items())
         raise PaymentWatcherError(

@@ -1,28 +1,34 @@
-"""How things are: the line's state, what waits in the inbox and in work, the last files. Reads, changes nothing."""
+"""How things are: the state of the line, what waits in the inbox and in work, the last files. Changes nothing."""
 
 from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from watcher.actions.history import attempt_as_json
 from watcher.claim import Claim
-from watcher.errors import FolderTrouble, PaymentWatcherError, SignInRefused, Unreachable
-from watcher.folders.spool import Spool, claim_in
+from watcher.disk.hanging import within
+from watcher.disk.lock import holder
+from watcher.errors import FolderTrouble, SignInRefused, Unreachable
+from watcher.folders.work import Work
 from watcher.inbox.scan import Inbox
-from watcher.journal.ledger import Attempt, FinishedFile, Journal, Line
-from watcher.lifetime import holder, within
+from watcher.journal.bulletins import Bulletin, Bulletins
+from watcher.journal.database import file_of, opened
+from watcher.journal.history import Attempt, FinishedFile, History
 from watcher.payments.model import money
 
-# A folder that has not answered by then does not, seconds.
+# How long a folder may take to answer (seconds). One on a share whose server has gone may never answer.
 _ANSWER_SECONDS = 5.0
-# A disk with no more room than this is full, bytes.
+# A disk with less room than this is full (bytes).
 _FULL_BYTES = 65536
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +42,7 @@ class WaitingFile:
 
 @dataclass(frozen=True, slots=True)
 class ClaimedFile:
-    """A file in work, and how far it is."""
+    """A file in work: how many records it has, and how many of them are decided."""
 
     name: str
     claim: str
@@ -50,8 +56,8 @@ class Status:
     """Everything that ``payment-watcher status`` shows.
 
     Attributes:
-        running: who holds the journal; None when no daemon runs.
-        line: what the daemon last said of itself; None before its first start.
+        running: who holds the journal; None if no daemon runs.
+        line: the daemon's latest bulletin; None before its first start.
         waiting: the payment files in the inbox, the longest unchanged first.
         claimed: the files in work, in the order of claiming.
         finished: the last files, the latest first.
@@ -60,7 +66,7 @@ class Status:
     """
 
     running: str | None
-    line: Line | None
+    line: Bulletin | None
     waiting: list[WaitingFile] = field(default_factory=list)
     claimed: list[ClaimedFile] = field(default_factory=list)
     finished: list[FinishedFile] = field(default_factory=list)
@@ -69,16 +75,17 @@ class Status:
 
     @property
     def connectwise(self) -> str:
-        """How ConnectWise is, as the daemon knows it."""
-        cause = self.line.cause if self.running and self.line else ""
-        if cause in (Unreachable.__name__, SignInRefused.__name__):
-            return "refuses the sign-in" if cause == SignInRefused.__name__ else "cannot be reached"
-        if self.running and self.line and self.line.answered_at:
-            return "answers"
-        return "not asked yet" if self.running else "not asked: no daemon runs"
+        """How ConnectWise is, as far as the daemon knows."""
+        if not self.running:
+            return "not asked: no daemon runs"
+        if self.line and self.line.cause == SignInRefused.__name__:
+            return "refuses the sign-in"
+        if self.line and self.line.cause == Unreachable.__name__:
+            return "cannot be reached"
+        return "answers" if self.line and self.line.answered_at else "not asked yet"
 
     def as_json(self) -> dict[str, Any]:
-        """Give it as JSON values: times in ISO 8601, amounts as texts."""
+        """Return it as JSON values: times in ISO 8601, amounts as texts."""
         content = asdict(self) | {"connectwise": self.connectwise}
         for file in content["waiting"]:
             file["changed_at"] = file["changed_at"].isoformat(timespec="seconds")
@@ -88,77 +95,64 @@ class Status:
             file["finished_at"] = file["finished_at"].isoformat(timespec="seconds")
             file |= {name: money(file[name]) for name in ("asked", "failed")}
         content["unpaid"] = [attempt_as_json(attempt) for attempt in self.unpaid]
-        if content["line"]:
+        if line := content["line"]:
             for name in ("since", "answered_at"):
-                content["line"][name] = _iso(content["line"][name])
+                line[name] = line[name] and line[name].isoformat(timespec="seconds")
         return content
 
 
-def attempt_as_json(attempt: Attempt) -> dict[str, Any]:
-    """Give an attempt as JSON values: times in ISO 8601, amounts as texts."""
-    content = asdict(attempt)
-    for name in ("begun_at", "finished_at", "decided_at"):
-        content[name] = _iso(content[name])
-    for name in ("asked", "settled"):
-        content[name] = None if content[name] is None else money(content[name])
-    return content
-
-
-def attempts(journal: Path, wanted: str) -> list[Attempt]:
-    """Give every attempt at an invoice, or every record of a file, the earliest first.
-
-    Args:
-        journal: the database file.
-        wanted: an invoice number; the name or path of a file in the inbox, an outbox or the archive; a claim.
-
-    Raises:
-        PaymentWatcherError: nothing is known of it.
-    """
-    name = Path(wanted).name
-    found: dict[tuple[str, int], Attempt] = {}
-    if journal.is_file():
-        with closing(Journal(f"sqlite:///{journal}", upgrade=False)) as read:
-            for asked in dict.fromkeys((wanted, name, claim_in(name) or name)):
-                found |= {(attempt.claim, attempt.line): attempt for attempt in read.history(asked)}
-    if not found:
-        raise PaymentWatcherError(f"Neither an invoice nor a file {wanted} is known to the journal {journal}.")
-    return [found[key] for key in sorted(found)]
-
-
-def look(inbox: Inbox, spool: Spool, journal: Path, lock: Path, last: int = 10) -> Status:
-    """Look how things are; works whether or not the daemon runs.
+def look(inbox: Inbox, work: Work, journal: str, lock: Path, last: int = 10) -> Status:
+    """Look how things are, whether or not the daemon runs.
 
     Args:
         inbox: the inbox.
-        spool: the folders.
-        journal: the database file.
+        work: the files in work.
+        journal: the journal's URL.
         lock: the journal's lock file.
-        last: how many finished files to give.
+        last: how many finished files to return.
+
+    Raises:
+        ConfigurationError: the journal cannot be used.
     """
     status = Status(holder(lock), None)
     claims: list[Claim] = []
     try:
-        waiting, claims = within(_ANSWER_SECONDS, lambda: (list(_waiting(inbox)), spool.claimed_names()))
+        waiting, claims = answer(inbox, lambda: (list(_waiting(inbox)), work.claimed_names()))
         status.waiting.extend(waiting)
     except FolderTrouble as trouble:
         status.troubles.append(f"{trouble}. {trouble.mend}.")
-    except TimeoutError:
-        status.troubles.append(f"{inbox.folder} or {spool.folders.work} does not answer. Check the share.")
-    if not journal.is_file():
-        return status
-    with suppress(OSError):
-        if shutil.disk_usage(journal.parent).free < _FULL_BYTES:
-            status.troubles.append(
-                f"The disk of the journal {journal} is full: what the daemon waits for cannot be written down. "
-                "Make room on that disk."
-            )
-    with closing(Journal(f"sqlite:///{journal}", upgrade=False)) as read:
+    with opened(journal) as database:
+        if database is None:
+            return status
+        status.troubles.extend(_full_disk(file_of(journal)))
+        history = History(database)
         for claim in claims:
-            records, decided = read.progress(claim.id)
+            records, decided = history.progress(claim.id)
             status.claimed.append(ClaimedFile(claim.name, claim.id, claim.claimed_at, records, decided))
-        status.finished.extend(read.last_files(last))
-        status.unpaid.extend(read.unpaid())
-        return replace(status, line=read.line())
+        status.finished.extend(history.last_files(last))
+        status.unpaid.extend(history.unpaid())
+        return replace(status, line=Bulletins(database).latest())
+
+
+def answer(inbox: Inbox, look: Callable[[], Found]) -> Found:
+    """Look at folders that may never answer, such as an inbox on a dead share.
+
+    Args:
+        inbox: the inbox, which notices a call that hangs.
+        look: makes the calls.
+
+    Returns:
+        What the look returned.
+
+    Raises:
+        FolderTrouble: a folder cannot be read, or does not answer.
+    """
+    try:
+        return within(_ANSWER_SECONDS, look)
+    except TimeoutError:
+        call = inbox.calls.under_way
+        place = call.path if call else inbox.folder
+        raise FolderTrouble(f"{place} does not answer", "Check the share and its server") from None
 
 
 def _waiting(inbox: Inbox) -> Iterator[WaitingFile]:
@@ -167,5 +161,10 @@ def _waiting(inbox: Inbox) -> Iterator[WaitingFile]:
         yield WaitingFile(sighting.name, sighting.size, changed)
 
 
-def _iso(time: datetime | None) -> str | None:
-    return time.isoformat(timespec="seconds") if time else None
+def _full_disk(journal: Path | None) -> Iterator[str]:
+    with suppress(OSError):
+        if journal is not None and shutil.disk_usage(journal.parent).free < _FULL_BYTES:
+            yield (
+                f"The disk of the journal {journal} is full: the daemon cannot write down what it waits for. "
+                "Make room on that disk."
+            )

@@ -1,44 +1,36 @@
-"""What people see on a terminal: the plan, the findings of a check, a progress bar, the sums."""
+"""What people see on a terminal, drawn with Rich: faults, findings, the plan, the sums, how things are."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 from rich.text import Text
 
-from watcher.actions.check import Finding
-from watcher.actions.status import Status
-from watcher.errors import Fault
-from watcher.journal.ledger import Attempt
+from watcher.errors import ConfigurationError, Fault, Outage, PaymentWatcherError
 from watcher.payments.model import Change, Create, Keep, Plan, Reject, Remove, money
 from watcher.payments.outcomes import Result, total
+
+if TYPE_CHECKING:
+    # What is shown, and nothing of what finds it out.
+    from watcher.actions.check import Finding
+    from watcher.actions.status import Status
+    from watcher.journal.history import Attempt
 
 out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
 err = Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
 
-# Of the payments that are still unpaid so many are shown.
+# The most payments that are shown of those that are still unpaid.
 _MOST_UNPAID = 50
 
 
 def plain(text: str) -> str:
-    """Show what would steer a terminal, and bytes of a name that are no text, as escapes."""
+    """Return a text with escapes in place of what would steer a terminal, and of bytes of a name that are no text."""
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
@@ -48,6 +40,14 @@ def show_sentences(sentences: Iterable[str]) -> None:
         out.print(Text(plain(sentence)))
 
 
+def show_error(error: PaymentWatcherError) -> None:
+    """Print to standard error why a command ends, and what to do."""
+    if isinstance(error, ConfigurationError):
+        show_faults(error.faults)
+    else:
+        err.print(f"{error}. {error.mend}." if isinstance(error, Outage) else str(error), style="red", markup=False)
+
+
 def show_faults(faults: Iterable[Fault]) -> None:
     """Print faults to standard error, each with its mend."""
     for fault in faults:
@@ -55,7 +55,7 @@ def show_faults(faults: Iterable[Fault]) -> None:
 
 
 def show_finding(finding: Finding) -> None:
-    """Print what one look of a check found."""
+    """Print one finding of a check."""
     if finding.fault is None:
         out.print(Text.assemble(("ok    ", "green"), (finding.what, "bold"), f": {finding.good}"))
     else:
@@ -69,7 +69,7 @@ def show_finding(finding: Finding) -> None:
 
 
 def show_plan(rejected: Sequence[Result], plans: Sequence[Plan]) -> None:
-    """Print what would be done, a row a record, in the document's order."""
+    """Print what would be done: a row for each record, in the order of the document."""
     rows: dict[int, tuple[str, str, str, str, str]] = {}
     for result in rejected:
         rows[result.position] = (
@@ -87,25 +87,25 @@ def show_plan(rejected: Sequence[Result], plans: Sequence[Plan]) -> None:
 
 
 def _step(plan: Plan) -> tuple[str, str]:
-    said = "; ".join(plan.warnings)
+    note = "; ".join(plan.warnings)
     match plan.step:
         case Create(amount=amount, date_paid=day):
-            return f"create {money(amount)}{f' on {day}' if day else ', no date'}", said
+            return f"create {money(amount)}{f' on {day}' if day else ', no date'}", note
         case Change(amount=amount, date_paid=day, clear_date=clear):
             changes = [money(amount)] if amount is not None else []
             changes += [f"date {day}"] if day else []
             changes += ["no date"] if clear else []
-            return f"change to {', '.join(changes)}", said
+            return f"change to {', '.join(changes)}", note
         case Remove():
-            return "remove the payment", said
+            return "remove the payment", note
         case Keep():
-            return "keep as it is", said
+            return "keep as it is", note
         case Reject(message=message):
             return "reject", message
 
 
 def show_sums(results: Sequence[Result], waiting: int) -> None:
-    """Print what a document came to, to standard error."""
+    """Print the sums of a document to standard error, after each payment that needs a word."""
     for result in results:
         if result.message or result.warning:
             style = "red" if result.message else "yellow"
@@ -127,11 +127,8 @@ def show_status(status: Status) -> None:
     out.print(Text(f"The daemon is running ({status.running})." if status.running else "The daemon is not running."))
     if line is not None:
         style = "bold red" if line.state == "waiting" else "bold"
-        out.print(
-            Text.assemble(
-                (line.state.capitalize(), style), f" since {line.since:%Y-%m-%d %H:%M:%S} UTC: {plain(line.reason)}"
-            )
-        )
+        since = f" since {line.since:%Y-%m-%d %H:%M:%S} UTC: {plain(line.reason)}"
+        out.print(Text.assemble((line.state.capitalize(), style), since))
         if line.mend:
             out.print(Text(f"    {line.mend}."))
         if line.watch:
@@ -179,14 +176,14 @@ def show_status(status: Status) -> None:
 
 
 def show_attempts(attempts: Sequence[Attempt]) -> None:
-    """Print what happened to an invoice or a file, a row an attempt."""
+    """Print what happened to an invoice or a file: a row for each attempt."""
     _show_rows(
         "History",
         ("At (UTC)", "File", "Line", "Invoice", "Asked", "Outcome", "ConnectWise holds", "Payment id", ""),
         [
             (
                 *(_at(attempt.decided_at or attempt.begun_at), attempt.file, str(attempt.line or "")),
-                *(attempt.invoice_number, _amount(attempt.asked), attempt.outcome, _amount(attempt.settled)),
+                *(attempt.invoice_number, _amount(attempt.asked), attempt.outcome, _amount(attempt.held)),
                 *(str(attempt.payment_id or ""), attempt.message or ""),
             )
             for attempt in attempts
@@ -220,35 +217,3 @@ def _show_rows(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) 
     for row in rows:
         table.add_row(*(Text(plain(cell)) for cell in row))
     out.print(table)
-
-
-@dataclass(slots=True)
-class Bar:
-    """A progress bar over a document's payments; silent where standard error is no terminal."""
-
-    progress: Progress
-    task: TaskID
-
-    def begin(self, count: int) -> None:
-        """Show the bar for so many payments."""
-        self.progress.update(self.task, total=count, visible=True)
-
-    def advance(self) -> None:
-        """Count one more payment."""
-        self.progress.advance(self.task)
-
-
-class _Rate(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        """Give payments a second."""
-        return Text(f"{task.finished_speed or task.speed or 0:.1f}/s")
-
-
-@contextmanager
-def progress_bar() -> Iterator[Bar]:
-    """Show a bar with a rate and the time left while a document is worked on."""
-    columns = (
-        TextColumn("Payments"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn(), TextColumn("left")
-    )  # fmt: skip
-    with Progress(*columns, console=err, disable=not err.is_terminal) as progress:
-        yield Bar(progress, progress.add_task("payments", total=None, visible=False))

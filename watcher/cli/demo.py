@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -20,6 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from watcher.cli.console import err, out
+from watcher.config.writing import toml
 from watcher.sandbox import InvoiceSeed, PaymentSeed, Sandbox, SignIn
 
 _LATENCY_SECONDS = 0.02
@@ -32,7 +34,7 @@ def show() -> int:
     """Run the demo on standard output.
 
     Returns:
-        The exit code: 0 when every file was worked through as it should be, else 1.
+        The exit code: 0 if every file was handled as it should be, else 1.
     """
     with (
         tempfile.TemporaryDirectory(prefix="payment-watcher-demo-") as name,
@@ -58,25 +60,14 @@ def show() -> int:
 def _set_up(folder: Path, site: str) -> Path:
     for place in ("inbox", "success", "fail", ".work", "archive"):
         (folder / place).mkdir()
-    sign_in = SignIn()
-    lines = [
-        "[connectwise]",
-        f'site = "{site}"',
-        f'company = "{sign_in.company}"',
-        f'client_id = "{sign_in.client_id}"',
-        f'public_key = "{sign_in.public_key}"',
-        f'private_key = "{sign_in.private_key}"',
-        "requests_per_minute = 9000",
-        "[folders]",
-        *(f'{place} = "{folder / place}"' for place in ("inbox", "success", "fail")),
-        "[inbox]",
-        "settle_seconds = 1",
-        "scan_seconds = 2",
-        "[journal]",
-        f'url = "sqlite:///{folder / "journal.db"}"',
-    ]
+    settings = {
+        "connectwise": {"site": site, **asdict(SignIn()), "requests_per_minute": 9000},
+        "folders": {place: str(folder / place) for place in ("inbox", "success", "fail")},
+        "inbox": {"settle_seconds": 1, "scan_seconds": 2},
+        "journal": {"url": f"sqlite:///{folder / 'journal.db'}"},
+    }
     config = folder / "payment-watcher.toml"
-    config.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    config.write_text(toml(settings), encoding="utf-8")
     return config
 
 
@@ -101,7 +92,7 @@ def _daemon(config: Path, log: Path) -> Iterator[None]:
 
 
 def _drop_and_wait(folder: Path) -> Iterator[dict[str, Any]]:
-    """Drop the files one after another and give their receipts as they come in."""
+    """Drop the files one after another, and yield their receipts as they come in."""
     for name, (what, content) in _files().items():
         # Written aside and renamed in, as a careful accounting system does.
         aside = folder / name
@@ -158,7 +149,7 @@ def _show_file(path: Path, folder: Path) -> None:
 
 
 def _show_books(books: dict[str, Any], receipts: Iterable[dict[str, Any]]) -> int:
-    """Compare what ConnectWise holds with what the receipts say."""
+    """Compare what ConnectWise holds with the receipts; return the exit code."""
     rows = [row for invoice in books["invoices"] for row in invoice["paymentRows"] if not row.get("credit")]
     held = sum((row["amount"] for row in rows), Decimal(0))
     before = sum(
@@ -201,7 +192,7 @@ def _export_amount(number: int) -> Decimal:
 
 
 def _files() -> dict[str, tuple[str, str]]:
-    """The files that are dropped: name to what it is and its content."""
+    """Return the files that are dropped: name to what it is and its content."""
     mixed = [
         ("CW-99999", "10.00", _DAY),
         ("CW-40001", "120.00", _DAY),

@@ -1,86 +1,28 @@
-"""The settings: what they are, what they accept, and what they mean, described once.
+"""All settings, section by section, each with its default and its meaning.
 
-The commented file that ``payment-watcher init`` writes and the advice in error messages are made from the descriptions
-and examples below.
+The commented file that ``payment-watcher init`` writes is made from the descriptions and examples below, and so is the
+advice in error messages.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from typing import Any, Literal
 
-import platformdirs
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FilePath, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, FilePath, SecretStr, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    NestedSecretsSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
-_LAST_PORT = 65535
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
-# ConnectWise's cloud answers the API on a host of its own (developer guide, cloud URLs).
-_CLOUD = {f"{region}.myconnectwise.net" for region in ("na", "eu", "au", "aus", "za")} | {"staging.connectwisedev.com"}
-
-
-def _host(text: str) -> str:
-    """Give ``https://host`` of a site as users type it; plain http is for this machine alone."""
-    parts = urlsplit(text if "://" in text else f"https://{text}")
-    if not parts.hostname or " " in text or parts.username:
-        raise ValueError("is not the name of a site")
-    if parts.scheme not in ("http", "https"):
-        raise ValueError(f"has the scheme {parts.scheme}, where only https is accepted")
-    try:
-        parts.port  # noqa: B018  (reading it checks it)
-    except ValueError as error:
-        raise ValueError("has a port that is none") from error
-    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
-        raise ValueError("would send the keys unencrypted: http is accepted for a loopback address only")
-    host = f"api-{parts.netloc}" if parts.hostname in _CLOUD else parts.netloc
-    return f"{parts.scheme}://{host.lower()}"
-
-
-def _folder(path: Path) -> Path:
-    if not path.is_absolute():
-        raise ValueError("is not the whole path of a folder")
-    return path
-
-
-def _codebase(text: str) -> str:
-    stripped = text.strip("/")
-    if not stripped or "/" in stripped:
-        raise ValueError("is not one path segment")
-    return stripped
-
-
-def _database(text: str) -> str:
-    if not text.startswith("sqlite:////"):
-        raise ValueError("is not the URL of an SQLite file with its whole path")
-    return text
-
-
-def _listen(text: str) -> str:
-    host, colon, port = text.rpartition(":")
-    if not colon or not host or not port.isdecimal() or not 0 <= int(port) <= _LAST_PORT:
-        raise ValueError("is not an address and a port")
-    return text
-
-
-def _service(url: SecretStr) -> SecretStr:
-    # Half a second and 20 MB that only those pay who use it.
-    import apprise
-
-    # It would log the address, which holds a password.
-    logging.getLogger("apprise").disabled = True
-    if apprise.Apprise.instantiate(url.get_secret_value()) is None:
-        raise ValueError("is no address that Apprise knows")
-    return url
-
-
-_FolderPath = Annotated[Path, AfterValidator(_folder)]
+from watcher.config.values import Address, Codebase, Days, JournalUrl, ServiceUrl, Site, WholePath
 
 
 class Section(BaseModel):
-    """A table of the configuration file; unknown keys are faults."""
+    """A section of the configuration file; unknown keys are faults."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True, hide_input_in_errors=True)
 
@@ -88,7 +30,7 @@ class Section(BaseModel):
 class ConnectWiseSection(Section):
     """Where ConnectWise PSA is and who asks: the keys of an API member (System > Members > API Members)."""
 
-    site: Annotated[str, AfterValidator(_host)] = Field(
+    site: Site = Field(
         description="The site as you type it in a browser, or its API host.",
         examples=["api-na.myconnectwise.net"],
     )
@@ -107,15 +49,15 @@ class ConnectWiseSection(Section):
         "connectwise.private_key, or in PAYMENT_WATCHER_CONNECTWISE__PRIVATE_KEY.",
         examples=["put-the-private-key-here"],
     )
-    codebase: Annotated[str, AfterValidator(_codebase)] = Field(
+    codebase: Codebase = Field(
         "v4_6_release", description="The path of the API; this one works on premise and on the cloud."
     )
     api_version: str = Field(
         "2025.1",
         pattern=r"^\d{4}\.\d{1,2}$",
-        description="The version of the API's models that is asked for.",
+        description="The version of the API's models to ask for.",
     )
-    timeout_seconds: float = Field(30, ge=1, le=300, description="How long to wait for an answer.")
+    timeout_seconds: float = Field(30, ge=1, le=300, description="How long to wait for an answer (seconds).")
     concurrency: int = Field(4, ge=1, le=64, description="How many calls may be under way at once.")
     requests_per_minute: int = Field(
         900, ge=1, le=60000, description="Never more calls than this; ConnectWise slows down at about 1000."
@@ -135,23 +77,23 @@ class ConnectWiseSection(Section):
 class FoldersSection(Section):
     """The folders. They must exist; only `payment-watcher init` makes folders."""
 
-    inbox: _FolderPath = Field(
+    inbox: WholePath = Field(
         description="Where the accounting system drops its files.", examples=["/srv/payments/inbox"]
     )
-    success: _FolderPath = Field(
-        description="Gets, for each file, the payments that ConnectWise has.",
+    success: WholePath = Field(
+        description="Gets the payments of each file that ConnectWise has.",
         examples=["/srv/payments/success"],
     )
-    fail: _FolderPath = Field(
-        description="Gets, for each file, the payments that need a person, each with its reason.",
+    fail: WholePath = Field(
+        description="Gets the payments of each file that need a person, each with its reason.",
         examples=["/srv/payments/fail"],
     )
-    work: _FolderPath = Field(
+    work: WholePath = Field(
         Path(),
-        description="Holds files while they are worked on; on the file system of the inbox. Default: .work beside it.",
+        description="Holds files in work; on the file system of the inbox. Default: .work beside the inbox.",
         examples=["/srv/payments/.work"],
     )
-    archive: _FolderPath = Field(
+    archive: WholePath = Field(
         Path(),
         description="Keeps every original with its receipt. Default: archive beside the inbox.",
         examples=["/srv/payments/archive"],
@@ -170,9 +112,11 @@ class InboxSection(Section):
     """When a file of the inbox is taken."""
 
     pattern: str = Field("*.xml", min_length=1, description="The names of payment files; letter case is ignored.")
-    settle_seconds: float = Field(5, ge=0, le=3600, description="How long a file must not change before it is taken.")
+    settle_seconds: float = Field(
+        5, ge=0, le=3600, description="A file is taken once it has not changed for so long (seconds)."
+    )
     scan_seconds: float = Field(
-        10, ge=0.1, le=3600, description="How often the inbox is looked through, at the latest."
+        10, ge=0.1, le=3600, description="The longest time between two scans of the inbox (seconds)."
     )
     observer: Literal["auto", "native", "polling", "off"] = Field(
         "auto",
@@ -181,9 +125,9 @@ class InboxSection(Section):
     stalled_after_seconds: float = Field(
         600,
         ge=1,
-        description="A file that stays incomplete for so long without a change goes to the fail outbox.",
+        description="An incomplete file that has not changed for so long goes to the fail outbox (seconds).",
     )
-    max_file_bytes: int = Field(67108864, ge=1, description="Larger files are refused unread.")
+    max_file_bytes: int = Field(67108864, ge=1, description="Files larger than so many bytes are refused unread.")
     transform: Path | None = Field(
         None,
         description="An XSLT 1.0 stylesheet that turns the accounting system's own XML into a payment document.",
@@ -192,27 +136,27 @@ class InboxSection(Section):
 
 
 class PaymentsSection(Section):
-    """What to do where a payment can be meant in more than one way."""
+    """What to do with a payment that can be meant in more than one way."""
 
     duplicates: Literal["reject", "sum"] = Field(
-        "reject", description="One invoice several times in a file: reject all its records, or add them up."
+        "reject", description="An invoice stands in a file several times: reject all its records, or add them up."
     )
     zero_amount: Literal["reject", "remove"] = Field(
         "reject", description="A paid amount of zero: reject it, or take the payment off the invoice."
     )
     date_partial_payments: bool = Field(
-        default=False, description="Send the date of a payment that leaves the invoice partly paid, too."
+        default=False, description="Also send the date of a payment that leaves the invoice partly paid."
     )
     prevent_reprocessing: bool = Field(
         default=False,
-        description="Refuse a file whose very content, and a payment whose externalId, has been applied before.",
+        description="Refuse a file whose content has been applied before, and a payment whose externalId has.",
     )
 
 
 class JournalSection(Section):
-    """The record of what was asked, planned and done; on a local disk."""
+    """The journal: what was asked, planned and done. It must be on a local disk."""
 
-    url: Annotated[str, AfterValidator(_database)] = Field(
+    url: JournalUrl = Field(
         default_factory=lambda: f"sqlite:///{_state_folder() / 'journal.db'}",
         description="Default: journal.db in $STATE_DIRECTORY, else in the user's state folder.",
         examples=["sqlite:////var/lib/payment-watcher/journal.db"],
@@ -231,9 +175,9 @@ class LoggingSection(Section):
     format: Literal["auto", "json", "console"] = Field(
         "auto", description="auto: lines for people on a terminal, JSON anywhere else."
     )
-    file: Annotated[Path, AfterValidator(_folder)] | None = Field(
+    file: WholePath | None = Field(
         None,
-        description="A file that gets the log as JSON, too; moved aside at 10 MB, the last ten are kept.",
+        description="A file that also gets the log, as JSON. It is moved aside at 10 MB; the last ten are kept.",
         examples=["/var/log/payment-watcher/acme/payment-watcher.log"],
     )
 
@@ -241,13 +185,11 @@ class LoggingSection(Section):
 class StatusSection(Section):
     """Figures for Prometheus (/metrics) and a health check (/healthz) over HTTP; off without an address."""
 
-    listen: Annotated[str, AfterValidator(_listen)] | None = Field(
-        None, description="Address and port to listen on.", examples=["127.0.0.1:9464"]
-    )
+    listen: Address | None = Field(None, description="Address and port to listen on.", examples=["127.0.0.1:9464"])
 
     @property
     def address(self) -> tuple[str, int] | None:
-        """Host and port; None if it is off."""
+        """Host and port; None if nothing is served."""
         if self.listen is None:
             return None
         host, _, port = self.listen.rpartition(":")
@@ -255,36 +197,36 @@ class StatusSection(Section):
 
 
 class NotifySection(Section):
-    """Whom to tell of failed payments, refused files, outages and full disks: mail, Teams, Slack, ... by Apprise."""
+    """Who gets a message about failed payments, refused files, outages and full disks: mail, Teams, Slack, ..."""
 
-    urls: list[Annotated[SecretStr, AfterValidator(_service)]] = Field(
+    urls: list[ServiceUrl] = Field(
         [],
         description="Addresses in Apprise's form (https://github.com/caronc/apprise/wiki).",
         examples=[["mailtos://user:password@mail.example.com?to=books@example.com"]],
     )
     outage_seconds: float = Field(
-        60, ge=0, description="An outage that is over sooner is not told of; one that lasts is, once a day."
+        60, ge=0, description="An outage gets a message once it has lasted so long (seconds), then once a day."
     )
-
-
-_Days = Annotated[int, Field(ge=30, le=36500)] | None
 
 
 class RetentionSection(Section):
-    """What is removed once a day, by age in days, at least 30; nothing by default, and never what is unresolved."""
+    """What is removed once a day, by age in days (at least 30). Nothing by default; never what is unresolved."""
 
-    archive_days: _Days = Field(None, description="Originals and receipts of the archive.", examples=[3650])
-    success_days: _Days = Field(None, description="Files of the success outbox.", examples=[90])
-    fail_days: _Days = Field(
+    archive_days: Days | None = Field(None, description="Originals and receipts of the archive.", examples=[3650])
+    success_days: Days | None = Field(None, description="Files of the success outbox.", examples=[90])
+    fail_days: Days | None = Field(
         None, description="Files of the fail outbox whose payments have been made since.", examples=[365]
     )
-    journal_days: _Days = Field(
-        None, description="What history knows; also what prevent_reprocessing compares with.", examples=[3650]
+    journal_days: Days | None = Field(
+        None, description="What history shows, and what prevent_reprocessing compares with.", examples=[3650]
     )
 
 
 class Settings(BaseSettings):
-    """All settings. ``folders`` is None where only ``apply`` is to be used."""
+    """All settings. ``folders`` may be None for ``apply``, which uses none.
+
+    The environment counts before systemd credentials, and these count before what is given here: the file's content.
+    """
 
     model_config = SettingsConfigDict(
         env_prefix="PAYMENT_WATCHER_",
@@ -304,18 +246,24 @@ class Settings(BaseSettings):
     notify: NotifySection = NotifySection()
     retention: RetentionSection = RetentionSection()
 
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """Every text that must never be shown."""
-        account = self.connectwise
-        public, private = account.public_key.get_secret_value(), account.private_key.get_secret_value()
-        return (
-            private,
-            public,
-            account.client_id.get_secret_value(),
-            f"{account.company}+{public}:{private}",
-            *(url.get_secret_value() for url in self.notify.urls),
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003  (pydantic-settings fixes the signature)
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  (as above)
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Name the sources, the first one first."""
+        credentials = NestedSecretsSettingsSource(
+            file_secret_settings,
+            secrets_dir=os.environ.get("CREDENTIALS_DIRECTORY"),
+            secrets_dir_missing="ok",
+            secrets_prefix="",
+            secrets_nested_delimiter=".",
         )
+        return (env_settings, credentials, init_settings)
 
 
 SECTIONS: dict[str, type[Section]] = {
@@ -333,5 +281,9 @@ SECTIONS: dict[str, type[Section]] = {
 
 def _state_folder() -> Path:
     # systemd gives the unit's folder in $STATE_DIRECTORY (systemd.exec(5)); the first of several counts.
-    given = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
-    return Path(given) if given else platformdirs.user_state_path("payment-watcher")
+    if given := os.environ.get("STATE_DIRECTORY", "").split(":")[0]:
+        return Path(given)
+    # Late, since a service has no use for it.
+    import platformdirs
+
+    return platformdirs.user_state_path("payment-watcher")

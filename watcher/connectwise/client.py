@@ -1,7 +1,7 @@
-"""ConnectWise PSA: the calls this program makes, typed. What an answer or a fault means to HTTP is ``gateway``'s.
+"""The calls that this program makes to ConnectWise PSA, typed. What an answer means to HTTP is ``http``'s to know.
 
-What is known of the API comes from ConnectWise's OpenAPI file (finance, 2025.1) and its developer guide. A payment has
-no field for a reference of ours.
+The API is known from ConnectWise's OpenAPI file (finance, 2025.1) and its developer guide. A payment has no field for
+a reference of ours.
 """
 
 from __future__ import annotations
@@ -11,46 +11,41 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from watcher.connectwise.http import Gateway
 from watcher.errors import AnswerLost, Missing
 from watcher.payments.model import ZERO, Call, Change, Create, HeldPayment, Invoice, Remove, money
 
-# The developer guide recommends at most 2,000 characters a URL.
+# The developer guide recommends URLs of at most 2,000 characters.
 _LONGEST_URL = 2000
-# The largest page ConnectWise gives (developer guide); without a size it gives 25 rows.
+# The largest page that ConnectWise serves (developer guide); without a size a page has 25 rows.
 _PAGE_SIZE = 1000
+# Room is kept in a URL for the number of a page of three digits.
+_LAST_PAGE = 999
 _INVOICE_FIELDS = "id,invoiceNumber,type,total,payments,credits"
+
+Term = TypeVar("Term", str, int)
 
 
 class ConnectWise:
-    """The calls this program makes. Safe to use from several threads."""
+    """The calls that this program makes. Safe to use from several threads."""
 
     def __init__(self, gateway: Gateway) -> None:
-        """Make no call yet."""
         self._gateway = gateway
 
     def answered_at(self) -> datetime | None:
-        """Say when ConnectWise last gave a good answer, aware; None before the first."""
+        """Return when ConnectWise last gave a good answer, aware; None before the first."""
         return self._gateway.answered_at
 
     def look_ups(self, invoice_numbers: Iterable[str]) -> Iterator[tuple[str, ...]]:
-        """Split invoice numbers into groups that fit into one ``find_invoices`` each."""
-        room = _LONGEST_URL - len(self._gateway.url(_page(_invoices_path(()), 999)))
-        group: list[str] = []
-        used = 0
-        for number in invoice_numbers:
-            # The quoted number and its comma, as they stand in the URL.
-            length = len(quote(f'"{number}",', safe=","))
-            if group and used + length > room:
-                yield tuple(group)
-                group, used = [], 0
-            group.append(number)
-            used += length
-        if group:
-            yield tuple(group)
+        """Split invoice numbers into groups, each as large as the URL of one ``find_invoices`` allows."""
+        return self._groups("invoiceNumber", invoice_numbers)
+
+    def look_ups_by_id(self, invoice_ids: Iterable[int]) -> Iterator[tuple[int, ...]]:
+        """Split ConnectWise's ids of invoices into groups, each as large as the URL of one ``find_by_id`` allows."""
+        return self._groups("id", invoice_ids)
 
     def find_invoices(self, invoice_numbers: Sequence[str]) -> dict[str, list[Invoice]]:
         """Look up invoices by number, all in one request.
@@ -59,30 +54,29 @@ class ConnectWise:
             invoice_numbers: one group of ``look_ups``.
 
         Returns:
-            The invoices found by their case-folded, trimmed number; several under one number if ConnectWise has them.
+            The invoices found by their trimmed, case-folded number; several under one number if ConnectWise has them.
         """
         wanted = {number.casefold() for number in invoice_numbers}
         found: dict[str, list[Invoice]] = defaultdict(list)
-        for row in self._pages(_invoices_path(invoice_numbers)):
+        for row in self._pages(_invoices_path("invoiceNumber", invoice_numbers)):
             invoice = _invoice(row)
             key = invoice.number.strip().casefold()
             if key in wanted:
                 found[key].append(invoice)
         return found
 
-    def find_numbers(self, invoice_ids: Sequence[int]) -> dict[int, str]:
-        """Look up the numbers of invoices by ConnectWise's ids, all in one request.
+    def find_by_id(self, invoice_ids: Sequence[int]) -> dict[int, Invoice]:
+        """Look up invoices by ConnectWise's ids, all in one request.
 
         Args:
-            invoice_ids: as many as fit into a URL, a hundred.
+            invoice_ids: one group of ``look_ups_by_id``.
 
         Returns:
-            The numbers by id; an id without an invoice is not there.
+            The invoices found by id, with all that ``find_invoices`` returns of them.
         """
-        conditions = quote(f"id in ({','.join(map(str, invoice_ids))})", safe="(),")
-        path = f"/finance/invoices?pageSize={_PAGE_SIZE}&fields=id,invoiceNumber&conditions={conditions}"
         wanted = set(invoice_ids)
-        return {row["id"]: str(row.get("invoiceNumber") or "") for row in self._pages(path) if row["id"] in wanted}
+        found = map(_invoice, self._pages(_invoices_path("id", invoice_ids)))
+        return {invoice.id: invoice for invoice in found if invoice.id in wanted}
 
     def list_payments(self, invoice_id: int) -> tuple[HeldPayment, ...]:
         """List an invoice's payment rows, applied credits among them.
@@ -97,10 +91,10 @@ class ConnectWise:
         """Make the one writing call of a plan.
 
         Returns:
-            ConnectWise's id of the payment row; None once it is removed.
+            ConnectWise's id of the payment row; None for a row that was removed.
 
         Raises:
-            Rejection: ConnectWise refuses this record; Missing where the invoice or the row is gone.
+            Rejection: ConnectWise refuses this record; ``Missing`` if the invoice or the row is gone.
             AnswerLost: a POST may or may not have been carried out.
             Unreachable, SignInRefused: nothing was done; the line waits.
         """
@@ -123,20 +117,35 @@ class ConnectWise:
                 self._gateway.repeatedly("PATCH", f"{payments}/{call.payment_id}", _patch(call), sound=_is_record)
                 return call.payment_id
             case Remove():
-                # Missing is what is asked: a DELETE is repeated until it is answered by 204 or the row is gone.
+                # A missing row is what we want. Any answer but 204 or 404 leaves it open, so the DELETE is repeated.
                 with suppress(Missing):
                     self._gateway.repeatedly("DELETE", f"{payments}/{call.payment_id}", sound=lambda _content: False)
                 return None
 
     def version(self) -> str:
-        """Ask which ConnectWise this is; proves the way there, not the keys."""
+        """Return the version of ConnectWise. This proves that it can be reached, not that the keys are right."""
         answer = self._gateway.repeatedly("GET", "/system/info", sound=lambda content: isinstance(content, dict))
         return str(answer.get("version", "unknown"))
 
     def any_invoice_id(self) -> int | None:
-        """Read one invoice's id, which proves the sign-in and the right to read invoices; None where there is none."""
+        """Return the id of one invoice, or None if there is none; proves the sign-in and the right to read invoices."""
         rows = self._gateway.repeatedly("GET", "/finance/invoices?pageSize=1&fields=id", sound=_are_records)
         return int(rows[0]["id"]) if rows else None
+
+    def _groups(self, field: str, terms: Iterable[Term]) -> Iterator[tuple[Term, ...]]:
+        """Split what a field may be into groups that fit into the URL of one look-up."""
+        room = _LONGEST_URL - len(self._gateway.url(_page(_invoices_path(field, ()), _LAST_PAGE)))
+        group: list[Term] = []
+        used = 0
+        for term in terms:
+            length = len(_quoted(f"{_written(term)},"))
+            if group and used + length > room:
+                yield tuple(group)
+                group, used = [], 0
+            group.append(term)
+            used += length
+        if group:
+            yield tuple(group)
 
     def _pages(self, path: str) -> Iterator[dict[str, Any]]:
         page = 1
@@ -156,10 +165,19 @@ def _are_records(content: Any) -> bool:
     return isinstance(content, list) and all(_is_record(row) for row in content)
 
 
-def _invoices_path(invoice_numbers: Sequence[str]) -> str:
-    listed = ",".join(f'"{number}"' for number in invoice_numbers)
-    conditions = quote(f"invoiceNumber in ({listed})", safe="(),")
+def _invoices_path(field: str, terms: Iterable[str | int]) -> str:
+    """Return the path that looks up every invoice whose field equals one of the terms."""
+    conditions = _quoted(f"{field} in ({','.join(map(_written, terms))})")
     return f"/finance/invoices?pageSize={_PAGE_SIZE}&fields={_INVOICE_FIELDS}&conditions={conditions}"
+
+
+def _written(term: str | int) -> str:
+    """Return a term as it stands in a condition: text in quotes, a number bare."""
+    return f'"{term}"' if isinstance(term, str) else str(term)
+
+
+def _quoted(condition: str) -> str:
+    return quote(condition, safe="(),")
 
 
 def _page(path: str, page: int) -> str:
@@ -192,7 +210,7 @@ def _decimal(value: Any) -> Decimal | None:
 
 
 def _patch(call: Change) -> list[dict[str, Any]]:
-    """Write a change in the developer guide's dialect: bare, case-sensitive paths; values as strings."""
+    """Return a change in the developer guide's dialect: bare, case-sensitive paths; values as strings."""
     operations: list[dict[str, Any]] = []
     if call.amount is not None:
         operations.append({"op": "replace", "path": "amount", "value": money(call.amount)})
@@ -204,5 +222,5 @@ def _patch(call: Change) -> list[dict[str, Any]]:
 
 
 def _midnight(day: date) -> str:
-    """Write a calendar day as ConnectWise stores days: midnight UTC."""
+    """Return a calendar day as ConnectWise stores it: midnight UTC."""
     return f"{day.isoformat()}T00:00:00Z"

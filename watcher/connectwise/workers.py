@@ -1,91 +1,122 @@
-"""Worker threads that make calls side by side, each over its own connection, until one of them meets an outage."""
+"""Worker threads that make calls side by side, until one of them meets an outage."""
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from typing import Any, Generic, TypeVar
 
 from watcher.errors import AnswerLost, Outage, PaymentWatcherError, Stopping
+from watcher.lifetime import Lifetime
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
-# How long calls under way may still take once the program is asked to end. What has no answer then is looked up at the
-# next start, as after a crash.
+# How long calls under way may still take once the process is asked to end (seconds). What has no answer by then is
+# looked up at the next start, as after a crash.
 _GRACE_SECONDS = 3.0
-_TICK_SECONDS = 0.2
+# How often a wait for answers looks whether the process is asked to end (seconds).
+_LOOK_SECONDS = 0.2
 
 
 class Batch(Generic[Item, Answer]):
-    """Items that have been handed to the workers, and the answers so far.
+    """Items that the workers have been given, and their answers so far.
 
     Attributes:
-        size: how many items there are.
-        halted: set when none of them is to be begun any more.
-        came: each item with its answer or error; ``Stopping`` for one that was not begun.
+        awaited: how many items have not come back yet.
+        halted: set once no further item may be begun.
+        fault: what an item raised that is no error of this program's own; None if none did.
     """
 
     def __init__(self, halted: threading.Event) -> None:
-        """Hold nothing yet."""
-        self.size = 0
+        self.awaited = 0
         self.halted = halted
-        self.came: queue.SimpleQueue[tuple[Item, Answer | BaseException]] = queue.SimpleQueue()
+        self.fault: BaseException | None = None
+        # Each item with its answer or error; Stopping for an item that was not begun.
+        self._came: queue.SimpleQueue[tuple[Item, Answer | BaseException]] = queue.SimpleQueue()
 
     def act(self, act: Callable[[Item], Answer], item: Item) -> None:
         """Act on one item, in a worker thread."""
         if self.halted.is_set():
-            self.came.put((item, Stopping("not begun")))
+            self._came.put((item, Stopping("not begun")))
             return
         try:
-            self.came.put((item, act(item)))
+            self._came.put((item, act(item)))
         except (Outage, AnswerLost, Stopping) as error:
             self.halted.set()
-            self.came.put((item, error))
-        except BaseException as error:  # noqa: BLE001  (raised again where the answers are collected)
-            self.came.put((item, error))
+            self._came.put((item, error))
+        except BaseException as error:  # noqa: BLE001  (raised again where the answers are gathered)
+            self._came.put((item, error))
+
+    def take(self, seconds: float) -> Iterator[tuple[Item, Answer | PaymentWatcherError]]:
+        """Take what has come in.
+
+        Args:
+            seconds: how long to wait if nothing has.
+
+        Yields:
+            Each item that was begun with its answer or error, up to the first ``fault``.
+        """
+        try:
+            came = [self._came.get(timeout=seconds)]
+        except queue.Empty:
+            return
+        came += [self._came.get() for _ in range(self._came.qsize())]
+        self.awaited -= len(came)
+        for item, answer in came:
+            if isinstance(answer, Stopping):
+                continue
+            if isinstance(answer, BaseException) and not isinstance(answer, PaymentWatcherError):
+                self.fault = answer
+                return
+            yield item, answer
 
 
 class Workers:
-    """A fixed number of threads. They live as long as the process and keep no interpreter from ending.
+    """A fixed number of threads. They live as long as the process, and do not keep it from ending.
 
     Attributes:
         count: how many calls may be under way at once.
     """
 
-    def __init__(self, count: int, stop: threading.Event, alive: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, count: int, lifetime: Lifetime) -> None:
         """Start no thread before there is work.
 
         Args:
             count: how many calls may be under way at once.
-            stop: set when the program ends.
-            alive: called with every answer.
+            lifetime: hears of every answer, and knows whether the process is asked to end.
         """
         self.count = count
-        self._stop = stop
-        self._alive = alive
+        self._lifetime = lifetime
         self._tasks: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._started = False
 
     def each(
-        self, act: Callable[[Item], Answer], items: Sequence[Item], idle: Callable[[], None] = lambda: None
+        self, act: Callable[[Item], Answer], items: Sequence[Item]
     ) -> Iterator[tuple[Item, Answer | PaymentWatcherError]]:
-        """Act on every item, several at once: ``begin`` and ``answers`` in one."""
-        return self.answers(self.begin(act, items), idle)
+        """Act on every item, several at once, and yield each answer as soon as it comes in.
+
+        It is ``begin`` and ``gather`` in one.
+        """
+        with closing(self.gather(self.begin(act, items), 0)) as gathered:
+            for answers in gathered:
+                yield from answers
 
     def begin(
         self, act: Callable[[Item], Answer], items: Sequence[Item], after: Batch[Any, Any] | None = None
     ) -> Batch[Item, Answer]:
-        """Hand items to the workers, behind those that they have already.
+        """Give items to the workers, behind those that they have already.
 
-        After an outage or a lost answer no further item is begun.
+        After an outage or a lost answer no further item of the batch is begun.
 
         Args:
             act: called in a worker thread.
-            items: what to act on, begun in this order.
-            after: what this is the continuation of: once that is halted, none of these is begun either.
+            items: what to act on; the workers begin them in this order.
+            after: a batch that this one continues. Once that one is halted, no item of this one is begun either.
         """
         self._start()
         batch = Batch[Item, Answer](after.halted if after else threading.Event())
@@ -93,55 +124,54 @@ class Workers:
         return batch
 
     def add(self, batch: Batch[Item, Answer], act: Callable[[Item], Answer], items: Sequence[Item]) -> None:
-        """Hand more items of a batch to the workers, behind those that they have already."""
-        batch.size += len(items)
+        """Give more items of a batch to the workers, behind those that they have already."""
+        batch.awaited += len(items)
         for item in items:
             self._tasks.put(lambda item=item: batch.act(act, item))  # type: ignore[misc]
 
-    def answers(
-        self, batch: Batch[Item, Answer], idle: Callable[[], None] = lambda: None
-    ) -> Iterator[tuple[Item, Answer | PaymentWatcherError]]:
-        """Collect the answers of a batch.
+    def gather(
+        self, batch: Batch[Item, Answer], seconds: float = 1.0
+    ) -> Generator[list[tuple[Item, Answer | PaymentWatcherError]], None, None]:
+        """Gather the answers of a batch in lists, so that a list can be written down at once.
+
+        Closing the generator halts the batch.
 
         Args:
-            batch: what ``begin`` gave.
-            idle: called now and then while no answer comes in.
+            batch: what ``begin`` returned.
+            seconds: the longest time from one list to the next while there are answers to yield.
 
         Yields:
-            Each item that was begun with its answer or its error, as they come in.
+            Each item that was begun with its answer or its error, as they come in; no list is empty.
 
         Raises:
-            Stopping: the program ends; calls under way were given a moment to finish first.
+            Stopping: the process is asked to end. Calls under way were given a moment, and what came in was yielded.
         """
-        collected = False
+        answers: list[tuple[Item, Answer | PaymentWatcherError]] = []
+        # This is real time, even where a test's lifetime only pretends: it is how long threads take.
+        due = time.monotonic() + seconds
+        leave_at = math.inf
+        complete = False
         try:
-            for _ in range(batch.size):
-                item, answer = self._next(batch.came, idle)
-                if isinstance(answer, Stopping):
-                    continue
-                if isinstance(answer, BaseException) and not isinstance(answer, PaymentWatcherError):
-                    raise answer
-                self._alive()
-                yield item, answer
-            collected = True
+            while batch.awaited and batch.fault is None and (now := time.monotonic()) < leave_at:
+                if self._lifetime.ending:
+                    leave_at = min(leave_at, now + _GRACE_SECONDS)
+                if answers and now >= due:
+                    due = now + seconds
+                    yield answers
+                    answers = []
+                for answer in batch.take(min(due - now, _LOOK_SECONDS) if answers else _LOOK_SECONDS):
+                    self._lifetime.alive()
+                    answers.append(answer)
+            if answers:
+                yield answers
+            complete = batch.awaited == 0 and batch.fault is None
         finally:
-            if not collected:
+            if not complete:
                 batch.halted.set()
-        if self._stop.is_set():
-            raise Stopping("asked to end between calls")
-
-    def _next(self, answers: queue.SimpleQueue[Any], idle: Callable[[], None]) -> Any:
-        deadline = None
-        while True:
-            try:
-                return answers.get(timeout=_TICK_SECONDS)
-            except queue.Empty:
-                idle()
-                if self._stop.is_set():
-                    now = time.monotonic()
-                    deadline = deadline or now + _GRACE_SECONDS
-                    if now >= deadline:
-                        raise Stopping("asked to end while calls were under way") from None
+        if batch.fault is not None:
+            raise batch.fault
+        if self._lifetime.ending:
+            raise Stopping("asked to end between calls" if complete else "asked to end while calls were under way")
 
     def _start(self) -> None:
         if self._started:

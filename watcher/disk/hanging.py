@@ -1,107 +1,80 @@
-"""The pulse: keeps the process answering while a folder does not.
+"""Calls on folders: one that fails is named, and one that may never return is noticed.
 
-A call on a share whose server has gone neither fails nor returns, for hours (nfs(5), mount option ``hard``), and
-whoever made it can do nothing meanwhile. A thread of its own notices that, says so, goes on telling systemd that the
-process lives, since a restart would mend nothing, and ends the process when that is asked for.
+A call on a share whose server has gone neither fails nor returns, for hours (nfs(5), mount option ``hard``). Whoever
+made it can do nothing meanwhile. Another thread can see it here (``under_way``).
 """
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-# How often the thread looks, seconds; a stop wakes it at once.
-_LOOK_SECONDS = 5.0
-# A call on a folder that takes longer than this hangs, seconds.
-_HANGS_AFTER = 10.0
-# How long a call may still take once the process is asked to end, seconds.
-_GRACE_SECONDS = 3.0
+from watcher.errors import FolderTrouble
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Touch:
-    """A call on a folder that is under way."""
+class Call:
+    """A call on a folder that is under way.
+
+    Attributes:
+        path: the folder, or a file in it.
+        began: when it began (monotonic seconds).
+    """
 
     path: Path
     began: float
 
 
-class Pulse:
-    """Watches the calls of one thread on folders."""
+class FolderCalls:
+    """The calls of one thread on folders.
 
-    def __init__(
-        self,
-        stop: threading.Event,
-        *,
-        look_seconds: float = _LOOK_SECONDS,
-        hangs_after: float = _HANGS_AFTER,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        """Start no thread yet.
+    Attributes:
+        under_way: the call that has not returned yet; None between calls.
+    """
 
-        Args:
-            stop: set when the process is to end.
-            look_seconds: how often it is looked.
-            hangs_after: after how many seconds a call hangs.
-            clock: monotonic seconds.
-        """
-        self._stop = stop
-        self._look_seconds = look_seconds
-        self._hangs_after = hangs_after
-        self._clock = clock
-        self._touch: _Touch | None = None
+    def __init__(self) -> None:
+        self.under_way: Call | None = None
 
     @contextmanager
-    def touching(self, path: Path) -> Iterator[None]:
-        """Make calls on a folder, or on a file in it, within this."""
-        outer = self._touch
-        self._touch = outer or _Touch(path, self._clock())
+    def at(self, path: Path) -> Iterator[None]:
+        """Make calls on a folder, or on a file in it, within this.
+
+        Raises:
+            FolderTrouble: in place of an OSError, with the place and what to do.
+        """
+        outer = self.under_way
+        self.under_way = outer or Call(path, time.monotonic())
         try:
             yield
+        except OSError as error:
+            raise FolderTrouble.at(Path(error.filename or path), error) from error
         finally:
-            self._touch = outer
+            self.under_way = outer
 
-    def start(
-        self,
-        alive: Callable[[], None],
-        hangs: Callable[[Path, float], None],
-        answers: Callable[[float], None],
-        give_up: Callable[[], None],
-    ) -> None:
-        """Begin to look; all of these are called in the thread that looks, but for ``hangs``, which has its own.
 
-        Args:
-            alive: called at every look while a call hangs.
-            hangs: called once when a call hangs, with its path and since how many seconds.
-            answers: called once when it has come back, with the seconds that it took.
-            give_up: called when the process is to end and a call keeps it from that.
-        """
+def within(seconds: float, look: Callable[[], Found]) -> Found:
+    """Look at something that may never answer, such as a folder on a dead share.
 
-        def run() -> None:
-            hanging: _Touch | None = None
-            while not self._stop.wait(self._look_seconds):
-                touch, now = self._touch, self._clock()
-                if hanging is not None and touch is not hanging:
-                    answers(now - hanging.began)
-                    hanging = None
-                if touch is not None and now - touch.began >= self._hangs_after:
-                    if hanging is None:
-                        hanging = touch
-                        # To write down that one folder hangs may hang on another.
-                        threading.Thread(target=hangs, args=(touch.path, now - touch.began), daemon=True).start()
-                    alive()
-            last = self._touch
-            if last is None:
-                return
-            deadline, pause = self._clock() + _GRACE_SECONDS, threading.Event()
-            while self._touch is last:
-                if self._clock() >= deadline:
-                    give_up()
-                    return
-                pause.wait(0.1)
+    Args:
+        seconds: how long to wait.
+        look: called in a thread of its own. The thread is left to itself when the time is up.
 
-        threading.Thread(target=run, name="pulse", daemon=True).start()
+    Returns:
+        What the look returned.
+
+    Raises:
+        TimeoutError: the time is up.
+        Exception: whatever the look raised.
+    """
+    pool = ThreadPoolExecutor(1)
+    try:
+        return pool.submit(look).result(seconds)
+    finally:
+        pool.shutdown(wait=False)

@@ -1,7 +1,7 @@
-"""Encodings: a document's bytes to UTF-8, piece by piece. Pure: no clock, file or logger.
+"""Decodes a document's bytes, whatever their encoding, and yields UTF-8 piece by piece. Pure.
 
-A document is decoded before the parser sees it, and given to it without byte-order mark or declaration. So what the
-parser would have to believe of a declaration is decided here, and every fault of an encoding is said in plain words.
+The parser gets UTF-8 without a byte-order mark or a declaration. So this module alone decides which encoding a document
+has, and every fault of an encoding gets a message in plain words.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _BYTE_ORDER_MARKS = {
     codecs.BOM_UTF16_LE: "utf-16-le",
     codecs.BOM_UTF16_BE: "utf-16-be",
 }
-# How a document begins without a byte-order mark, blanks included (XML 1.0, appendix F.1).
+# The first bytes of a document without a byte-order mark; blanks may come first (XML 1.0, appendix F.1).
 _BEGINNINGS = (
     (re.compile(rb"[<\s]\0\0\0|\0\0\0[<\s]"), "utf-32"),
     (re.compile(rb"[<\s]\0"), "utf-16-le"),
     (re.compile(rb"\0"), "utf-16-be"),
 )
 _WIDE = ("utf-16-le", "utf-16-be")
-# The encodings a declaration may name; Python knows others that are no encodings of text, or unsafe ones such as UTF-7.
+# The encodings that a declaration may name. Python knows more, but some encode no text, and some (UTF-7) are unsafe.
 _DECLARABLE = {
     codecs.lookup(name).name: name
     for name in (
@@ -35,7 +35,7 @@ _DECLARABLE = {
         *(f"windows-{page}" for page in range(1250, 1259)),
     )
 }
-# XML 1.0, 2.8: XMLDecl. Blanks before it are no part of it but stand in many exports.
+# XMLDecl (XML 1.0, 2.8). XML allows no blanks before it, but many exports have some.
 _DECLARATION = re.compile(
     r"""\s*(?P<declaration><\?xml\s+version\s*=\s*(?:"1\.\d+"|'1\.\d+')"""
     r"""(?:\s+encoding\s*=\s*(?:"(?P<double>[A-Za-z][\w.-]*)"|'(?P<single>[A-Za-z][\w.-]*)'))?"""
@@ -43,7 +43,7 @@ _DECLARATION = re.compile(
     re.ASCII,
 )
 _DECLARED = re.compile(r"\s*<\?xml\s[^>]*\?>", re.ASCII)
-# What people take for XML by its name.
+# Files of other kinds that people name .xml.
 _SIGNATURES = {
     b"\x1f\x8b": "compressed (gzip)",
     b"PK\x03\x04": "a ZIP archive or an Excel workbook",
@@ -55,7 +55,7 @@ _SIGNATURES = {
     b"%PDF": "a PDF",
 }
 
-# How much is decoded at once, bytes.
+# How much is decoded at once (bytes).
 _CHUNK = 65536
 
 
@@ -64,23 +64,23 @@ class CutOff(DocumentError):
 
 
 def wide_encoding(data: bytes) -> str | None:
-    """Give the encoding of a document in UTF-16, by its first bytes; None for any other.
+    """Return which UTF-16 a document's first bytes show; None if it is not in UTF-16.
 
     Raises:
-        DocumentError: it is no XML by its first bytes.
+        DocumentError: the first bytes are those of a file of another kind.
     """
     encoding, _ = _encoding(data)
     return encoding if encoding in _WIDE else None
 
 
 def shown(text: str) -> str:
-    """Shorten what a message quotes, so that a megabyte in a field stays out of the messages."""
+    """Return a text as a message quotes it: a long one is cut, so that no message holds a megabyte."""
     limit = 40
     return text if len(text) <= limit else f"{text[:limit]}…"
 
 
 def _encoding(data: bytes) -> tuple[str, int]:
-    """Give the encoding that a document's first bytes show, and how many of them are its byte-order mark."""
+    """Return the encoding that a document's first bytes show, and the length of its byte-order mark (bytes)."""
     for signature, kind in _SIGNATURES.items():
         if data.startswith(signature):
             raise DocumentError(f"This is not an XML file but {kind}. Unpack it, or export it as XML.", 1)
@@ -93,16 +93,19 @@ def _encoding(data: bytes) -> tuple[str, int]:
 
 
 def decoded(data: bytes) -> Iterator[bytes]:
-    """Yield a document piece by piece in UTF-8, blanks in place of its declaration so that all lines stay.
+    """Yield a document piece by piece in UTF-8. Blanks replace its declaration, so that line numbers stay right.
+
+    Args:
+        data: the document's bytes.
 
     Raises:
-        DocumentError: its bytes are no text in the encoding that its first bytes or its declaration tell.
+        DocumentError: the bytes are no text in the encoding that the first bytes or the declaration name.
     """
     if not data:
         raise DocumentError("The file is empty.")
     seen, start = _encoding(data)
     if seen == "utf-32":
-        raise DocumentError("The file is in UTF-32, which is not read. Export it in UTF-8.", 1)
+        raise DocumentError("The file is in UTF-32, which cannot be read here. Export it in UTF-8.", 1)
     head = data[start : start + _CHUNK].decode(seen or "latin-1", errors="ignore")
     if head.strip() and not head.lstrip().startswith("<"):
         raise DocumentError("This is not an XML file: it does not start with <.", 1)
@@ -110,9 +113,10 @@ def decoded(data: bytes) -> Iterator[bytes]:
     if declaration is None and (found := _DECLARED.match(head)):
         line = 1 + head.count("\n", 0, found.end())
         raise DocumentError(
-            f"The XML is not well-formed: the declaration {shown(found[0].strip())} is not one of XML 1.0.", line
+            f"The XML is not well-formed: {shown(found[0].strip())} is no declaration of XML 1.0.", line
         )
     encoding = _agreed(seen, declaration)
+    source = _source(seen, declaration)
     decode = codecs.getincrementaldecoder(encoding)().decode
     line = 1
     for place in range(start, len(data), _CHUNK):
@@ -120,7 +124,7 @@ def decoded(data: bytes) -> Iterator[bytes]:
             text = decode(data[place : place + _CHUNK])
         except UnicodeDecodeError as error:
             line += error.object[: error.start].decode(encoding, errors="replace").count("\n")
-            raise _undecodable(error, encoding, declaration, line) from error
+            raise _undecodable(error, encoding, source, line) from error
         line += text.count("\n")
         if declaration is not None:
             kept = "".join(letter if letter == "\n" else " " for letter in text[: declaration.end()])
@@ -132,9 +136,21 @@ def decoded(data: bytes) -> Iterator[bytes]:
         raise CutOff("The file ends in the middle of a character.", line) from error
 
 
+def _declared(declaration: re.Match[str] | None) -> str | None:
+    """Return the encoding that a declaration names; None if it names none."""
+    return (declaration["double"] or declaration["single"]) if declaration else None
+
+
+def _source(seen: str, declaration: re.Match[str] | None) -> str:
+    """Return in words how a document's encoding is known."""
+    if _declared(declaration):
+        return "that the file's declaration names"
+    return "that the file's first bytes show" if seen else "of files that name no other"
+
+
 def _agreed(seen: str, declaration: re.Match[str] | None) -> str:
-    """Give the encoding that a document's bytes and its declaration agree on."""
-    declared = (declaration["double"] or declaration["single"]) if declaration else None
+    """Return the encoding on which a document's first bytes and its declaration agree."""
+    declared = _declared(declaration)
     if declaration is None or declared is None:
         return seen or "utf-8"
     line = 1 + declaration.string.count("\n", 0, declaration.start("declaration"))
@@ -144,27 +160,26 @@ def _agreed(seen: str, declaration: re.Match[str] | None) -> str:
         named = ""
     if named not in _DECLARABLE:
         raise DocumentError(
-            f'The encoding "{shown(declared)}" is not known. UTF-8, UTF-16, US-ASCII, ISO-8859-1 to 16 and '
-            "windows-1250 to 1258 are read.",
+            f'The encoding "{shown(declared)}" is not known here. Use UTF-8, UTF-16, US-ASCII, ISO-8859-1 to 16 or '
+            "windows-1250 to 1258.",
             line,
         )
     wide = named.startswith("utf-16")
     if (seen in _WIDE) != wide or (seen == "utf-8" and named != "utf-8") or (wide and named not in ("utf-16", seen)):
-        written = {"utf-8": "UTF-8, as its first bytes (a byte-order mark) say", "": "one byte a character"}
+        written = {"utf-8": "UTF-8, as its byte-order mark (the first bytes) shows", "": "one byte a character"}
         raise DocumentError(
             f'The declaration says encoding="{declared}", but the file is written in '
-            f"{written.get(seen, seen.upper())}. Export it in UTF-8, or with a declaration that is true.",
+            f"{written.get(seen, seen.upper())}. Export it in UTF-8, or with a declaration that is right.",
             line,
         )
     return seen if wide else named
 
 
-def _undecodable(
-    error: UnicodeDecodeError, encoding: str, declaration: re.Match[str] | None, line: int
-) -> DocumentError:
+def _undecodable(error: UnicodeDecodeError, encoding: str, source: str, line: int) -> DocumentError:
+    """Return the fault of a byte that its encoding does not have."""
     return DocumentError(
         f"The byte 0x{error.object[error.start]:02X} is no character of {_DECLARABLE[encoding].upper()}, the encoding "
-        f"that the file is in by its {'declaration' if declaration else 'first bytes'}. Export it in UTF-8, or name "
-        "the encoding that it is really in, such as windows-1252.",
+        f"{source}. Export it in UTF-8, or let the declaration name the encoding that the file is "
+        "really in, such as windows-1252.",
         line,
     )

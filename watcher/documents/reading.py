@@ -1,11 +1,11 @@
-"""Payment documents: bytes to records, every fault with its line and element. Pure: no clock, file or logger.
+"""Reads the records of a payment document; every fault names its line and its element. Pure.
 
-Two documents are read, those of the tasks that this program stands in for::
+There are two payment documents::
 
     ArrayOfUpdateInvoicePayment/UpdateInvoicePayment{InvoiceNumber, PaidAmount, DatePaid}
     InvoicePayments/InvoicePayment{id, externalId, invoice{id or identifier}, amount, paymentDate}
 
-Elements count by their local names, whatever their namespace, in any order.
+Elements are known by their local names, in any namespace and in any order.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ from watcher.documents.xml_stream import batches, line_of, local_name
 from watcher.errors import DocumentError
 from watcher.payments.model import Misfit, Payment, Record
 
-# Whether a record of the document has an attribute, or an element in one of its elements.
+# True if a record of the document has an attribute, or has an element in one of its elements.
 _FURTHER = etree.XPath("boolean(*/@* | */*/@* | */*/*)")
-# The root of Excel's "XML Spreadsheet 2003".
+# The root element of Excel's "XML Spreadsheet 2003".
 _WORKBOOK = "{urn:schemas-microsoft-com:office:spreadsheet}Workbook"
 _NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
 _AMOUNT = re.compile(r"[0-9]+(\.[0-9]{1,2})?")
-# The longest decimal that survives ConnectWise's double: fifteen significant digits (IEEE 754 binary64).
+# ConnectWise keeps amounts as doubles, which keep fifteen significant digits exactly (IEEE 754 binary64).
 _DIGITS = 15
-# The characters that are safe inside a quoted ConnectWise condition; the length is OpenAPI's for invoiceNumber.
+# The characters that are safe inside a quoted ConnectWise condition. The length is that of OpenAPI's invoiceNumber.
 _INVOICE_NUMBER = re.compile(r"[A-Za-z0-9 _./#-]{1,15}")
-# OpenAPI's int32.
+# ConnectWise's ids are int32 in OpenAPI.
 _ID = re.compile(r"[0-9]{1,10}")
 _LARGEST_ID = 2**31 - 1
-# The lexical form of xs:dateTime and xs:date (XML Schema part 2, 3.2.7 and 3.2.9), seconds optional.
+# xs:dateTime or xs:date (XML Schema part 2, 3.2.7 and 3.2.9); seconds may be left out.
 _DATE = re.compile(
     r"(?P<day>\d{4}-\d{2}-\d{2})"
     r"(T([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,9})?)?|T24:00(:00(\.0{1,9})?)?)?"
@@ -47,7 +47,7 @@ _DATE = re.compile(
     re.ASCII,
 )
 _YEARS = range(1900, 2100)
-# More records than fit into the largest file that makes sense; each takes memory until the file is done.
+# Each record takes memory until its file is done. No file that makes sense holds so many.
 _MOST_RECORDS = 500_000
 
 
@@ -55,24 +55,24 @@ def read(data: bytes) -> tuple[Record, ...]:
     """Read a whole document.
 
     Args:
-        data: its bytes.
+        data: the document's bytes.
 
     Returns:
-        Its records in order; empty for an empty list.
+        Its records in order; none for an empty document.
 
     Raises:
-        DocumentError: it is cut off, not well-formed, or not a payment document; nothing of it may be used.
+        DocumentError: the document is cut off, not well-formed, or no payment document. Nothing of it may be used.
     """
     return tuple(_records(data))
 
 
 def is_invoice_number(text: str) -> bool:
-    """Say whether a text can be an invoice number, which alone may be sent."""
+    """Return True if a text can be an invoice number. No other text may be sent as one."""
     return _INVOICE_NUMBER.fullmatch(text) is not None
 
 
 def is_payment_document(data: bytes) -> bool:
-    """Say whether the root of a document is that of a payment document; False where it has none to be seen."""
+    """Return True if a document has the root element of a payment document; False if it cannot be read that far."""
     try:
         return any(shape_of(root) for root, _ in batches(data, bare=True))
     except DocumentError:
@@ -80,7 +80,7 @@ def is_payment_document(data: bytes) -> bool:
 
 
 def _batches(data: bytes) -> Iterator[tuple[etree._Element, list[etree._Element]]]:
-    """Read the document as a stream; what the parser finds may be a cut, what is found in whole elements is none."""
+    """Read the document as a stream. If the parser finds a fault, find out if the document was cut off."""
     try:
         yield from batches(data, bare=True)
     except DocumentError as error:
@@ -95,7 +95,7 @@ def _records(data: bytes) -> Iterator[Record]:
         if shape is None:
             shape = _shape(root)
             _check_text(root, root.text, shape)
-        # Attributes and elements further in are rare, and cost a look at each child to be found one by one.
+        # Attributes and elements further in are rare. To find them record by record would take a look at each child.
         plain = shape.invoice is None and not _FURTHER(root)
         for element in elements:
             if names[element.tag] != shape.record:
@@ -113,7 +113,7 @@ def _records(data: bytes) -> Iterator[Record]:
 
 
 class _Names(dict[Any, str]):
-    """Local names by tag; a document has few, and each is split once."""
+    """The local names of tags. A document has few tags, so each is split only once."""
 
     def __missing__(self, tag: str) -> str:
         self[tag] = name = tag.rpartition("}")[2]
@@ -126,9 +126,9 @@ def _shape(root: etree._Element) -> Shape:
         return shape
     expected = " or ".join(f"<{root}>" for root in SHAPES)
     inside = next((element for element in root.iter("{*}*") if shape_of(element)), None)
-    hint = f" <{local_name(inside)}> stands inside of it (line {line_of(inside)})." if inside is not None else ""
+    hint = f" <{local_name(inside)}> stands inside it (line {line_of(inside)})." if inside is not None else ""
     if root.tag == _WORKBOOK:
-        hint = " It is a whole workbook of Excel's: there, export the table as XML data instead."
+        hint = " It is a whole Excel workbook: in Excel, export the table as XML data instead."
     raise DocumentError(
         f"This is not a payment document: its outermost element is <{local_name(root)}>, expected {expected}.{hint}",
         line_of(root),
@@ -136,15 +136,20 @@ def _shape(root: etree._Element) -> Shape:
 
 
 def _check_text(before: etree._Element, text: str | None, shape: Shape) -> None:
-    """Refuse text between records: what it belongs to is anybody's guess."""
+    """Refuse text between records: nobody can tell to which record it belongs."""
     if text and not text.isspace():
-        raise DocumentError(
-            f'The text "{shown(text.strip())}" stands outside of any <{shape.record}>.', line_of(before)
-        )
+        raise DocumentError(f'The text "{shown(text.strip())}" stands outside any <{shape.record}>.', line_of(before))
 
 
 def _plain(position: int, element: etree._Element, shape: Shape, names: _Names) -> Payment | None:
-    """Read a record without attributes or elements further in, if it is a payment; ``_read_record`` says why not."""
+    """Read a record that has no attributes and no elements further in, for speed.
+
+    These are the rules of ``_read_record`` once more, without their messages. Both must agree: where this function
+    returns a payment, ``_read_record`` returns an equal one. Whoever changes one of them changes the other, too.
+
+    Returns:
+        The payment; None if the record needs ``_read_record``, which reads every record and names its faults.
+    """
     values = {names[child.tag]: child.text for child in element}
     if len(values) != len(element) or shape.record in values:
         return None
@@ -159,6 +164,7 @@ def _plain(position: int, element: etree._Element, shape: Shape, names: _Names) 
 
 
 def _read_record(position: int, element: etree._Element, shape: Shape, names: _Names) -> Record:
+    """Read any record. ``_plain`` repeats these rules for plain records, and must agree."""
     line = line_of(element)
     if element.attrib and (given := element.get(LINE)) is not None:
         line = int(given) if _ID.fullmatch(given) else 0
@@ -167,14 +173,14 @@ def _read_record(position: int, element: etree._Element, shape: Shape, names: _N
     if len(children) != len(element):
         faults += _repeated(element, shape, names)
     if shape.record in children:
-        faults.append(f"another <{shape.record}> stands inside of this one; each stands on its own")
+        faults.append(f"another <{shape.record}> stands inside this one; put it beside this one")
     number, invoice_id = _invoice(children, shape, names, faults)
     amount_text = _field(children, shape.amount, faults)
     amount = _amount(amount_text)
     if amount_text and amount is None:
         faults.append(
-            f'{shape.amount} "{shown(amount_text)}" is not an amount: digits with a point and at most two decimals, '
-            f"no sign, currency or thousands separator and at most {_DIGITS} digits are accepted, like 1346.34"
+            f'{shape.amount} "{shown(amount_text)}" is not an amount: digits with a point and at most two decimals '
+            f"are accepted, like 1346.34, at most {_DIGITS} digits, no sign, currency or thousands separator"
         )
     date_text = _field(children, shape.day, faults)
     day = _day(date_text)
@@ -191,7 +197,7 @@ def _read_record(position: int, element: etree._Element, shape: Shape, names: _N
 
 
 def _children(element: etree._Element, names: _Names) -> dict[str, etree._Element]:
-    """Give an element's children by their local names; of several, the first."""
+    """Return an element's children by their local names; of several with one name, the first."""
     children: dict[str, etree._Element] = {}
     for child in element:
         children.setdefault(names[child.tag], child)
@@ -199,6 +205,7 @@ def _children(element: etree._Element, names: _Names) -> dict[str, etree._Elemen
 
 
 def _repeated(element: etree._Element, shape: Shape, names: _Names) -> list[str]:
+    """Return a fault for each field that stands in a record more than once."""
     there = [names[child.tag] for child in element]
     return [
         f"{name} stands {there.count(name)} times in this payment; give it once"
@@ -210,7 +217,7 @@ def _repeated(element: etree._Element, shape: Shape, names: _Names) -> list[str]
 def _invoice(
     children: dict[str, etree._Element], shape: Shape, names: _Names, faults: list[str]
 ) -> tuple[str, int | None]:
-    """Give the invoice number, empty where there is none, and ConnectWise's id of the invoice where that is given."""
+    """Return the invoice number and ConnectWise's id of the invoice; an empty text and None where they are missing."""
     invoice_id = None
     if shape.invoice is None:
         number = _field(children, shape.number, faults)
@@ -227,7 +234,7 @@ def _invoice(
             faults.append(f"{shape.invoice} holds neither {shape.number} nor id; one of them is needed")
         invoice_id = int(written) if _ID.fullmatch(written) and int(written) <= _LARGEST_ID else None
         if written and invoice_id is None:
-            faults.append(f'{shape.invoice} id "{shown(written)}" is not an id of ConnectWise: digits are accepted')
+            faults.append(f'{shape.invoice} id "{shown(written)}" is not an id of ConnectWise: give digits alone')
     if number and not is_invoice_number(number):
         faults.append(
             f'{shape.number} "{shown(number)}" is not a possible invoice number: '
@@ -237,7 +244,7 @@ def _invoice(
 
 
 def _field(children: dict[str, etree._Element], name: str, faults: list[str]) -> str:
-    """Give the trimmed text of a record's child of that name; what keeps it from being that is added to faults."""
+    """Return the trimmed text of a record's child, and add to the faults what is wrong with it."""
     child = children.get(name)
     if child is None:
         faults.append(f"{name} is missing")
@@ -251,7 +258,7 @@ def _field(children: dict[str, etree._Element], name: str, faults: list[str]) ->
 
 
 def _text(child: etree._Element | None) -> str:
-    """Give an element's trimmed text; of one that is nil, and of none, none."""
+    """Return an element's trimmed text; an empty text if it is nil or missing."""
     if child is None or (child.attrib and child.get(_NIL) in ("true", "1")):
         return ""
     return (child.text or "").strip()
@@ -265,7 +272,7 @@ def _amount(text: str) -> Decimal | None:
     return Decimal(text)
 
 
-# A document has few dates and many payments.
+# A document has many payments on few dates.
 @functools.lru_cache(maxsize=1024)
 def _day(text: str) -> date | None:
     match = _DATE.fullmatch(text)

@@ -1,4 +1,4 @@
-"""The two payment documents: the names of their elements. Pure."""
+"""Names the elements of the two payment documents. Pure."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from watcher.documents.xml_stream import local_name
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """One of the two documents: the names of its elements.
+    """The element names of one of the two documents.
 
     Attributes:
         root: the outermost element.
-        record: a payment.
-        number: holds the invoice number.
-        amount: holds the paid amount.
-        day: holds the date of payment.
-        invoice: holds ``number``, or ConnectWise's id of the invoice in ``id``; None where ``number`` stands by itself.
-        external_id: holds the accounting system's own id of the payment; None where there is no such element.
+        record: the element of one payment.
+        number: the element with the invoice number.
+        amount: the element with the paid amount.
+        day: the element with the date of payment.
+        invoice: the element that holds ``number``, or ConnectWise's id of the invoice in ``id``; None if ``number``
+            stands directly in the record.
+        external_id: the element with the accounting system's own id of the payment; None if there is no such element.
     """
 
     root: str
@@ -33,7 +34,7 @@ class Shape:
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """The elements that a payment has once at most."""
+        """The elements that a payment may hold at most once."""
         optional = (self.external_id,) if self.external_id else ()
         return (self.invoice or self.number, self.amount, self.day, *optional)
 
@@ -49,10 +50,10 @@ PAYMENTS = Shape(
     external_id="externalId",
 )
 SHAPES = {shape.root: shape for shape in (UPDATES, PAYMENTS)}
-# A transformed record bears the line of the original in it, so that faults can name it.
+# The attribute in which a stylesheet's record keeps its line in the original, so that a fault can name that line.
 LINE = "payment-watcher-line"
 
 
 def shape_of(root: etree._Element) -> Shape | None:
-    """Give the shape of the document that a root element begins; None if it is no payment document's."""
+    """Return the shape of the document with this root element; None if it is no payment document."""
     return SHAPES.get(local_name(root))

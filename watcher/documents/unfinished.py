@@ -1,4 +1,4 @@
-"""Whether a document still misses its end, as one that is being written does. Pure."""
+"""Finds out if an XML document still misses its end, because it is still being written or was cut off. Pure."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from watcher.documents.encoding import CutOff, wide_encoding
 from watcher.documents.xml_stream import Stream, local_name
 from watcher.errors import DocumentError
 
-# The last & of a document if what follows is no reference, not even one that is cut off.
+# The last & of a document, if no reference follows it, not even one that is cut off.
 _BARE_AMPERSAND = re.compile(rb"&[#\w.:\x80-\xff-]*[^#\w.:;\x80-\xff-][^&;]*$")
-# Where an ampersand may stand for itself, whole or cut off.
+# The places where an ampersand may stand for itself. The last one may be cut off.
 _QUOTED = re.compile(rb"<!\[CDATA\[.*?(\]\]>|$)|<!--.*?(-->|$)|<\?.*?(\?>|$)", re.DOTALL)
 
 
 def _forget(root: etree._Element) -> None:
-    """Delete every element that is complete; what is still open, and the last of its children, stays."""
+    """Delete the complete elements. Those that are still open stay, each with the last of its children."""
     element = root
     while len(element):
         del element[:-1]
@@ -25,20 +25,20 @@ def _forget(root: etree._Element) -> None:
 
 
 def unfinished(data: bytes) -> str | None:
-    """Say whether a document still misses its end, as one that is being written does.
+    """Return what a document still misses.
 
-    A document that is broken in any other way is not unfinished: it will not get better by waiting.
+    A document that is broken in any other way is not unfinished: waiting will not mend it.
 
     Args:
-        data: the bytes so far.
+        data: the bytes that have been written so far.
 
     Returns:
-        What is missing, in words; None when the document reaches its closing root tag or cannot become one.
+        What is missing, in words; None if the document has its closing root tag, or is broken.
     """
     if not data:
         return "it is empty"
     if b"\0\0\0\0" in data and _may_be_text(data):
-        # A writer that sets the size first leaves zeros where it has not written yet; no text encoding holds four.
+        # A writer may set a file's size first; zeros stand where it has not written yet. No text holds four zero bytes.
         return "part of it is reserved space that has not been written yet"
     stream = Stream(data, bare=True)
     try:
@@ -54,11 +54,11 @@ def unfinished(data: bytes) -> str | None:
 
 
 def cut_off(data: bytes, error: DocumentError) -> DocumentError:
-    """Give the better answer where a document's fault is that it was cut off: a cut can look like another fault.
+    """Return the real fault of a document: a document that was cut off can seem to have another fault.
 
     Args:
         data: the document's bytes.
-        error: what was found in it.
+        error: the fault that was found.
     """
     missing = unfinished(data)
     if not data or missing is None:
@@ -73,7 +73,7 @@ def _missing_end(stream: Stream) -> str:
 
 
 def _may_be_text(data: bytes) -> bool:
-    """Say whether a document's first bytes are not those of an archive or a workbook."""
+    """Return False if a document's first bytes are those of a file of another kind, such as an archive."""
     try:
         wide_encoding(data)
     except CutOff:
@@ -84,7 +84,7 @@ def _may_be_text(data: bytes) -> bool:
 
 
 def _has_bare_ampersand(data: bytes) -> bool:
-    """Say whether the parser waits for the semicolon of a reference that is none: broken, not unfinished."""
+    """Return True if the document ends after a bare &: the parser waits for a reference, but the document is broken."""
     if wide := wide_encoding(data):
         data = data.decode(wide, errors="ignore").encode()
     return _BARE_AMPERSAND.search(_QUOTED.sub(b"", data)) is not None

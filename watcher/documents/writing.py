@@ -1,4 +1,4 @@
-"""Success and fail files: a document's own records, sorted by what became of them. Pure: no clock, file or logger."""
+"""Writes success and fail files: each record of a document goes to one of them, by its outcome. Pure."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from watcher.documents.shapes import LINE, UPDATES
 from watcher.documents.xml_stream import batches, local_name
 from watcher.payments.outcomes import Outcome, Result
 
-# Ours, from an earlier run: a corrected fail file is dropped in again as it is.
+# The elements that an earlier run added. People drop a corrected fail file in again without removing them.
 _MESSAGES = ("ErrorMessage", "WarningMessage")
 _TRACES = re.compile("|".join((*_MESSAGES, LINE)).encode())
-# What XML 1.0 cannot carry (section 2.2); ConnectWise's words may hold anything.
+# The characters that XML 1.0 does not allow (section 2.2). ConnectWise's words may hold any character.
 _UNPRINTABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _DECLARATION = b"<?xml version='1.0' encoding='utf-8'?>\n"
 _NAMESPACES: dict[str | None, str] = {
@@ -28,15 +28,15 @@ _NAMESPACES: dict[str | None, str] = {
 def write_results(data: bytes, results: Sequence[Result | None]) -> tuple[bytes, bytes]:
     """Write a document's success and fail files.
 
-    Both have the root of the input; each record stands in exactly one of them, in input order, with its elements as
-    they came, the messages of earlier runs taken out and its own added last.
+    Both files have the root element of the input. Each record goes to exactly one file, in input order. Its elements
+    stay as they came. The messages of earlier runs are removed, and the record's own message is added last.
 
     Args:
-        data: the document's bytes, as given to ``document.read``, which took them.
-        results: one for each of its records, in order; None leaves a record out that has no outcome yet.
+        data: the document's bytes, which ``reading.read`` has accepted.
+        results: one for each record, in order; None for a record without an outcome, which goes to neither file.
 
     Returns:
-        The success file and the fail file, UTF-8; one without records holds the root alone.
+        The success file and the fail file, in UTF-8. A file without records holds the root element alone.
     """
     success, fail = _File(), _File()
     for element, result in zip(_elements(data, success, fail), results, strict=True):
@@ -46,12 +46,12 @@ def write_results(data: bytes, results: Sequence[Result | None]) -> tuple[bytes,
 
 
 def empty_results() -> tuple[bytes, bytes]:
-    """Give the success and fail files of a document without records."""
+    """Return the success and fail files of a document without records."""
     return write_results(f"<{UPDATES.root}/>".encode(), ())
 
 
 def _elements(data: bytes, *files: _File) -> Iterator[etree._Element]:
-    """Yield the record elements one at a time, once the files have the root."""
+    """Begin the files with the root element, then yield the records one at a time."""
     begun = False
     for root, children in batches(data, bare=False):
         if not begun:
@@ -73,18 +73,18 @@ class _File:
         self._empty = True
 
     def begin(self, root: etree._Element) -> None:
-        """Take the root of the input."""
+        """Begin the file with the root element of the input."""
         shell = etree.Element(root.tag, root.attrib, nsmap=_NAMESPACES | root.nsmap)
         shell.text = ""
         tags = etree.tostring(shell, encoding="utf-8")
         self._ending = tags[tags.rindex(b"</") :] + b"\n"
         self._content += tags.removesuffix(self._ending.strip())
-        # A record by itself is written with the namespaces of the root, which stand in the root already.
+        # lxml repeats the root's namespaces in each record that it writes. `add` takes them out again.
         parent = copy.deepcopy(root)
         self._inherited = etree.tostring(etree.SubElement(parent, "x"), encoding="utf-8")[2:-2]
 
     def add(self, element: etree._Element, result: Result) -> None:
-        """Take a record with what its result has to say."""
+        """Add a record, with the messages of its result."""
         text = etree.tostring(element, encoding="utf-8", with_tail=False)
         if _TRACES.search(text):
             _clean(element)
@@ -96,19 +96,19 @@ class _File:
         self._empty = False
 
     def content(self) -> bytes:
-        """Give the whole file."""
+        """Return the whole file."""
         return bytes(self._content + (b"" if self._empty else b"\n") + self._ending)
 
 
 def _clean(record: etree._Element) -> None:
-    """Take out of a record what an earlier run or the stylesheet's put into it."""
+    """Remove from a record what an earlier run or a stylesheet's process put into it."""
     for child in [child for child in record if local_name(child) in _MESSAGES]:
         record.remove(child)
     record.attrib.pop(LINE, None)
 
 
 def _with_messages(record: bytes, result: Result) -> bytes:
-    """Add a result's messages to a record as it is written, each on a line of its own, last."""
+    """Return a written record with its result's messages added last, each on a line of its own."""
     if record.endswith(b"/>"):
         name = re.split(rb"[\s/]", record[1:], maxsplit=1)[0]
         record = record[:-2] + b"></" + name + b">"

@@ -1,8 +1,7 @@
-"""XML as it comes: bytes in, harmless elements out. Pure: no clock, file or logger.
+"""Reads XML as a stream: takes bytes, and yields elements that can do no harm. Pure.
 
-A document is read as a stream, so that its size costs no memory beyond what is open at the moment. Nothing in it can
-open a file or a connection: document types are refused before the parser meets them, and with them all entities;
-XInclude is refused where it stands.
+Only the part of a document that is being read is in memory. Nothing in a document can open a file or a connection. A
+DOCTYPE, and with it every entity, is refused before the parser sees it. XInclude is refused wherever it stands.
 """
 
 from __future__ import annotations
@@ -15,30 +14,30 @@ from lxml import etree
 from watcher.documents.encoding import decoded, shown
 from watcher.errors import DocumentError
 
-# What may stand before the root element; then what does.
+# Everything that may stand before the root element.
 _PROLOG = re.compile(rb"(?:\s++|<!--.*?-->|<\?.*?\?>)*+", re.DOTALL)
-# A start tag, or as much of it as there is: the values of attributes may hold anything but < (XML 1.0, 3.1).
+# A start tag, or its beginning. The value of an attribute may hold any character but < (XML 1.0, 3.1).
 _START_TAG = re.compile(
     rb"""<[^\s<>/!?"'=][^<>"']*+(?:"[^<"]*+"[^<>"']*+|'[^<']*+'[^<>"']*+)*+(?:"[^<"]*+|'[^<']*+)?"""
 )
-# The parser's words for what it will not hold, and ours.
+# The parser's words for what is too large for it, and ours.
 _LIMITS = {
-    "Excessive depth": "Elements are nested more than 256 deep, which no payment document does.",
-    "huge text node": "A text in it is longer than ten million characters, which no payment document's is.",
-    "too big": "A comment or text in it is longer than ten million characters, which no payment document's is.",
-    "too long": "A name or value in it is longer than any payment document's is.",
+    "Excessive depth": "Elements are nested more than 256 deep. No payment document needs that.",
+    "huge text node": "A text in it is longer than ten million characters. No payment document needs that.",
+    "too big": "A comment or text in it is longer than ten million characters. No payment document needs that.",
+    "too long": "A name or value in it is too long. No payment document needs such a long one.",
 }
+_DOCTYPE = "The document has a DOCTYPE, which payment documents do not need. Export it without one."
 _XINCLUDE = "{http://www.w3.org/2001/XInclude}*"
-# How much is given to the parser at once, bytes.
-_CHUNK = 65536
-# The longest beginning of a file in which its root element must start, bytes.
+# The root element must start within so many bytes.
 _LONGEST_PROLOG = 32768
-# A start tag of more bytes than this holds more attributes than the memory they take is worth.
+# The longest start tag (bytes). A longer one holds too many attributes, which would take too much memory.
 _LONGEST_TAG = 65536
-# What one record may hold: bytes, and elements and attributes together, which take some 140 bytes each.
+# The largest record (bytes).
 _LARGEST_RECORD = 8388608
+# The most elements and attributes of one record, counted together. Each takes some 140 bytes of memory.
 _MOST_PARTS = 100_000
-# libxml2's lines are short integers.
+# libxml2 keeps line numbers in short integers.
 _LONGEST_COUNT = 65535
 
 
@@ -46,7 +45,7 @@ def _too_large(root: etree._Element) -> DocumentError:
     place = root[-1] if len(root) else root
     return DocumentError(
         f"<{local_name(place)}> holds more than {_MOST_PARTS} elements and attributes, or more than "
-        f"{_LARGEST_RECORD} bytes, which no payment does.",
+        f"{_LARGEST_RECORD} bytes. No payment needs that.",
         line_of(place),
     )
 
@@ -54,16 +53,18 @@ def _too_large(root: etree._Element) -> DocumentError:
 def batches(data: bytes, *, bare: bool) -> Iterator[tuple[etree._Element, list[etree._Element]]]:
     """Read a document as a stream.
 
+    Each child of the root is yielded exactly once, in order. An empty document yields one empty list. The children of a
+    batch are deleted when the next batch is asked for.
+
     Args:
-        data: its bytes.
+        data: the document's bytes.
         bare: leave out comments and processing instructions.
 
     Yields:
-        The root element, each time, and the next of its children with their tails; these are gone when the next are
-        asked for. Every child comes once, in order; a document without any gives none once.
+        The root element, and the next of its children with their tails.
 
     Raises:
-        DocumentError: it is cut off, not well-formed, larger than one that is meant to be read, or means harm.
+        DocumentError: the document is cut off, not well-formed, too large, or means harm.
     """
     if not data or data.isspace():
         raise DocumentError("The file is empty.")
@@ -84,17 +85,18 @@ def batches(data: bytes, *, bare: bool) -> Iterator[tuple[etree._Element, list[e
 
 
 def parse(data: bytes) -> etree._Element:
-    """Read a whole document into memory, for what cannot be done with a stream.
+    """Read a whole document into memory, for work that needs all of it at once.
+
+    A document of many small elements takes some forty times its size in memory.
 
     Args:
-        data: its bytes.
+        data: the document's bytes.
 
     Returns:
-        Its root element.
+        The root element.
 
     Raises:
-        DocumentError: it is cut off, not well-formed, or means harm. One of many small elements takes some forty times
-            its bytes.
+        DocumentError: the document is cut off, not well-formed, or means harm.
     """
     parser = etree.XMLParser(
         encoding="utf-8", remove_comments=True, remove_pis=True, resolve_entities=False, no_network=True, load_dtd=False
@@ -116,16 +118,16 @@ def parse(data: bytes) -> etree._Element:
 
 
 def local_name(element: etree._Element) -> str:
-    """Give an element's name without its namespace; empty for a comment or processing instruction."""
-    # Not QName, which refuses names that the parser lets through.
+    """Return an element's name without its namespace; empty for a comment or a processing instruction."""
+    # QName would refuse some names that the parser accepts.
     return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
 
 
 def line_of(element: etree._Element) -> int:
-    """Give the line an element stands in, from 1."""
+    """Return the line in which an element stands, from 1."""
     line = int(element.sourceline or 0)
     if line >= _LONGEST_COUNT:
-        # The parser counts no further for elements and gives the line where the text after the tag ends instead.
+        # Beyond that, the parser gives the line where the text after the start tag ends.
         line -= _text_after(element).count("\n")
     return line
 
@@ -135,11 +137,11 @@ def _text_after(element: etree._Element) -> str:
 
 
 class Stream:
-    """The root element, each time more of its children have come.
+    """Feeds a document to the parser, and yields the root element as it grows.
 
     Attributes:
-        root: the root element; None before it has come.
-        ended_early: the fault that was raised is that the document ends before its root does.
+        root: the root element; None until the parser has found it.
+        ended_early: True if reading failed because the document ends before its root element does.
     """
 
     def __init__(self, data: bytes, *, bare: bool) -> None:
@@ -149,9 +151,9 @@ class Stream:
         self.ended_early = False
 
     def __iter__(self) -> Iterator[tuple[etree._Element, bytes]]:
-        """Yield the root after each piece of the document, and the piece.
+        """Yield the root element after each piece of the document, and the piece.
 
-        All children but the last are complete, with their tails, and are to be deleted.
+        All children of the root but the last are complete, with their tails. The caller deletes them.
         """
         parser: etree.XMLPullParser[etree._Element] | None = None
         tags = _Tags()
@@ -174,7 +176,7 @@ class Stream:
             raise _unreadable(error) from error
 
     def _parser(self, beginning: bytes) -> etree.XMLPullParser[etree._Element]:
-        """Make a parser that reports the root alone; it is named, since to report every element takes as long again."""
+        """Return a parser that reports the root element, by its name: to report all elements would double the time."""
         _check_beginning(beginning)
         prolog = _PROLOG.match(beginning)
         assert prolog is not None
@@ -202,7 +204,7 @@ class Stream:
             _check(self.root, parser.feed_error_log)
 
     def _has_root(self, parser: etree.XMLPullParser[etree._Element]) -> bool:
-        # The name may come up again further down; what is not fetched would keep its elements.
+        # Further elements may have the root's name. Their events are fetched, since waiting events keep elements alive.
         for _, element in parser.read_events():
             if self.root is None:
                 self.root = element
@@ -210,14 +212,14 @@ class Stream:
 
 
 class _Tags:
-    """Refuses a start tag of excessive length before the parser makes attributes of it."""
+    """Refuses a start tag that is too long, before the parser makes attributes of it."""
 
     def __init__(self) -> None:
         self._open = b""
         self._line = 1
 
     def check(self, chunk: bytes) -> None:
-        """Look at the next piece of the document.
+        """Check the next piece of the document.
 
         Raises:
             DocumentError: a start tag is too long.
@@ -237,44 +239,44 @@ class _Tags:
         if tag is not None and tag.end() > _LONGEST_TAG:
             name = re.split(rb"[\s=]", self._open[1:80], maxsplit=1)[0].decode(errors="replace")
             raise DocumentError(
-                f"The tag of <{shown(name)}> is longer than {_LONGEST_TAG} bytes: no payment has so many attributes.",
+                f"The tag of <{shown(name)}> is longer than {_LONGEST_TAG} bytes. No payment needs so many attributes.",
                 self._line,
             )
-        # Text, a comment or a section of text: the parser sees to their length.
+        # It is text, a comment or a CDATA section. The parser limits their length.
         self._open = b""
 
 
 def _check_beginning(beginning: bytes) -> None:
-    """Refuse a document type before the parser sees it."""
+    """Refuse a DOCTYPE before the parser sees it."""
     prolog = _PROLOG.match(beginning)
     assert prolog is not None
     end = prolog.end()
     line = 1 + beginning.count(b"\n", 0, end)
     if beginning.startswith(b"<!D", end):
-        raise DocumentError("The document has a DOCTYPE, which payment documents do not use. Export it without.", line)
+        raise DocumentError(_DOCTYPE, line)
     if end > _LONGEST_PROLOG or (len(beginning) > _LONGEST_PROLOG and beginning[end : end + 2] in (b"<!", b"<?")):
         raise DocumentError(f"The first element does not start within the first {_LONGEST_PROLOG} bytes.", line)
 
 
 def _check(root: etree._Element, log: etree._ListErrorLog) -> None:
-    """Refuse what the parser lets through: names whose prefix nobody declared, and the inclusion of other files."""
+    """Refuse what the parser accepts: prefixes that are not declared, and the inclusion of other files."""
     for entry in log:
         if entry.level >= etree.ErrorLevels.ERROR:
-            # Well-formed XML, but not by Namespaces in XML 1.0, section 5; the results could not be read again.
+            # Namespaces in XML 1.0, section 5, forbids it. A result file with it could not be read again.
             raise DocumentError(f"The XML is not well-formed: {entry.message}.", entry.line)
     if root.getroottree().docinfo.doctype:
-        raise DocumentError("The document has a DOCTYPE, which payment documents do not use. Export it without.", 1)
+        raise DocumentError(_DOCTYPE, 1)
     for element in root.iter(_XINCLUDE):
         raise DocumentError(
-            f"<{local_name(element)}> would include another file (XInclude), which payment documents do not do.",
+            f"<{local_name(element)}> would include another file (XInclude), which payment documents may not do.",
             line_of(element),
         )
 
 
 def _unreadable(error: etree.XMLSyntaxError) -> DocumentError:
-    # libxml2 ends its message with the place, which the error carries anyway.
+    # The end of libxml2's message repeats the place, which the error has as a number.
     words = " ".join(re.sub(r", line \d+, column \d+$", "", error.msg or "unreadable").split())
-    for told, meant in _LIMITS.items():
-        if told in words:
-            return DocumentError(meant, error.lineno)
+    for theirs, ours in _LIMITS.items():
+        if theirs in words:
+            return DocumentError(ours, error.lineno)
     return DocumentError(f"The XML is not well-formed: {words}.", error.lineno)

@@ -1,1 +1,7 @@
-"""TODO."""
+"""What happened, and who hears of it: the log's vocabulary, the log itself, figures, health, and messages to people.
+
+It knows the names of events and their keys, and no other part of the program. Others log the members of
+``catalogue.Event`` with structlog. ``log.set_up`` sends everything to one place, without secrets, and lets others hear
+the events: ``metrics.Metrics`` counts and serves them; ``messenger.Messenger`` sends what ``notices.Reporter`` finds
+worth a message. ``redaction.redactor`` takes secrets out of any text.
+"""

@@ -1,8 +1,7 @@
 """Structured logs on standard error: JSON, or lines for people on a terminal; no secret ever in them.
 
-Everything goes one way: this program's events, other libraries' log records and uncaught errors are rendered by the
-same formatter, and the finished text passes the redaction last, so that a traceback or a library's debug line is
-covered as well.
+Everything goes one way. This program's events, other libraries' log records and uncaught errors are rendered alike.
+The finished text passes the redaction last, so that it covers a traceback or a library's debug line as well.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ import logging
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, TextIO
@@ -21,11 +19,12 @@ import structlog
 from watcher.events.catalogue import Event
 from watcher.events.redaction import redactor
 
-# A log file's size before it is moved aside, bytes, and how many of them are kept.
+# How large a log file gets before it is moved aside (bytes), and how many of them are kept.
 _FILE_BYTES = 10_000_000
 _FILES_KEPT = 10
 
 Hears = Callable[[str, Mapping[str, Any]], None]
+_Processors = list[structlog.typing.Processor]
 
 
 def set_up(
@@ -34,66 +33,87 @@ def set_up(
     secrets: Iterable[str] = (),
     stream: TextIO | None = None,
     file: Path | None = None,
-    hears: Sequence[Hears] | None = None,
+    hears: Sequence[Hears] = (),
 ) -> None:
     """Send all logs of this process to one place in one form. May be called again; the last call holds.
 
     Args:
         level: the lowest level shown: debug, info, warning, error.
-        style: ``auto`` is console lines on a terminal and JSON anywhere else.
+        style: ``auto`` is lines for people on a terminal and JSON anywhere else.
         secrets: texts that must never appear, in any encoding the program sends them in.
         stream: where to write; standard error if None.
-        file: a file that gets the lines as JSON, too; it is moved aside before it passes ten megabytes, and the ten
+        file: a file that also gets the lines, as JSON. It is moved aside before it passes ten megabytes, and the ten
             latest ones are kept.
-        hears: each is called with every event and its keys, whatever the level; the list may grow later.
+        hears: each is called with every event and its keys, whatever the level.
 
     Raises:
         OSError: the file cannot be written.
     """
-    stream = stream or sys.stderr
-    console = style == "console" or (style == "auto" and stream.isatty())
-    shared: list[structlog.typing.Processor] = [
+    redacted = redactor(secrets)
+    root = logging.getLogger()
+    root.handlers[:] = [
+        _to_stream(stream or sys.stderr, style, redacted),
+        *([_to_file(file, redacted)] if file is not None else []),
+    ]
+    root.setLevel(level.upper())
+    structlog.configure(
+        processors=[
+            _Tap(hears),
+            structlog.stdlib.filter_by_level,
+            *_shared(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        # Who hears the events hears those below the level as well.
+        wrapper_class=structlog.make_filtering_bound_logger("debug" if hears else level),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+    _catch_the_rest()
+
+
+def _to_stream(stream: TextIO, style: str, redacted: Callable[[str], str]) -> logging.Handler:
+    handler = logging.StreamHandler(stream)
+    if style == "console" or (style == "auto" and stream.isatty()):
+        plain = structlog.dev.plain_traceback
+        renderer = structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=plain)
+        handler.setFormatter(_Redacting([renderer], redacted))
+    else:
+        handler.setFormatter(_Redacting(_as_json(), redacted))
+    return handler
+
+
+def _to_file(file: Path, redacted: Callable[[str], str]) -> logging.Handler:
+    # Late: few write a file, and it would take pickle and more along.
+    from logging.handlers import RotatingFileHandler
+
+    handler = RotatingFileHandler(file, maxBytes=_FILE_BYTES, backupCount=_FILES_KEPT, encoding="utf-8")
+    handler.setFormatter(_Redacting(_as_json(), redacted))
+    return handler
+
+
+def _as_json() -> _Processors:
+    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
+
+
+def _shared() -> _Processors:
+    """Return what every line goes through, this program's own and those of libraries."""
+    return [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _what_first,
     ]
-    renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback)
-        if console
-        else structlog.processors.JSONRenderer(default=str)
-    )
-    exceptions: list[structlog.typing.Processor] = [] if console else [structlog.processors.format_exc_info]
-    handlers: list[logging.Handler] = [logging.StreamHandler(stream)]
-    handlers[0].setFormatter(_formatter([*exceptions, renderer], shared, secrets))
-    if file is not None:
-        handlers.append(RotatingFileHandler(file, maxBytes=_FILE_BYTES, backupCount=_FILES_KEPT, encoding="utf-8"))
-        json: list[structlog.typing.Processor] = [
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(default=str),
-        ]
-        handlers[1].setFormatter(_formatter(json, shared, secrets))
-    root = logging.getLogger()
-    root.handlers[:] = handlers
-    root.setLevel(level.upper())
-    structlog.configure(
-        processors=[
-            _Tap(hears if hears is not None else ()),
-            structlog.stdlib.filter_by_level,
-            *shared,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger("debug" if hears is not None else level),
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        cache_logger_on_first_use=False,
-    )
+
+
+def _catch_the_rest() -> None:
+    """Log warnings, and errors that nobody catches."""
     logging.captureWarnings(capture=True)
     sys.excepthook = _log_uncaught
     threading.excepthook = lambda args: _log_uncaught(args.exc_type, args.exc_value, args.exc_traceback)
 
 
 class _Tap:
-    """Lets others hear the events. What goes wrong there is logged, and stops no payment."""
+    """Lets others hear the events. An error of theirs is logged, and stops no payment."""
 
     def __init__(self, hears: Sequence[Hears]) -> None:
         self._hears = hears
@@ -103,21 +123,12 @@ class _Tap:
             try:
                 hear(str(event["event"]), event)
             except Exception:
-                logging.getLogger(__name__).exception("an event could not be counted or told of")
+                logging.getLogger(__name__).exception("an event could not be counted or reported")
         return event
 
 
-def _formatter(
-    processors: list[structlog.typing.Processor], shared: list[structlog.typing.Processor], secrets: Iterable[str]
-) -> logging.Formatter:
-    first = structlog.stdlib.ProcessorFormatter.remove_processors_meta
-    return _Redacting(
-        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[first, *processors]), secrets
-    )
-
-
 def _what_first(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """Put what happened before its details, for those who read JSON with their eyes."""
+    """Put what happened before its details, for people who read JSON."""
     first = {key: event.pop(key) for key in ("timestamp", "level", "event") if key in event}
     return {**first, **event}
 
@@ -127,13 +138,16 @@ def _log_uncaught(kind: type[BaseException], error: BaseException | None, traceb
 
 
 class _Redacting(logging.Formatter):
-    """Takes the secrets out of what another formatter has finished."""
+    """Renders records, and takes the secrets out of the finished text."""
 
-    def __init__(self, formatter: logging.Formatter, secrets: Iterable[str]) -> None:
+    def __init__(self, renderers: _Processors, redacted: Callable[[str], str]) -> None:
         super().__init__()
-        self._formatter = formatter
-        self._redacted = redactor(secrets)
+        self._formatter = structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=_shared(),
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
+        )
+        self._redacted = redacted
 
     def format(self, record: logging.LogRecord) -> str:
-        """Render a record with every secret replaced by ``***``."""
+        """Render a record with ``***`` in place of every secret."""
         return self._redacted(self._formatter.format(record))

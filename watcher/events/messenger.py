@@ -1,7 +1,7 @@
-"""Notices on their way to people, by Apprise: mail, chat, and whatever else it knows. Never in the way of a payment.
+"""Messages to people, by Apprise: mail, chat, and whatever else it knows. Never in the way of a payment.
 
-Events are put into a queue and that is all the daemon's threads do. One thread makes notices of them; each service has
-a thread of its own that sends, gathers and repeats, so that one that does not answer holds up nobody, not even another.
+The daemon's threads do no more than put events into a queue. One thread makes notices of them. Each service has a
+thread of its own that gathers, sends and repeats, so a service that does not answer does not hold up another one.
 """
 
 from __future__ import annotations
@@ -19,31 +19,33 @@ import structlog
 from watcher.events.catalogue import Event
 from watcher.events.notices import Notice, Reporter, digest
 
-# How long notices are gathered before the first message, and how long after it until the next, seconds.
+# How long notices are gathered before the first message to a service, and the pause before its next one (seconds).
 _GATHER_SECONDS = 3.0
 _PAUSE_SECONDS = 300.0
-# How often it is looked whether something has become worth telling by time alone, seconds.
+# How often the reporter is asked about outages that last (seconds).
 _LOOK_SECONDS = 1.0
-# Of the notices that a service has not taken yet so many are kept, the latest.
+# The most notices that are kept for a service that does not take them: the latest.
 _MOST_KEPT = 200
+# The most events that wait for the reporter.
 _MOST_EVENTS = 10000
 
 Send = Callable[[Notice], str | None]
 
 
 def sender(url: str) -> tuple[str, Send]:
-    """Give the name of the service behind an Apprise URL, and what sends to it.
+    """Return the service behind an Apprise URL.
 
     Returns:
-        Its name, without any secret, and a function that gives None once a notice is delivered, else what went wrong.
+        Its name, which holds no secret, and a function that sends it a notice. The function returns None once the
+        notice is delivered, else what went wrong.
 
     Raises:
         ValueError: Apprise does not know such a URL.
     """
-    # Half a second and 20 MB that only those pay who use it.
+    # Late: it takes half a second and 20 MB, which only those pay who use it.
     import apprise
 
-    # What it says in detail may hold the tokens of a URL.
+    # Its log may hold the password or token of a URL.
     logging.getLogger("apprise").disabled = True
     service = apprise.Apprise.instantiate(
         url, asset=apprise.AppriseAsset(app_id="payment-watcher", storage_mode="memory")
@@ -56,7 +58,7 @@ def sender(url: str) -> tuple[str, Send]:
     def send(notice: Notice) -> str | None:
         try:
             delivered = box.notify(body=notice.body, title=notice.title, body_format=apprise.NotifyFormat.TEXT)
-        except Exception as error:  # noqa: BLE001  (a hundred services' code, none of which may end this program)
+        except Exception as error:  # noqa: BLE001  (the code of a hundred services; none may end this program)
             return f"{type(error).__name__}"
         return None if delivered else "it was not taken"
 
@@ -91,7 +93,7 @@ class _Courier:
             self._closing.wait(self._gather_seconds)
             while self._waiting:
                 self._deliver()
-                # The next message not before a pause, whatever happens meanwhile: a digest, never a flood.
+                # The next message comes after a pause, and holds all that happened meanwhile: a digest, never a flood.
                 if self._closing.wait(self._pause_seconds):
                     if self._waiting:
                         self._deliver()
@@ -104,14 +106,14 @@ class _Courier:
             self._log.info(Event.NOTICE_SENT, service=self._name, notices=len(notices))
             return
         self._log.warning(Event.NOTICE_FAILED, service=self._name, reason=fault, notices=len(notices))
-        # In front of what came meanwhile; of too many the oldest go.
+        # Put them back before what came meanwhile; if there are too many, the oldest go.
         newer = list(self._waiting)
         self._waiting.clear()
         self._waiting.extend([*notices, *newer])
 
 
 class Messenger:
-    """Hears the log's events and tells people what they should know."""
+    """Hears the log's events, and sends people what they should know."""
 
     def __init__(
         self,
@@ -126,10 +128,10 @@ class Messenger:
 
         Args:
             urls: the services, as Apprise URLs.
-            reporter: says what is worth telling.
+            reporter: finds what is worth a message.
             gather_seconds: how long notices are gathered before the first message to a service.
-            pause_seconds: how long until its next one.
-            look_seconds: how often it is looked whether time alone has made something worth telling.
+            pause_seconds: the pause before its next one.
+            look_seconds: how often the reporter is asked about outages that last.
 
         Raises:
             ValueError: Apprise does not know one of the URLs.
@@ -142,15 +144,15 @@ class Messenger:
         self._thread.start()
 
     def hear(self, event: str, keys: Mapping[str, Any]) -> None:
-        """Take in an event; returns at once, whatever the services do."""
+        """Take in an event, and return at once, whatever the services do."""
         try:
             self._events.put_nowait((event, dict(keys)))
         except queue.Full:
-            # So far behind that what is newest can wait for `status` and the log.
+            # The newest events of a flood are in `status` and in the log.
             return
 
     def close(self, seconds: float) -> None:
-        """Send what waits and end, within so many seconds."""
+        """Send what waits, and end within so many seconds."""
         deadline = time.monotonic() + seconds
         self._events.put(None)
         self._thread.join(seconds)
@@ -162,13 +164,13 @@ class Messenger:
             try:
                 heard = self._events.get(timeout=self._look_seconds)
             except queue.Empty:
-                self._tell(self._reporter.due(time.monotonic()))
+                self._send(self._reporter.due(time.monotonic()))
                 continue
             if heard is None:
                 return
-            self._tell(self._reporter.hear(*heard, time.monotonic()))
+            self._send(self._reporter.hear(*heard, time.monotonic()))
 
-    def _tell(self, notice: Notice | None) -> None:
+    def _send(self, notice: Notice | None) -> None:
         if notice is not None:
             for courier in self._couriers:
                 courier.put(notice)

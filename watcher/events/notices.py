@@ -1,22 +1,24 @@
-"""What people are told without asking, made from the log's events. Pure: events and times come in, notices go out."""
+"""What people get a message about, made from the log's events. Pure: events and times come in, notices go out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from watcher.claim import Claim
 from watcher.events.catalogue import Event
 
-# An outage is told of again after so long, seconds.
+# An outage that lasts is reported again after so long (seconds).
 _DAY = 86400.0
-# Of the payments that failed in a file so many are named.
+# The most payments that are named of those that failed in a file.
 _MOST_NAMED = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One thing to tell.
+    """One thing that a person should know.
 
     Attributes:
         title: in a few words.
@@ -32,19 +34,19 @@ class _Outage:
     since: float
     reason: str
     mend: str
-    told: float | None = None
+    reported: float | None = None
 
 
 @dataclass(slots=True)
 class Reporter:
-    """Follows the events of one daemon and says what a person should be told.
+    """Follows the events of one daemon, and finds what a person should know.
 
     Attributes:
-        fail_file: gives the path of the fail file of a file's name and claim.
-        patience: an outage that is over sooner is nobody's business, seconds.
+        fail: the fail outbox.
+        patience: an outage that is over sooner is not reported (seconds).
     """
 
-    fail_file: Callable[[str, str], str]
+    fail: Path
     patience: float
     _failed: dict[str, list[str]] = field(default_factory=dict)
     _outage: _Outage | None = None
@@ -58,7 +60,7 @@ class Reporter:
             now: monotonic seconds.
 
         Returns:
-            What is to be told of it, if anything.
+            What a person should know of it, if anything.
         """
         match event:
             case Event.PAYMENT if keys["outcome"] == "rejected":
@@ -68,7 +70,7 @@ class Reporter:
                 return self._finished(keys)
             case Event.FILE_REFUSED:
                 self._failed.pop(keys["claim"], None)
-                place = self.fail_file(keys["file"], keys["claim"])
+                place = self._fail_file(keys)
                 mend = f"It lies in {place}. Correct it, or export it again, and put it into the inbox."
                 return Notice(f"{keys['file']} could not be read; nothing in it was paid", f"{keys['reason']}\n{mend}")
             case Event.LINE_WAITING:
@@ -81,18 +83,21 @@ class Reporter:
         return None
 
     def due(self, now: float) -> Notice | None:
-        """Say what has become worth telling by time alone."""
+        """Return what a person should know by now though nothing has happened: an outage that lasts."""
         outage = self._outage
         if outage is None or now - outage.since < self.patience:
             return None
-        if outage.told is not None and now - outage.told < _DAY:
+        if outage.reported is not None and now - outage.reported < _DAY:
             return None
-        lasting = "still wait" if outage.told is not None else "wait"
-        outage.told = now
+        lasting = "still wait" if outage.reported is not None else "wait"
+        outage.reported = now
         nothing = "Nothing is lost and nothing fails for it; the work goes on by itself once it is over."
         return Notice(
             f"Payments {lasting}: {outage.reason}", f"Since {_span(now - outage.since)}. {outage.mend}.\n{nothing}"
         )
+
+    def _fail_file(self, keys: Mapping[str, Any]) -> Path:
+        return self.fail / Claim(keys["claim"], keys["file"]).published_name
 
     def _finished(self, keys: Mapping[str, Any]) -> Notice | None:
         failed = self._failed.pop(keys["claim"], [])
@@ -102,7 +107,7 @@ class Reporter:
         named = failed[:_MOST_NAMED]
         if len(named) < keys["rejected"]:
             named.append(f"... and {keys['rejected'] - len(named)} more, each with its reason in the file.")
-        place = self.fail_file(keys["file"], keys["claim"])
+        place = self._fail_file(keys)
         named.append(f"Correct them in {place} and put that file into the inbox.")
         title = f"{keys['file']}: {count} of {keys['records']} failed ({keys['failed']} of {keys['asked']})"
         return Notice(title, "\n".join(named))
@@ -118,7 +123,7 @@ class Reporter:
 
     def _moving(self, now: float) -> Notice | None:
         outage, self._outage = self._outage, None
-        if outage is None or outage.told is None:
+        if outage is None or outage.reported is None:
             return None
         return Notice("Payments go on", f"After {_span(now - outage.since)}: {outage.reason}. It is over.")
 

@@ -1,4 +1,4 @@
-"""Secrets taken out of texts, in whatever way they may be written there. Pure."""
+"""Secrets taken out of texts, in whatever form they are written there. Pure."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import re
 import urllib.parse
 from collections.abc import Callable, Iterable
 
-# From this length on a secret is replaced even inside a longer word; a shorter one would take ordinary words apart.
+# A secret at least so long is replaced inside a longer word, too; a shorter one would take ordinary words apart.
 _CERTAIN_LENGTH = 8
 
 
 def redactor(secrets: Iterable[str]) -> Callable[[str], str]:
-    """Give a function that replaces secrets in a text by ``***``.
+    """Return a function that puts ``***`` in place of the secrets in a text.
 
     Args:
         secrets: texts that must never appear, in any encoding the program sends or logs them in.
@@ -29,12 +29,12 @@ def redactor(secrets: Iterable[str]) -> Callable[[str], str]:
 
 
 def _forms(secret: str) -> Iterable[str]:
-    """The ways a secret may be written: as it is, in JSON, in Python, in a URL, in Base64."""
+    """Yield the forms of a secret: as it is, in JSON, in Python, in a URL, in Base64."""
     yield secret
     yield json.dumps(secret)[1:-1]
     yield json.dumps(secret, ensure_ascii=False)[1:-1]
     yield repr(secret)[1:-1]
-    # Python's other choice of quotes, which depends on what else stands in the text.
+    # Python chooses the other quotes if the rest of the text asks for it.
     yield repr(f"{secret}'\"")[1:-4]
     yield urllib.parse.quote(secret, safe="")
     yield urllib.parse.quote_plus(secret)

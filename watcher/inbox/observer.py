@@ -1,7 +1,7 @@
-"""The watchdog observer: wakes the loop when something happens in the inbox. It is a hint; the scan is the truth.
+"""The watchdog observer: wakes the daemon when something happens in the inbox. It is a hint; only a scan decides.
 
-inotify sees only what this machine's own kernel does, so folders on network and FUSE file systems are polled. An
-observer that dies, or whose folder has been replaced by another, is built anew at the next look.
+inotify sees only what this machine's own kernel does. So folders on network and FUSE file systems are polled. If an
+observer dies, or if another folder takes the place of the watched one, the daemon starts the observer anew.
 """
 
 from __future__ import annotations
@@ -26,12 +26,14 @@ from watchdog.observers import Observer as NativeObserver
 from watchdog.observers.api import BaseObserver
 from watchdog.observers.polling import PollingObserver
 
+from watcher.disk.room import file_system
+
 Mode = Literal["native", "polling", "off"]
 
-# How often a polled folder is listed, seconds. Unlike a scan, which looks only at payment files, polling asks for the
-# facts of every entry: with a thousand of them that costs about a quarter of a percent of a core.
+# How often a polled folder is listed (seconds). Polling asks for the facts of every entry, while a scan asks only for
+# those of payment files. With a thousand entries polling takes about a quarter of a percent of a core.
 _POLL_SECONDS = 5.0
-# File systems on which others write without this kernel knowing (mount(8), proc(5)).
+# On these file systems others write without the knowledge of this kernel (mount(8)).
 _REMOTE = (
     "cifs",
     "smb",
@@ -51,7 +53,7 @@ _REMOTE = (
 
 @dataclass(frozen=True, slots=True)
 class Watching:
-    """How the inbox is watched, and why so."""
+    """How the inbox is watched, and why."""
 
     mode: Mode
     reason: str
@@ -61,7 +63,7 @@ class Observer:
     """Watches one folder, as long as it can."""
 
     def __init__(self, folder: Path, setting: Literal["auto", "native", "polling", "off"]) -> None:
-        """Watch nothing yet.
+        """Prepare to watch a folder; ``start`` begins.
 
         Args:
             folder: the inbox.
@@ -76,17 +78,17 @@ class Observer:
         logging.getLogger("watchdog.observers.inotify").addFilter(_no_farewell)
 
     def start(self) -> Watching:
-        """Begin to watch, or begin anew; where that is not possible, scans alone do the work.
+        """Begin to watch, or begin anew. If that is not possible, scans alone do the work.
 
         Returns:
-            How it is watched now.
+            How the folder is watched now.
         """
         self.stop()
         watching = choose(self._folder, self._setting)
         self._wanted = watching.mode != "off"
         if not self._wanted:
             return watching
-        # What makes a file ready, or keeps it from being so; our own reading of files wakes nobody.
+        # These events can change whether a file is ready. Our own reads cause none of them.
         kinds: list[type[FileSystemEvent]] = [
             FileCreatedEvent,
             FileClosedEvent,
@@ -103,13 +105,13 @@ class Observer:
         except OSError as error:
             if observer is not None:
                 observer.stop()
-            # Out of inotify watches or instances, or the folder is gone: the scan finds out and says what matters.
+            # There are no inotify watches or instances left, or the folder is gone. In that case the scan reports it.
             return Watching("off", f"it cannot be watched: {os.strerror(error.errno or 0)}; scans alone do the work")
         self._observer, self._identity = observer, (facts.st_dev, facts.st_ino)
         return watching
 
     def healthy(self) -> bool:
-        """Say whether nothing need be started: every thread lives, on the very folder, or scans alone are wanted."""
+        """Return True if no start is needed: all threads live and watch this very folder, or none are wanted."""
         if self._observer is None:
             return not self._wanted
         try:
@@ -121,17 +123,17 @@ class Observer:
 
     @property
     def watches(self) -> bool:
-        """Whether an observer was started and has not been stopped, healthy or not."""
+        """True if an observer was started and has not been stopped, healthy or not."""
         return self._observer is not None
 
     def wait(self, seconds: float) -> bool:
-        """Wait until something happens in the folder; say whether it did before the time was up."""
+        """Wait for an event in the folder. Return True if one came before the time was up (seconds)."""
         woken = self._wake.wait(seconds)
         self._wake.clear()
         return woken
 
     def wake(self) -> None:
-        """End a wait at once, as a signal to stop does."""
+        """End a wait at once; for other threads."""
         self._wake.set()
 
     def stop(self) -> None:
@@ -143,7 +145,7 @@ class Observer:
 
 
 class _Waker(FileSystemEventHandler):
-    """Sets a flag and does nothing else: an exception here would end the observer's thread."""
+    """Sets a flag and does nothing else, since an exception here would end the observer's thread."""
 
     def __init__(self, wake: threading.Event) -> None:
         self._wake = wake
@@ -153,37 +155,15 @@ class _Waker(FileSystemEventHandler):
 
 
 def _no_farewell(record: logging.LogRecord) -> bool:
-    """Leave out what watchdog 7.1 reports as an error whenever an observer is stopped as it should be."""
+    """Filter out what watchdog 7.1 logs as an error whenever an observer is stopped in order."""
     return "called when the thread is inactive" not in record.getMessage()
 
 
 def choose(folder: Path, setting: Literal["auto", "native", "polling", "off"]) -> Watching:
-    """Decide how a folder is watched."""
+    """Return how a folder is to be watched, and why."""
     if setting != "auto":
         return Watching(setting, "inbox.observer says so")
     kind = file_system(folder)
     if kind.startswith(_REMOTE):
         return Watching("polling", f"the inbox is on {kind}, where others write without this machine seeing it")
     return Watching("native", f"the inbox is on {kind or 'a local disk'}")
-
-
-def file_system(folder: Path) -> str:
-    """Give the type of the file system a folder is on; empty where the system does not tell.
-
-    The mount table (proc(5), /proc/pid/mountinfo) lists a mount's place in its fifth field and its type after the dash.
-    """
-    try:
-        table = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
-    except OSError:
-        return ""
-    path = folder.resolve()
-    best, kind = -1, ""
-    for line in table.splitlines():
-        before, _, after = line.partition(" - ")
-        # Blanks and the like are written as octal escapes, everything else as the bytes of the name.
-        escaped = before.split()[4].encode(errors="surrogateescape").decode("unicode_escape")
-        place = Path(os.fsdecode(escaped.encode("latin-1")))
-        # Of two mounts on one place the later one counts.
-        if path.is_relative_to(place) and len(place.parts) >= best:
-            best, kind = len(place.parts), after.split()[0]
-    return kind

@@ -1,8 +1,8 @@
-"""Which observed files are quiet enough to be looked at. Pure: times and file facts are passed in.
+"""Which files have been quiet for long enough to be read. Pure: times and facts of files are passed in.
 
-Quiet means that size, modification time and inode have not changed between two looks at least ``settle_seconds`` apart
-on our own monotonic clock. The file's own time stamps never count as an age: copies keep old ones, and a file
-server's clock may differ from ours.
+A file is quiet if its size, modification time and inode have not changed between two scans that are at least
+``settle_seconds`` apart on our own monotonic clock. The file's own time stamps never count as an age: a copy keeps old
+ones, and the clock of a file server may differ from ours.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from dataclasses import dataclass, field, replace
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """A candidate file as one scan saw it.
+    """A payment file as one scan saw it.
 
     Attributes:
         name: its name.
-        size: bytes.
-        modified_ns: its modification time, nanoseconds; a copy may have kept an old one.
+        size: its size (bytes).
+        modified_ns: its modification time (nanoseconds); a copy may have kept an old one.
         inode: its inode number.
-        changed_ns: when its file system last changed anything about it, nanoseconds; no program can set it. A touch of
-            its rights or owner makes no file unquiet.
+        changed_ns: when its file system last changed anything about it (nanoseconds); no program can set this time.
+            It is not compared: a file stays quiet when only its rights or owner change.
     """
 
     name: str
@@ -33,13 +33,13 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A candidate file over several scans.
+    """A payment file over several scans.
 
     Attributes:
         sighting: the latest one.
-        arrival: its rank among all files ever seen by this process; the order in which files are taken.
-        quiet_since: monotonic seconds of the first scan that saw it as it is now.
-        missing: what its content still misses, in words, if it was looked at as it is now; None before that.
+        arrival: its rank among all files that this process ever saw. Files are taken in this order.
+        quiet_since: the time of the first scan that saw the file as it is now (monotonic seconds).
+        missing: what its content still misses, in words; None if the file was not read since its last change.
     """
 
     sighting: Sighting
@@ -51,13 +51,13 @@ class Waiting:
 def observe(
     before: Mapping[str, Waiting], sightings: Iterable[Sighting], now: float, next_arrival: int
 ) -> dict[str, Waiting]:
-    """Bring what is known of the waiting files up to date with a scan.
+    """Return what is known of the waiting files after a scan.
 
     Args:
         before: what was known, by name.
-        sightings: the candidates this scan saw; a name that is not among them is gone.
-        now: monotonic seconds.
-        next_arrival: the rank of the first new file; new files of one scan rank by modification time, then name.
+        sightings: what this scan saw. A file that is not among them is gone.
+        now: the time of the scan (monotonic seconds).
+        next_arrival: the rank of the first new file. New files of one scan rank by modification time, then by name.
 
     Returns:
         What is known now, by name, in the order of arrival.
@@ -78,11 +78,11 @@ def observe(
 
 
 def quiet(waiting: Waiting, now: float, settle_seconds: float) -> bool:
-    """Say whether a file has not changed for the settle period."""
+    """Return True if a file has not changed for the settle period."""
     return now - waiting.quiet_since >= settle_seconds
 
 
 def next_due(waiting: Iterable[Waiting], now: float, settle_seconds: float) -> float | None:
-    """Seconds until the next file that has not been looked at is quiet; None when every file has been."""
+    """Return the time until the next unread file is quiet (seconds); None if every file has been read."""
     due = [file.quiet_since + settle_seconds - now for file in waiting if file.missing is None]
     return max(0.0, min(due)) if due else None

@@ -1,21 +1,25 @@
-"""The journal's file: its tables, how it is opened and brought up to date, and transactions on it."""
+"""The journal's database: opening it, bringing it up to date, and transactions on it.
+
+No transaction is open across a network call. Each is short, and on disk once it ends.
+"""
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
-from decimal import Decimal
+from contextlib import closing, contextmanager
+from pathlib import Path
 
 import sqlalchemy as sql
-from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
-from sqlalchemy.pool import ConnectionPoolEntry
 
-from watcher.errors import ConfigurationError, Fault, FolderTrouble
+from watcher.errors import ConfigurationError, Fault, JournalTrouble
+from watcher.journal import sqlite
+from watcher.journal.tables import TABLES
 
-# Of the tables below; SQLite keeps it in the file (PRAGMA user_version).
+# The most values in one statement.
+MOST_VALUES = sqlite.MOST_VALUES
+# The version of the tables.
 _VERSION = 3
-# What brings a journal to the version after; each ran once on every journal that was written before.
+# The statements that bring a journal of one version to the next.
 _MIGRATIONS = {
     1: (
         "ALTER TABLE line ADD COLUMN cause VARCHAR NOT NULL DEFAULT ''",
@@ -30,122 +34,42 @@ _MIGRATIONS = {
 }
 
 
-class Amount(sql.types.TypeDecorator[Decimal]):
-    """A Decimal as text: SQLite has no exact number, and a float never touches an amount."""
-
-    impl = sql.String
-    cache_ok = True
-
-    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> str | None:  # noqa: ARG002
-        """Write it."""
-        return None if value is None else format(value, "f")
-
-    def process_result_value(self, value: str | None, dialect: Dialect) -> Decimal | None:  # noqa: ARG002
-        """Read it."""
-        return None if value is None else Decimal(value)
-
-
-class Text(sql.types.TypeDecorator[str]):
-    """Any text. Half characters, which a name or ConnectWise's words may hold and SQLite does not take, are escaped."""
-
-    impl = sql.String
-    cache_ok = True
-
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
-        """Write it."""
-        return None if value is None else value.encode(errors="backslashreplace").decode()
-
-
-TABLES = sql.MetaData()
-INBOXES = sql.Table(
-    "inboxes",
-    TABLES,
-    sql.Column("path", sql.String, primary_key=True),
-    sql.Column("marker", sql.String, nullable=False),
-)
-FILES = sql.Table(
-    "files",
-    TABLES,
-    sql.Column("claim", sql.String, primary_key=True),
-    sql.Column("name", Text, nullable=False, index=True),
-    sql.Column("digest", sql.String, nullable=False, index=True),
-    sql.Column("refusal", Text),
-    sql.Column("begun_at", sql.String, nullable=False),
-    sql.Column("finished_at", sql.String),
-)
-PAYMENTS = sql.Table(
-    "payments",
-    TABLES,
-    sql.Column("claim", sql.ForeignKey("files.claim"), primary_key=True),
-    sql.Column("position", sql.Integer, primary_key=True),
-    sql.Column("line", sql.Integer, nullable=False),
-    sql.Column("invoice_number", sql.String, nullable=False, index=True),
-    sql.Column("external_id", Text, index=True),
-    sql.Column("asked", Amount),
-    sql.Column("action", sql.String),
-    sql.Column("intended", Amount),
-    sql.Column("intended_warning", Text),
-    sql.Column("outcome", sql.String),
-    sql.Column("settled", Amount),
-    sql.Column("message", Text),
-    sql.Column("warning", Text),
-    sql.Column("invoice_id", sql.Integer),
-    sql.Column("payment_id", sql.Integer),
-    sql.Column("decided_at", sql.String),
-    sql.Index("payments_rejected", "outcome", sqlite_where=sql.text("outcome = 'rejected'")),
-)
-LINE = sql.Table(
-    "line",
-    TABLES,
-    sql.Column("only", sql.Integer, primary_key=True),
-    sql.Column("state", sql.String, nullable=False),
-    sql.Column("since", sql.String, nullable=False),
-    sql.Column("reason", Text, nullable=False),
-    sql.Column("mend", Text, nullable=False),
-    sql.Column("cause", sql.String, nullable=False, server_default=""),
-    sql.Column("watch", Text, nullable=False, server_default=""),
-    sql.Column("answered_at", sql.String),
-)
-
-
 class Database:
-    """An open journal file; used from one thread."""
+    """An open journal. It is used from one thread at a time; two that write side by side have one each."""
 
     def __init__(self, url: str, *, upgrade: bool = True) -> None:
-        """Open the journal, making its tables if there are none.
+        """Open the journal, and make its tables if there are none.
 
         Args:
             url: ``sqlite:////path/to/journal.db``; ``sqlite://`` keeps it in memory.
-            upgrade: bring a journal of an older version up to date. For the daemon alone: an older one that still
+            upgrade: bring a journal of an older version up to date. Only the daemon does: an older daemon that still
                 runs must not find its journal changed by somebody who only looks.
 
         Raises:
             ConfigurationError: it cannot be opened, is damaged, or was written by another version.
         """
-        self._engine = sql.create_engine(url)
-        sql.event.listen(self._engine, "connect", _configure)
-        self._where = url.removeprefix("sqlite:///") or "in memory"
+        self._engine = sqlite.engine_of(url)
+        self._where = str(sqlite.file_of(url) or "in memory")
         self._prepared = False
         self._upgrade = upgrade
         try:
             self._prepare()
         except sql.exc.DatabaseError as error:
-            # A full or failing disk is waited out as at any other time; whatever else it is does not pass by itself.
-            if getattr(error.orig, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+            # A full or failing disk is waited out, as it is later. Every other trouble stays until somebody mends it.
+            if not sqlite.passes(error):
                 raise self._unusable(error) from error
 
     def _prepare(self) -> None:
-        """Make the tables where there are none."""
+        """Make the tables if there are none, and bring older ones up to date."""
         with self._engine.begin() as connection:
-            version = connection.execute(sql.text("PRAGMA user_version")).scalar_one()
+            version = sqlite.version(connection)
             if version == 0:
                 names = set(sql.inspect(connection).get_table_names())
                 if names - TABLES.tables.keys():
                     raise self._fault("is another program's database", "Name a file of payment-watcher's own.")
-                # Readers (a status command) never wait for the daemon, nor it for them (SQLite documentation, WAL).
-                connection.execute(sql.text("PRAGMA journal_mode = WAL"))
+                sqlite.let_readers_in(connection)
                 TABLES.create_all(connection)
-                connection.execute(sql.text(f"PRAGMA user_version = {_VERSION}"))
+                sqlite.set_version(connection, _VERSION)
         if 0 < version < _VERSION:
             if not self._upgrade:
                 raise self._fault(
@@ -163,12 +87,11 @@ class Database:
     def _migrate(self, version: int) -> None:
         """Bring an older journal up to date, altogether or not at all."""
         with self._engine.begin() as connection:
-            # The driver would begin a transaction at the first row that is written, and not for a change of tables.
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            sqlite.begin_change_of_tables(connection)
             for step in range(version, _VERSION):
                 for statement in _MIGRATIONS[step]:
                     connection.exec_driver_sql(statement)
-            connection.exec_driver_sql(f"PRAGMA user_version = {_VERSION}")
+            sqlite.set_version(connection, _VERSION)
 
     def _unusable(self, error: sql.exc.DatabaseError) -> ConfigurationError:
         return self._fault(
@@ -181,17 +104,17 @@ class Database:
         return ConfigurationError((Fault("journal.url", f"{self._where} {problem}", mend),))
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the journal."""
         self._engine.dispose()
 
     @contextmanager
     def transaction(self) -> Iterator[sql.Connection]:
-        """Open a transaction; what keeps the database from taking it, such as a full disk, holds up the line.
+        """Open a transaction, which is on disk when this ends.
 
-        After such a trouble the file is opened anew: it may be another one by then, or gone.
+        The journal is opened anew after a trouble: the file may be another one by then, or gone.
 
         Raises:
-            FolderTrouble: nothing of the transaction was written.
+            JournalTrouble: the disk is full, read-only or failing. Nothing of the transaction was written.
             ConfigurationError: the journal is damaged.
         """
         try:
@@ -202,27 +125,48 @@ class Database:
         except sql.exc.OperationalError as error:
             self._prepared = False
             self._engine.dispose()
-            raise FolderTrouble(
+            raise JournalTrouble(
                 f"the journal {self._where} cannot be written: {error.orig}",
                 "Make room on that disk and check the service user's rights on it; the work goes on by itself",
             ) from error
         except sql.exc.DatabaseError as error:
-            if type(error) is not sql.exc.DatabaseError:
-                raise
-            raise self._unusable(error) from error
+            if sqlite.is_damage(error):
+                raise self._unusable(error) from error
+            raise
 
     def shrink(self) -> None:
-        """Give the room of removed rows back once a quarter of the file is empty."""
-        with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
-            free = connection.exec_driver_sql("PRAGMA freelist_count").scalar_one()
-            if free * 4 >= pages:
-                connection.exec_driver_sql("VACUUM")
-                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        """Give the room of removed rows back to the disk if there is much of it."""
+        sqlite.shrink(self._engine)
 
 
-def _configure(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA synchronous = FULL")
-    cursor.execute("PRAGMA foreign_keys = ON")
-    cursor.close()
+def file_of(url: str) -> Path | None:
+    """Return the file of a journal; None if it is in no file of this machine."""
+    return sqlite.file_of(url)
+
+
+@contextmanager
+def opened(url: str) -> Iterator[Database | None]:
+    """Open a journal for those who only look: none is made, and one of an older version is left as it is.
+
+    Args:
+        url: as of ``Database``.
+
+    Yields:
+        The journal; None if there is none yet.
+
+    Raises:
+        ConfigurationError: it cannot be opened, is damaged, or was written by another version.
+    """
+    if not _exists(file_of(url)):
+        yield None
+        return
+    with closing(Database(url, upgrade=False)) as database:
+        yield database
+
+
+def _exists(file: Path | None) -> bool:
+    try:
+        return file is not None and file.is_file()
+    except OSError:
+        # This user may not look into its folder: opening the journal names the fault and its mend.
+        return True

@@ -1,4 +1,4 @@
-"""Records to demands on invoices, and what is rejected before any call. Pure."""
+"""Sorts records into demands on invoices, and rejects what cannot be one before any call is made. Pure."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from watcher.payments.outcomes import Result, reject
 
 
 def demands_of(claim_id: str, records: Sequence[Record], rules: Rules) -> tuple[list[Demand], list[Result]]:
-    """Sort a document's records into demands on invoices and records that are rejected before any call.
+    """Sort a document's records into demands on invoices and rejected records.
 
     Args:
-        claim_id: the claim the document belongs to.
+        claim_id: the id of the claim to which the document belongs.
         records: all records of the document.
-        rules: whether duplicates are summed, what zero means.
+        rules: the operator's choices about duplicates and zero.
 
     Returns:
-        The demands, in the order of their first record, and the results of the rejected records.
+        The demands, in the order of their first records, and the results of the rejected records.
     """
     by_invoice: dict[str, list[Record]] = defaultdict(list)
     for record in records:
-        # A record without a number can be the duplicate of none.
+        # A record without a number duplicates no other record.
         key = record.invoice_number.casefold() or f"\0{record.position}"
         by_invoice[key].append(record)
     wanted: list[Demand] = []
@@ -47,14 +47,14 @@ def demands_of(claim_id: str, records: Sequence[Record], rules: Rules) -> tuple[
 
 
 def numbered(records: Sequence[Record], numbers: Mapping[int, str]) -> tuple[Record, ...]:
-    """Put in the invoice numbers of payments that give ConnectWise's id of the invoice alone.
+    """Fill in the invoice numbers of payments that give ConnectWise's id of the invoice alone.
 
     Args:
         records: all records of the document.
-        numbers: the numbers that ConnectWise has for those ids; an id that is not there has no invoice.
+        numbers: ConnectWise's invoice number of each id; an id that is missing has no invoice.
 
     Returns:
-        The records in order; a payment whose invoice has no number that can be used is a misfit.
+        The records in order. A payment whose id has no invoice, or an invoice without a number, becomes a misfit.
     """
     return tuple(
         _numbered(record, record.invoice_id, numbers)
@@ -72,14 +72,17 @@ def _numbered(payment: Payment, invoice_id: int, numbers: Mapping[int, str]) -> 
 
 
 def unrepeated(records: Sequence[Record], earlier: Mapping[str, Claim]) -> tuple[Record, ...]:
-    """Take out the payments that bear an externalId which has been used before (``prevent_reprocessing``).
+    """Turn payments whose externalId was used before into misfits (``prevent_reprocessing``).
+
+    If an externalId stands in one document several times, every payment with it becomes a misfit.
 
     Args:
         records: all records of the document.
-        earlier: by externalId, the earlier file in which a payment bore it that was applied, or still is in work.
+        earlier: for each externalId that was used before, the file in which it was used. A payment with it was applied
+            there, or is still in work.
 
     Returns:
-        The records in order, repeated payments as misfits; of several in one document, all are repeated.
+        The records in order.
     """
     lines: dict[str, list[int]] = defaultdict(list)
     for record in records:
@@ -115,7 +118,7 @@ def misfit(payment: Payment, fault: str) -> Misfit:
 
     Args:
         payment: the payment.
-        fault: why, for the payer.
+        fault: the reason, in words for the payer, without the line.
     """
     place = _place(payment.line)
     return Misfit(payment.position, payment.line, payment.invoice_number, payment.amount, f"{fault}{place}")
@@ -126,12 +129,12 @@ def _place(line: int) -> str:
 
 
 def _places(lines: Sequence[int]) -> str:
-    """Say in which lines something stands, where they are known."""
+    """Return the lines in words; empty if one of them is not known."""
     return f" (lines {', '.join(str(line) for line in lines)})" if all(lines) else ""
 
 
 def _group_faults(group: Sequence[Record], rules: Rules) -> dict[int, str]:
-    """Why the records of one invoice are all rejected, by position; empty when they make a demand."""
+    """Return why the records of one invoice are rejected, by position; empty if they make a demand."""
     own = {record.position: fault for record in group if (fault := _own_fault(record, rules))}
     if len(group) == 1 or (rules.sum_duplicates and not own):
         return own
@@ -162,11 +165,11 @@ def _own_fault(record: Record, rules: Rules) -> str | None:
 
 
 def first_of_each(waiting: Iterable[Demand], limit: int) -> list[Demand]:
-    """Take the next demands that may be worked on side by side: at most one an invoice, the earliest.
+    """Return the next demands that may be worked on side by side: of each invoice the earliest one.
 
     Args:
         waiting: the demands without an outcome, in order of arrival.
-        limit: how many to take at most.
+        limit: the most demands to return.
     """
     taken: dict[str, Demand] = {}
     for demand in waiting:

@@ -1,4 +1,4 @@
-"""The words of this program about money: frozen values that the other modules pass to each other."""
+"""Defines the values about money that other modules pass on: payments, invoices, demands, steps. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ZERO = Decimal(0)
 
 
 def money(amount: Decimal) -> str:
-    """Give an amount as people and ConnectWise write it: ``346.34``; more decimals only where it has them."""
+    """Return an amount as people and ConnectWise write it: ``346.34``; with more decimals only if it has more."""
     exponent = amount.as_tuple().exponent
     places = max(2, -exponent) if isinstance(exponent, int) else 2
     return f"{amount:.{places}f}"
@@ -19,16 +19,17 @@ def money(amount: Decimal) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """A record of a document that says which invoice is paid, how much and when.
+    """A record of a document that says which invoice is paid, how much, and when.
 
     Attributes:
         position: its place among the document's records, from 0.
-        line: its line in the document, from 1; 0 where a stylesheet made the document and the line is not known.
-        invoice_number: as written, trimmed; empty where only the invoice's id is given and not looked up yet.
-        amount: zero or more, at most two decimal places.
-        date_paid: the calendar day as written; time and offset dropped.
-        invoice_id: ConnectWise's id of the invoice, where the document gives it.
-        external_id: the accounting system's own id of the payment; empty where there is none.
+        line: its line in the document, from 1; 0 if a stylesheet made the document and the line is not known.
+        invoice_number: the number as written, trimmed; empty if the document gives the id alone and the number has not
+            been looked up yet.
+        amount: zero or more, with at most two decimal places.
+        date_paid: the calendar day as written, without time and offset.
+        invoice_id: ConnectWise's id of the invoice; None if the document does not give it.
+        external_id: the accounting system's own id of the payment; empty if there is none.
     """
 
     position: int
@@ -42,14 +43,14 @@ class Payment:
 
 @dataclass(frozen=True, slots=True)
 class Misfit:
-    """A record that cannot be read as a payment, and why.
+    """A record that cannot be read as a payment, and the reason.
 
     Attributes:
         position: its place among the document's records, from 0.
-        line: its line in the document, from 1; 0 where it is not known.
-        invoice_number: as written, trimmed; empty where there is none.
-        amount: what it asks where at least that can be read.
-        fault: what is wrong and what is accepted, for the payer.
+        line: its line in the document, from 1; 0 if it is not known.
+        invoice_number: the number as written, trimmed; empty if there is none.
+        amount: the amount; None if it cannot be read.
+        fault: what is wrong, and what is accepted, in words for the payer.
     """
 
     position: int
@@ -68,9 +69,9 @@ class HeldPayment:
 
     Attributes:
         id: ConnectWise's id of the row.
-        amount: what it pays.
-        date_paid: the calendar day of ``paymentDate``; None where it carries none.
-        applies_credit: the row applies a credit memo (``credit`` is set): it is not a payment.
+        amount: the amount that it pays.
+        date_paid: the calendar day of ``paymentDate``; None if the row has no date.
+        applies_credit: True if the row applies a credit memo (``credit`` is set). Such a row is no payment.
     """
 
     id: int
@@ -86,11 +87,11 @@ class Invoice:
     Attributes:
         id: ConnectWise's id, the ``parentId`` of the payment paths.
         number: the invoice number as ConnectWise writes it.
-        type: ``Standard``, ``CreditMemo``, …; an open list.
-        total: None where ConnectWise gives none.
-        paid: the sum of its payments; None where ConnectWise does not say.
-        credits: the sum of applied credit memos.
-        payments: its payment rows; None while they have not been listed.
+        type: ``Standard``, ``CreditMemo`` or another type; the list is open.
+        total: its total; None if ConnectWise gives none.
+        paid: the sum of its payments; None if ConnectWise gives none.
+        credits: the sum of the credit memos that were applied to it.
+        payments: its payment rows; None if they have not been listed.
     """
 
     id: int
@@ -102,14 +103,18 @@ class Invoice:
     payments: tuple[HeldPayment, ...] | None = None
 
 
+# A claim's id, and the position of a record in its document.
+DemandId = tuple[str, int]
+
+
 @dataclass(frozen=True, slots=True)
 class Demand:
     """What one document asks of one invoice.
 
     Attributes:
-        claim_id: the claim the document belongs to.
-        invoice_number: the number as the first of its records writes it.
-        parts: the records behind it; more than one only where duplicates are summed.
+        claim_id: the id of the claim to which the document belongs.
+        invoice_number: the number as its first record writes it.
+        parts: its records; more than one only if duplicates are summed.
     """
 
     claim_id: str
@@ -128,12 +133,17 @@ class Demand:
 
     @property
     def invoice_ids(self) -> set[int]:
-        """The ids of the invoice that its parts give; one at most, unless the document contradicts itself."""
+        """The invoice ids that its parts give; more than one only if the document contradicts itself."""
         return {part.invoice_id for part in self.parts if part.invoice_id is not None}
 
     @property
+    def id(self) -> DemandId:
+        """Its claim and the position of its first record, which no other demand has."""
+        return self.claim_id, self.parts[0].position
+
+    @property
     def key(self) -> str:
-        """Equal for two demands on the same invoice: the number case-folded, as answers are compared."""
+        """The case-folded number, by which ConnectWise's answers are compared; equal for demands on one invoice."""
         return self.invoice_number.casefold()
 
 
@@ -150,8 +160,9 @@ class Create:
     """POST a payment.
 
     Attributes:
-        date_paid: the day, or None to send none.
-        balance_after: what the invoice will have left to pay if no other payment has come meanwhile; None if unknown.
+        date_paid: the day; None to send none.
+        balance_after: what will be left to pay on the invoice, unless another payment comes in between; None if it is
+            not known.
     """
 
     invoice_id: int
@@ -162,12 +173,12 @@ class Create:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """PATCH the payment row; only what differs is set.
+    """PATCH a payment row, and set only what differs.
 
     Attributes:
-        amount: the new amount, or None to leave it.
-        date_paid: the new day, or None to leave it.
-        clear_date: take the date off the row.
+        amount: the new amount; None to leave it.
+        date_paid: the new day; None to leave it.
+        clear_date: remove the date from the row.
     """
 
     invoice_id: int
@@ -182,8 +193,8 @@ class Remove:
     """DELETE a payment row.
 
     Attributes:
-        surplus: it is the second of two rows that a lost answer of ours left; the other one stays and is looked at
-            again.
+        surplus: True if a lost answer made us POST twice and this is the second row. The other row stays, and the
+            demand is planned again.
     """
 
     invoice_id: int
@@ -196,7 +207,11 @@ Call = Create | Change | Remove
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """Nothing to do: ConnectWise holds what is asked."""
+    """Do nothing: ConnectWise already holds what is asked.
+
+    Attributes:
+        payment_id: the id of the payment row; None if the invoice has none.
+    """
 
     invoice_id: int
     payment_id: int | None
@@ -204,19 +219,23 @@ class Keep:
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """Nothing is done: the payment cannot be set, and why."""
+    """Do nothing: the payment cannot be set.
+
+    Attributes:
+        message: the reason, in words for the payer.
+    """
 
     message: str
 
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A call that was planned, written down, and perhaps sent, before its answer was known.
+    """A call as it is written down before it is made. Whether it was sent is not known.
 
     Attributes:
-        action: what was going to be done.
-        amount: the amount that was to be set.
-        warning: what the payer was to be told once it was done.
+        action: what the call does.
+        amount: the amount that it sets.
+        warning: what the payer should know once the call has succeeded.
     """
 
     action: Action
@@ -230,10 +249,10 @@ class Plan:
 
     Attributes:
         demand: what is asked.
-        step: the call to make, or that there is none to make.
-        amount: what the invoice's payment will be afterwards.
-        warnings: what the payer should know once it is done.
-        applied: True where the step is Keep because an earlier attempt of this same claim did it.
+        step: the call to make; Keep or Reject if there is none to make.
+        amount: the amount of the invoice's payment afterwards.
+        warnings: what the payer should know once the step has been taken.
+        applied: True if the step is Keep because an earlier attempt of the same claim made the call.
     """
 
     demand: Demand
@@ -244,13 +263,19 @@ class Plan:
 
     @property
     def rejects(self) -> bool:
-        """Whether its records are rejected."""
+        """True if its records are rejected."""
         return isinstance(self.step, Reject)
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The choices an operator makes about money (``[payments]`` of the configuration)."""
+    """The operator's choices about money (``[payments]`` in the configuration).
+
+    Attributes:
+        sum_duplicates: add up the records of one invoice in one document. Otherwise they are rejected.
+        remove_on_zero: an amount of zero removes the invoice's payment. Otherwise it is rejected.
+        date_partial_payments: give a date to payments that leave the invoice partly paid, too.
+    """
 
     sum_duplicates: bool = False
     remove_on_zero: bool = False

@@ -1,4 +1,4 @@
-"""What became of a demand: results for its records, and what is written down before a call. Pure."""
+"""Turns a step that was taken into results, and a step that will be taken into what is written down before. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from watcher.payments.model import (
 
 
 class Outcome(StrEnum):
-    """How a record ended. While it cannot be known it is deferred: it has no outcome yet and waits."""
+    """How a record ended. A record whose end is not known yet has no outcome: it is deferred, and waits."""
 
     APPLIED = "applied"
     UNCHANGED = "unchanged"
@@ -31,19 +31,19 @@ class Outcome(StrEnum):
 class Result:
     """What became of one record.
 
-    ``asked = applied + unchanged + discarded + failed`` holds of every one.
+    For every result, ``asked = applied + unchanged + discarded + failed``.
 
     Attributes:
         position: the record's place in its document, from 0.
-        line: its line there, from 1; 0 where it is not known.
-        invoice_number: as written.
-        outcome: how it ended.
-        asked: the amount it asked, zero where that cannot be read.
-        settled: the part of it that ConnectWise now holds.
-        message: why it was rejected, else None.
-        warning: what the payer should know of a success, else None.
-        invoice_id: ConnectWise's id of the invoice where one was found.
-        payment_id: ConnectWise's id of the payment row where there is one.
+        line: its line there, from 1; 0 if it is not known.
+        invoice_number: the number as written.
+        outcome: how the record ended.
+        asked: the amount that it asks; zero if the amount cannot be read.
+        held: the part of this amount that ConnectWise now holds.
+        message: why the record was rejected; None if it was not.
+        warning: what the payer should know about a success; None if there is nothing to know.
+        invoice_id: ConnectWise's id of the invoice; None if no invoice was found.
+        payment_id: ConnectWise's id of the payment row; None if there is none.
     """
 
     position: int
@@ -51,7 +51,7 @@ class Result:
     invoice_number: str
     outcome: Outcome
     asked: Decimal
-    settled: Decimal = ZERO
+    held: Decimal = ZERO
     message: str | None = None
     warning: str | None = None
     invoice_id: int | None = None
@@ -59,18 +59,18 @@ class Result:
 
     @property
     def applied(self) -> Decimal:
-        """The part set now."""
-        return self.settled if self.outcome is Outcome.APPLIED else ZERO
+        """The part that was set now."""
+        return self.held if self.outcome is Outcome.APPLIED else ZERO
 
     @property
     def unchanged(self) -> Decimal:
         """The part that ConnectWise had already."""
-        return self.settled if self.outcome is Outcome.UNCHANGED else ZERO
+        return self.held if self.outcome is Outcome.UNCHANGED else ZERO
 
     @property
     def discarded(self) -> Decimal:
-        """The overage: asked beyond what the invoice can take."""
-        return ZERO if self.outcome is Outcome.REJECTED else self.asked - self.settled
+        """The overage: the part that the invoice cannot take."""
+        return ZERO if self.outcome is Outcome.REJECTED else self.asked - self.held
 
     @property
     def failed(self) -> Decimal:
@@ -80,7 +80,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """The sums over a document's results."""
+    """The counts and sums of a document's results."""
 
     records: int = 0
     succeeded: int = 0
@@ -108,10 +108,17 @@ def total(results: list[Result]) -> Totals:
 
 
 def intend(decided: Plan, earlier: Intent | None) -> Intent | None:
-    """Give what is to be written down before a plan's call is made; None where there is none.
+    """Return what is written down before a plan's call is made.
 
-    A warning that an earlier attempt was going to give ("replaced …") stays true although the repeated look-up no
-    longer shows what was there before.
+    The warning of an earlier attempt ("replaced …") is kept. It is still true, although a later look-up may no longer
+    show the amount that was replaced.
+
+    Args:
+        decided: the plan.
+        earlier: the intent of an earlier attempt; None without one.
+
+    Returns:
+        The intent; None for a rejection, for a step without a call, and for the removal of a surplus row.
     """
     match decided.step:
         case Create():
@@ -129,21 +136,21 @@ def intend(decided: Plan, earlier: Intent | None) -> Intent | None:
 
 
 def finish(decided: Plan, outcome: Outcome, payment_id: int | None) -> list[Result]:
-    """Give the result of each record behind a plan that has been carried out or needed no call.
+    """Return the results of a plan's records, once its call has succeeded or if it needed none.
 
-    The amount set is shared out over summed records in their order; the overage falls on the last ones.
+    Summed records get their shares of the amount in their order, so that the last ones lack the overage.
 
     Args:
         decided: the plan.
         outcome: applied or unchanged.
-        payment_id: ConnectWise's id of the payment row, where there is one.
+        payment_id: ConnectWise's id of the payment row; None if there is none.
     """
     assert not isinstance(decided.step, Reject)
     left = decided.amount
     results = []
     for part in decided.demand.parts:
-        settled = min(part.amount, left)
-        left -= settled
+        held = min(part.amount, left)
+        left -= held
         results.append(
             Result(
                 part.position,
@@ -151,7 +158,7 @@ def finish(decided: Plan, outcome: Outcome, payment_id: int | None) -> list[Resu
                 part.invoice_number,
                 outcome,
                 part.amount,
-                settled,
+                held,
                 warning="; ".join(decided.warnings) or None,
                 invoice_id=decided.step.invoice_id,
                 payment_id=payment_id,
@@ -161,7 +168,13 @@ def finish(decided: Plan, outcome: Outcome, payment_id: int | None) -> list[Resu
 
 
 def reject(record: Record, message: str, invoice_id: int | None = None) -> Result:
-    """Give the result of a record that is rejected."""
+    """Return the result of a record that is rejected.
+
+    Args:
+        record: the record.
+        message: the reason, in words for the payer.
+        invoice_id: ConnectWise's id of the invoice; None if no invoice was found.
+    """
     return Result(
         record.position,
         record.line,

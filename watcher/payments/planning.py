@@ -1,4 +1,4 @@
-"""A demand and what ConnectWise holds, to one step. Pure."""
+"""Decides on one step for a demand, by what ConnectWise holds: a call, nothing to do, or a rejection. Pure."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from watcher.payments.model import (
 
 
 def must_list(invoice: Invoice) -> bool:
-    """Say whether an invoice's payment rows must be listed before a plan can be made.
+    """Return True if an invoice's payment rows must be listed before a plan can be made.
 
-    An invoice whose payments add up to zero has none.
+    An invoice whose payments add up to zero is taken to have none.
     """
     return invoice.paid is None or invoice.paid != ZERO
 
@@ -38,13 +38,13 @@ def plan(
 
     Args:
         demand: what is asked.
-        found: the invoices whose number matches, each with its payments listed wherever ``must_list`` says so.
-        intent: what an earlier attempt of the same claim was going to do and may have done.
+        found: the invoices with this number. Their payments are listed where ``must_list`` asks for it.
+        intent: the call that an earlier attempt of the same claim wrote down; it may have been made.
         rules: the operator's choices.
-        made: the id of a row that is known to be ours, made although another payment came in between.
+        made: the id of a row that we are known to have made, although another payment came in between.
 
     Returns:
-        The plan; its step is a call only if ConnectWise does not hold yet what is asked.
+        The plan. Its step is a call only if ConnectWise does not hold yet what is asked.
     """
     number = demand.invoice_number
     if not found:
@@ -88,8 +88,8 @@ def _several(
 ) -> Plan:
     surplus = next((row.id for row in rows if row.id == made), None)
     if surplus is None and intent and intent.action is Action.CREATE:
-        # There was none when we wrote down to make one. Where all are of our amount, two POSTs of ours arrived although
-        # one went unanswered: the later row goes.
+        # There was no row when the intent was written down. If all rows have our amount, two POSTs of ours arrived and
+        # the answer to one was lost. The later row is removed.
         surplus = max(row.id for row in rows) if all(row.amount == intent.amount for row in rows) else None
     if surplus is not None:
         return Plan(demand, Remove(invoice.id, surplus, surplus=True), demand.amount)

@@ -1,7 +1,7 @@
-"""Receipts and refusal notes: what became of a file, for people and programs without a log. Pure.
+"""Writes receipts and refusal notes, which say what became of a file, and reads receipts back. Pure.
 
-A receipt is written once, when the last record of its file has been decided, and lies in work until the file is
-archived. From then on it, and not the journal, says what became of the file: whatever is published is made from it.
+A receipt is written once, when the last record of its file has an outcome. It lies in work until the file is archived.
+Once there is a receipt, it counts more than the journal: everything that is published is made from the receipt.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class Decided:
 
     Attributes:
         name: its name in the inbox.
-        digest: SHA-256 of its content, hex.
-        refusal: why it could not be read as a payment document; None if it could.
+        digest: SHA-256 of its content (hex).
+        refusal: why it cannot be read as a payment document; None if it can.
         results: one for each record, in order.
     """
 
@@ -43,13 +43,13 @@ def receipt(
 
     Args:
         claim: the file.
-        digest: SHA-256 of its content, hex.
-        finished_at: when the last of its records was decided, aware.
+        digest: SHA-256 of its content (hex).
+        finished_at: when its last record got its outcome, aware.
         results: one for each record, in order.
-        refusal: why the file could not be read as a payment document, where it could not.
+        refusal: why the file cannot be read as a payment document; None if it can.
 
     Returns:
-        UTF-8 JSON. Amounts are strings with a point; in every record and in the totals,
+        JSON in UTF-8. Amounts are texts with a point. In every record and in the totals,
         asked = applied + unchanged + discarded + failed.
     """
     content: dict[str, Any] = {
@@ -66,7 +66,7 @@ def receipt(
 
 
 def summary(results: Sequence[Result]) -> dict[str, Any]:
-    """Give the totals of a document and what became of each record, as a receipt has them; amounts are texts."""
+    """Return a document's totals and what became of each record, as they stand in a receipt; amounts are texts."""
     totals = total(list(results))
     return {
         "totals": {
@@ -95,7 +95,7 @@ def read_receipt(claim_id: str, content: bytes) -> Decided:
     """Read a receipt back.
 
     Args:
-        claim_id: the claim it was written for.
+        claim_id: the id of the claim for which it was written.
         content: its bytes.
 
     Raises:
@@ -112,7 +112,7 @@ def read_receipt(claim_id: str, content: bytes) -> Decided:
     except (ValueError, KeyError, TypeError, AttributeError, InvalidOperation) as error:
         raise FolderTrouble(
             f"the receipt of claim {claim_id} in work is not as it was written: {error}",
-            "Delete it: what became of each payment is then looked up in ConnectWise again",
+            "Delete it: each payment is then looked up in ConnectWise again",
         ) from error
 
 
@@ -149,11 +149,11 @@ def refusal_note(claim: Claim, published_name: str, reason: str) -> bytes:
 
     Args:
         claim: the file.
-        published_name: the name it has in the fail outbox.
+        published_name: the file's name in the fail outbox.
         reason: what is wrong and where, in words.
 
     Returns:
-        UTF-8 text.
+        Text in UTF-8.
     """
     text = (
         f"{claim.name} could not be read as a payment document. No payment in it was made.\n\n"

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import socket
-import socketserver
-import sys
 import threading
 import uuid
 from collections.abc import Iterable
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from types import TracebackType
 from typing import Self, cast
 from urllib.parse import parse_qsl, unquote
@@ -19,12 +16,11 @@ from watcher.sandbox.api import VERSION
 from watcher.sandbox.books import Books
 from watcher.sandbox.errors import RequestError
 from watcher.sandbox.gate import RateLimit, SignIn
+from watcher.sandbox.loopback import HOST, LoopbackServer
 from watcher.sandbox.seeds import InvoiceSeed, numbered_invoices
 from watcher.sandbox.site import PAGES, Site
 
-_HOST = "127.0.0.1"
 _LARGEST_BODY = 1_048_576
-_SECONDS_TO_CLOSE = 5.0
 _DEFAULT_INVOICES = 100
 
 
@@ -73,7 +69,7 @@ class Sandbox:
         """
         if self._port == 0:
             raise RuntimeError("the sandbox has not been started yet")
-        return f"http://{_HOST}:{self._port}"
+        return f"http://{HOST}:{self._port}"
 
     def start(self) -> None:
         """Listen and answer; nothing happens if it does already.
@@ -121,53 +117,13 @@ class Sandbox:
         self.stop()
 
 
-class _Server(ThreadingHTTPServer):
-    """Keeps track of its connections, so that none outlives it."""
-
-    daemon_threads = True
-    request_queue_size = 128
+class _Server(LoopbackServer):
+    """Answers for one site, after a latency."""
 
     def __init__(self, port: int, site: Site, latency: float) -> None:
         self.site = site
         self.latency = latency
-        self.ending = threading.Event()
-        self._connections: set[socket.socket] = set()
-        self._changed = threading.Condition()
-        super().__init__((_HOST, port), _Handler)
-
-    def serve(self) -> None:
-        # The wait for a shutdown is polled; the default of half a second would slow every test.
-        self.serve_forever(poll_interval=0.02)
-
-    def end(self) -> None:
-        self.shutdown()
-        self.ending.set()
-        with self._changed:
-            for connection in self._connections:
-                _break(connection)
-            self._changed.wait_for(lambda: not self._connections, timeout=_SECONDS_TO_CLOSE)
-        self.server_close()
-
-    def server_bind(self) -> None:
-        # The inherited method asks DNS for the name of the host, which nobody needs and which can hang.
-        socketserver.TCPServer.server_bind(self)
-        self.server_name, self.server_port = _HOST, self.server_address[1]
-
-    def process_request(self, request: socket.socket, client_address: tuple[str, int]) -> None:  # type: ignore[override]
-        with self._changed:
-            self._connections.add(request)
-        super().process_request(request, client_address)
-
-    def close_request(self, request: socket.socket) -> None:  # type: ignore[override]
-        super().close_request(request)
-        with self._changed:
-            self._connections.discard(request)
-            self._changed.notify_all()
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        # A client that goes away is its own affair.
-        if not isinstance(sys.exception(), ConnectionError):
-            super().handle_error(request, client_address)  # type: ignore[arg-type]
+        super().__init__(port, _Handler)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -189,7 +145,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self._send(refusal(error))
             return
-        address = f"http://{self.headers.get('Host', _HOST)}{target}"
+        address = f"http://{self.headers.get('Host', HOST)}{target}"
         request = Request(
             method=self.command,
             path=unquote(target),
@@ -245,11 +201,3 @@ class _Handler(BaseHTTPRequestHandler):
         lines += [f"{name}: {value}" for name, value in fields.items()]
         head = "\r\n".join((*lines, "", "")).encode("latin-1", "replace")
         self.wfile.write(head if self.command == "HEAD" else head + answer.body)
-
-
-def _break(connection: socket.socket) -> None:
-    try:
-        connection.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        # It was broken from the other side already.
-        return

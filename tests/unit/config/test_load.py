@@ -1,4 +1,4 @@
-"""The settings: where they come from, what they accept, and how their faults are said."""
+"""The settings: where they come from, what they accept, and how their faults are reported."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.program import alone
 
 from watcher.config import load as config
+from watcher.config import writing
 from watcher.config.settings import SECTIONS
 from watcher.errors import ConfigurationError
 
@@ -36,11 +36,6 @@ FOLDER_KEYS = ("inbox", "success", "fail", "work", "archive")
 PAIRS = list(itertools.combinations(FOLDER_KEYS, 2))
 
 
-@pytest.fixture(autouse=True)
-def _alone(monkeypatch, tmp_path):
-    alone(monkeypatch, tmp_path)
-
-
 @pytest.fixture
 def load(tmp_path):
     """Load settings from a text."""
@@ -55,7 +50,7 @@ def load(tmp_path):
 
 @pytest.fixture
 def faults(load):
-    """Give the faults of a text by key."""
+    """Return the faults of a text by key."""
 
     def faults(text, *, folders=True):
         with pytest.raises(ConfigurationError) as caught:
@@ -120,7 +115,7 @@ def test_every_fault_is_reported_at_once(faults):
 
 
 def test_faults_of_folders_are_reported_with_the_others(faults):
-    """That two folders are one is said in the same report as an unknown key and a missing value."""
+    """Two folders that are one are reported together with an unknown key and a missing value."""
     text = WHOLE.replace('private_key = "secret-private-key"', "").replace(
         "/srv/payments/fail", "/srv/payments/success"
     )
@@ -138,7 +133,7 @@ def test_faults_of_folders_are_reported_with_the_others(faults):
         pytest.param("zzz = 3\n" + WHOLE, "zzz", "connectwise, folders, inbox", id="outside of any section"),
     ],
 )
-def test_an_unknown_key_is_a_fault_with_a_suggestion(faults, text, key, mend):
+def test_unknown_key_is_a_fault_with_a_suggestion(faults, text, key, mend):
     """A key that is no setting is refused, with the one that was probably meant, else with those there are."""
     (fault,) = faults(text).values()
     assert fault.key == key
@@ -165,7 +160,7 @@ def test_an_unknown_key_is_a_fault_with_a_suggestion(faults, text, key, mend):
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_value_has_its_bounds(load, faults, section, key, accepted, refused):
+def test_value_has_its_bounds(load, faults, section, key, accepted, refused):
     """The values at the edge are accepted, those beyond are a fault of that key alone."""
     base = FOLDERS + (KEYS if section == "connectwise" else f"{KEYS}\n[{section}]\n")
     for value in accepted:
@@ -202,7 +197,7 @@ def test_folders_are_not_needed_for_a_single_document(load):
     [(b"company = acme", "is not TOML"), (b'company = "\xe4"', "is not TOML"), (None, "cannot be read")],
     ids=["no quotes", "not UTF-8", "not there"],
 )
-def test_a_file_that_cannot_be_read_is_a_fault_of_that_file(tmp_path, content, said):
+def test_file_that_cannot_be_read_is_a_fault_of_that_file(tmp_path, content, said):
     """The fault names the file and why it cannot be read."""
     file = tmp_path / "settings.toml"
     if content is not None:
@@ -259,7 +254,7 @@ def test_no_secret_is_shown_by_a_fault_or_by_the_settings(load, faults):
         ("http://[::1]:8470", "http://[::1]:8470"),
     ],
 )
-def test_a_site_is_taken_as_users_type_it(load, typed, url):
+def test_site_is_taken_as_users_type_it(load, typed, url):
     """Scheme, path and slash are stripped, a cloud site becomes its API host, and the codebase stands there once."""
     loaded = load(WHOLE.replace('"cw.example.com"', f'"{typed}"'))
     assert loaded.connectwise.url == f"{url}/v4_6_release/apis/3.0"
@@ -283,7 +278,7 @@ def test_a_site_is_taken_as_users_type_it(load, typed, url):
         "cw.example.com:99999",
     ],
 )
-def test_a_site_that_is_none_or_not_safe_is_a_fault(faults, typed):
+def test_site_that_is_none_or_not_safe_is_a_fault(faults, typed):
     """What names no host, or would send the keys unencrypted, is refused, and keys typed into it are not repeated."""
     found = faults(WHOLE.replace('"cw.example.com"', f'"{typed}"'))
     assert set(found) == {"connectwise.site"}
@@ -297,7 +292,7 @@ def test_slashes_around_the_codebase_do_not_matter(load, typed):
 
 
 @pytest.mark.parametrize("typed", ["", "/", "v4_6_release/apis/3.0"])
-def test_a_codebase_is_one_segment(faults, typed):
+def test_codebase_is_one_segment(faults, typed):
     """An empty codebase, or one with more of the path in it, is refused."""
     assert set(faults(f'{KEYS}codebase = "{typed}"', folders=False)) == {"connectwise.codebase"}
 
@@ -309,7 +304,7 @@ def test_a_codebase_is_one_segment(faults, typed):
     "sources",
     [given for size in (1, 2, 3) for given in itertools.combinations(("environment", "credential", "file"), size)],
 )
-def test_the_environment_counts_before_a_credential_before_the_file(load, monkeypatch, tmp_path, sources):
+def test_environment_counts_before_a_credential_before_the_file(load, monkeypatch, tmp_path, sources):
     """Of the places that give the private key the first counts; without any it is a fault."""
     text = WHOLE.replace('private_key = "secret-private-key"', "")
     (tmp_path / "credentials").mkdir()
@@ -324,7 +319,7 @@ def test_the_environment_counts_before_a_credential_before_the_file(load, monkey
     assert load(text).connectwise.company == "acme"
 
 
-def test_a_key_that_no_source_gives_is_missing(faults, monkeypatch, tmp_path):
+def test_key_that_no_source_gives_is_missing(faults, monkeypatch, tmp_path):
     """Without a private key in any place its fault says where it may be put."""
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path / "no-such-folder"))
     (fault,) = faults(WHOLE.replace('private_key = "secret-private-key"', "")).values()
@@ -379,7 +374,7 @@ def test_faults_of_the_environment_are_said_like_those_of_the_file(faults, monke
         (False, False, False, None),
     ],
 )
-def test_a_file_is_looked_for_in_order(monkeypatch, tmp_path, given, named, here, found):
+def test_file_is_looked_for_in_order(monkeypatch, tmp_path, given, named, here, found):
     """--config counts before $PAYMENT_WATCHER_CONFIG before the working directory before /etc."""
     if named:
         monkeypatch.setenv("PAYMENT_WATCHER_CONFIG", "named.toml")
@@ -392,7 +387,7 @@ def test_a_file_is_looked_for_in_order(monkeypatch, tmp_path, given, named, here
     assert config.find(Path(found) if given else None) == (Path(found) if found else tmp_path / "etc.toml")
 
 
-def test_the_places_of_a_file_are_those_documented():
+def test_places_of_a_file_are_those_documented():
     """The working directory comes before the machine's own folder for settings."""
     assert [str(place) for place in config.PLACES] == [
         "payment-watcher.toml",
@@ -442,7 +437,7 @@ def test_each_folder_is_a_folder_of_its_own(faults, one, other):
 
 
 @pytest.mark.parametrize("spelt", ["{}/out/./good", "{}/out/bad/../good", "out/good", "~/out/good"])
-def test_a_folder_is_the_same_however_it_is_spelt(faults, tmp_path, spelt):
+def test_folder_is_the_same_however_it_is_spelt(faults, tmp_path, spelt):
     """Dots, a relative path or the home folder do not hide that two folders are one."""
     (tmp_path / "out" / "good").mkdir(parents=True)
     (tmp_path / "out" / "bad").mkdir()
@@ -462,7 +457,7 @@ def test_a_folder_is_the_same_however_it_is_spelt(faults, tmp_path, spelt):
         ("", "~/.local/state/payment-watcher/journal.db"),
     ],
 )
-def test_the_journal_is_in_the_state_folder_unless_told(load, monkeypatch, state, path):
+def test_journal_is_in_the_state_folder_unless_told(load, monkeypatch, state, path):
     """By default the journal lies in systemd's state folder, else in the user's."""
     if state is not None:
         monkeypatch.setenv("STATE_DIRECTORY", state)
@@ -472,7 +467,7 @@ def test_the_journal_is_in_the_state_folder_unless_told(load, monkeypatch, state
 
 
 @pytest.mark.parametrize("url", ["", "sqlite://", "sqlite:///journal.db", "/srv/journal.db", "postgresql://db/x"])
-def test_a_journal_is_an_sqlite_file_with_its_whole_path(faults, url):
+def test_journal_is_an_sqlite_file_with_its_whole_path(faults, url):
     """A journal in memory, of an unclear place, or in another database is refused."""
     assert set(faults(f'{WHOLE}[journal]\nurl = "{url}"')) == {"journal.url"}
 
@@ -480,9 +475,9 @@ def test_a_journal_is_an_sqlite_file_with_its_whole_path(faults, url):
 # --- template and README ---------------------------------------------------------------------------------------
 
 
-def test_the_template_loads_and_changes_no_default(load):
+def test_template_loads_and_changes_no_default(load):
     """The file that init writes is usable as it is, with every optional setting at its default."""
-    loaded = load(config.template(Path("/srv/payments")))
+    loaded = load(writing.template(Path("/srv/payments")))
     plain = load(
         WHOLE.replace("cw.example.com", "api-na.myconnectwise.net").replace(
             "[folders]", '[folders]\nwork = "/srv/payments/.work"\narchive = "/srv/payments/archive"'
@@ -497,7 +492,7 @@ def test_the_template_loads_and_changes_no_default(load):
 
 def test_every_line_of_the_template_may_be_used(load):
     """Each key of each section stands in the template once, explained, and loads with the value it shows."""
-    text = config.template(Path("/srv/payments"))
+    text = writing.template(Path("/srv/payments"))
     given = re.sub(r"^# (\w+ = )", r"\1", text, flags=re.MULTILINE)
     assert {name: set(keys) for name, keys in tomllib.loads(given).items()} == {
         name: set(model.model_fields) for name, model in SECTIONS.items()
@@ -511,13 +506,13 @@ def test_every_line_of_the_template_may_be_used(load):
 
 @given(st.text("ab XY.-_~#=,;:[]{}\"'\\$%&ä€漢🔑", min_size=1, max_size=30).filter(lambda text: text.strip(".")))
 @settings(deadline=None, max_examples=50)
-def test_the_template_names_any_folder(name):
+def test_template_names_any_folder(name):
     """Whatever the folder is called, quotes and backslashes included, the template gives it back unchanged."""
     folder = Path("/srv") / name
-    assert tomllib.loads(config.template(folder))["folders"]["inbox"] == str(folder / "inbox")
+    assert tomllib.loads(writing.template(folder))["folders"]["inbox"] == str(folder / "inbox")
 
 
-def test_the_readme_names_every_setting_with_its_default(load):
+def test_readme_names_every_setting_with_its_default(load):
     """The README's table has each key once, and shows the defaults that the program has."""
     text = README.read_text(encoding="utf-8").partition("## Configuration")[2].partition("\n## ")[0]
     shown = []
@@ -538,7 +533,7 @@ def test_the_readme_names_every_setting_with_its_default(load):
             assert default == ("" if value is None else str(value).lower().removesuffix(".0")), key
 
 
-def test_the_shortest_configuration_of_the_readme_works(load):
+def test_shortest_configuration_of_the_readme_works(load):
     """The example of the README loads as it stands."""
     (example,) = re.findall(r"```toml\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     assert load(example).folders.inbox == Path("/srv/payments/inbox")

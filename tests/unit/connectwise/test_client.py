@@ -13,7 +13,8 @@ import simplejson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.connectwise import account, invoice, payments_of
-from support.network import GONE_404, RESET_AFTER, Hurry, Strike, Unreliable, page
+from support.line import Hurried
+from support.network import GONE_404, RESET_AFTER, Strike, Unreliable, page
 
 from watcher.connectwise.client import ConnectWise
 from watcher.connectwise.http import Gateway
@@ -32,18 +33,17 @@ invoice_numbers = st.lists(
 
 
 def connectwise(url, **changes):
-    """Give a client whose waits take no time."""
-    hurry = Hurry()
-    return ConnectWise(Gateway(account(url, **changes), Pace(60000, hurry, clock=hurry.clock)))
+    """Return a client whose waits take no time."""
+    return ConnectWise(Gateway(account(url, **changes), Pace(60000, Hurried())))
 
 
 def url_lengths(network):
-    """Give the length of each whole URL that came."""
+    """Return the length of each whole URL that came."""
     return [len(network.url + request.path) for request in network.requests]
 
 
 def payment_rows(*amounts):
-    """Give seeds of payments."""
+    """Return seeds of payments."""
     return tuple(PaymentSeed(Decimal(amount)) for amount in amounts)
 
 
@@ -58,7 +58,7 @@ class Wire:
         self.called = []
 
     def url(self, path):
-        """Give the whole URL of a path."""
+        """Return the whole URL of a path."""
         return self.base + path
 
     def repeatedly(self, _method, path, **_how):
@@ -68,14 +68,15 @@ class Wire:
 
 
 def client_base(network):
-    """Give the root of the API behind a network."""
+    """Return the root of the API behind a network."""
     return account(network.url).url
 
 
-def look_up_url(base, numbers):
-    """Give the URL with which some numbers are looked up."""
+def look_up_url(base, terms):
+    """Return the URL with which some numbers or ids are looked up."""
     wire = Wire(base)
-    ConnectWise(wire).find_invoices(numbers)
+    client = ConnectWise(wire)
+    client.find_by_id(terms) if isinstance(terms[0], int) else client.find_invoices(terms)
     return wire.called[0]
 
 
@@ -87,9 +88,23 @@ def test_look_ups_are_few_and_fit_into_a_url(numbers, times, host_length):
     base = f"https://{'h' * host_length}/v4_6_release/apis/3.0"
     groups = list(ConnectWise(Wire(base)).look_ups(numbers))
     assert [number for group in groups for number in group] == numbers
-    assert all(len(look_up_url(base, group)) <= LONGEST_URL for group in groups)
+    # Room is kept for the further pages of an answer.
+    assert all(len(f"{look_up_url(base, group)}&page=999") <= LONGEST_URL for group in groups)
     for group, following in pairwise(groups):
-        # Room is kept for the further pages of an answer.
+        assert len(look_up_url(base, (*group, following[0]))) > LONGEST_URL - 12, "one more would have fitted"
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.integers(1, 2**31 - 1), max_size=40), st.integers(1, 30), st.integers(1, 200))
+def test_look_ups_by_id_are_few_and_fit_into_a_url(ids, times, host_length):
+    """Whatever the ids and the site: each is asked once, in order, in URLs that are full and never too long."""
+    ids *= times
+    base = f"https://{'h' * host_length}/v4_6_release/apis/3.0"
+    groups = list(ConnectWise(Wire(base)).look_ups_by_id(ids))
+    assert [one for group in groups for one in group] == ids
+    # Room is kept for the further pages of an answer.
+    assert all(len(f"{look_up_url(base, group)}&page=999") <= LONGEST_URL for group in groups)
+    for group, following in pairwise(groups):
         assert len(look_up_url(base, (*group, following[0]))) > LONGEST_URL - 12, "one more would have fitted"
 
 
@@ -116,16 +131,53 @@ def test_invoices_are_found_by_whole_groups_of_numbers(start_sandbox, numbers, l
     assert len(network.requests) <= look_ups
 
 
-def test_a_look_up_asks_for_large_pages_of_few_fields(start_sandbox):
+def test_invoices_are_found_by_whole_groups_of_ids(start_sandbox):
+    """Every id is found, over as few requests as the length of URLs allows."""
+    ids = range(1001, 1601)
+    sandbox = start_sandbox(*(invoice(f"CW-{number}", "1.00") for number in ids))
+    with Unreliable(sandbox.url) as network:
+        client = connectwise(network.url)
+        found = {}
+        for group in client.look_ups_by_id(ids):
+            found |= client.find_by_id(group)
+        assert max(url_lengths(network)) <= LONGEST_URL
+    assert {number: one.number for number, one in found.items()} == {number: f"CW-{number}" for number in ids}
+    assert len(network.requests) == 2
+
+
+def test_invoice_found_by_id_need_not_be_looked_up_by_number(start_sandbox):
+    """It holds all that a look-up by number returns."""
+    paid = (PaymentSeed(Decimal("0.10"), DAY), PaymentSeed(Decimal("0.20"), credit="CM-1"))
+    client = connectwise(start_sandbox(invoice("CW-1", "346.34", type="Progress", payments=paid)).url)
+    assert client.find_by_id([1001]) == {1001: client.find_invoices(["CW-1"])["cw-1"][0]}
+
+
+def test_only_ids_that_were_asked_for_are_found():
+    """An id without an invoice is not in the answer, and an invoice that nobody asked for is not taken from it."""
+    body = '[{"id":8,"invoiceNumber":"CW-8","total":1},{"id":7,"invoiceNumber":"CW-7","total":1}]'
+    with Unreliable("http://127.0.0.1:1", Strike(page(200, body))) as network:
+        found = connectwise(network.url).find_by_id([6, 7])
+    assert {number: one.number for number, one in found.items()} == {7: "CW-7"}
+
+
+@pytest.mark.parametrize("split", ["look_ups", "look_ups_by_id"])
+def test_nothing_to_look_up_is_no_look_up(split):
+    """Without a number or an id there is no group, so nothing is asked."""
+    assert list(getattr(ConnectWise(Wire("https://x")), split)([])) == []
+
+
+def test_look_up_asks_for_large_pages_of_few_fields(start_sandbox):
     """Without a size a page has 25 rows, and an invoice has fifty fields."""
     sandbox = start_sandbox(invoice("CW-1", "1.00"))
     with Unreliable(sandbox.url) as network:
         connectwise(network.url).find_invoices(["CW-1", "A #/1"])
-    (request,) = network.requests
-    query = parse_qs(urlsplit(request.path).query)
-    assert query["conditions"] == ['invoiceNumber in ("CW-1","A #/1")']
-    assert query["pageSize"] == ["1000"]
-    assert {"id", "invoiceNumber", "type", "total", "payments", "credits"} <= set(query["fields"][0].split(","))
+        connectwise(network.url).find_by_id([1001, 1002])
+    by_number, by_id = (parse_qs(urlsplit(request.path).query) for request in network.requests)
+    assert by_number["conditions"] == ['invoiceNumber in ("CW-1","A #/1")']
+    assert by_id["conditions"] == ["id in (1001,1002)"]
+    for query in (by_number, by_id):
+        assert query["pageSize"] == ["1000"]
+        assert {"id", "invoiceNumber", "type", "total", "payments", "credits"} <= set(query["fields"][0].split(","))
 
 
 def test_what_an_invoice_holds_is_read_exactly(start_sandbox):
@@ -139,7 +191,7 @@ def test_what_an_invoice_holds_is_read_exactly(start_sandbox):
 
 
 def test_amounts_that_connectwise_does_not_give_are_unknown_not_zero():
-    """A null total or null payments is not taken for nothing; null credits are none."""
+    """Null is unknown as a total or as payments, and 0 as credits."""
     body = '[{"id":7,"invoiceNumber":"CW-1","type":"Standard","total":null,"payments":null,"credits":null}]'
     with Unreliable("http://127.0.0.1:1", Strike(page(200, body))) as network:
         ((found,),) = connectwise(network.url).find_invoices(["CW-1"]).values()
@@ -162,8 +214,8 @@ def test_amounts_that_connectwise_does_not_give_are_unknown_not_zero():
         ("CW-1", "", False),
     ],
 )
-def test_an_answer_counts_only_if_its_number_is_the_one_asked_for(asked, answered, matches):
-    """Letter case and blanks around do not matter, anything else does, whatever ConnectWise takes for a match."""
+def test_answer_counts_only_if_its_number_is_the_one_asked_for(asked, answered, matches):
+    """Letter case and outer blanks do not matter. Anything else does, whatever ConnectWise takes for a match."""
     body = simplejson.dumps([{"id": 7, "invoiceNumber": answered, "type": "Standard", "total": 1}])
     with Unreliable("http://127.0.0.1:1", Strike(page(200, body))) as network:
         found = connectwise(network.url).find_invoices([asked, "other"])
@@ -172,7 +224,7 @@ def test_an_answer_counts_only_if_its_number_is_the_one_asked_for(asked, answere
 
 
 def test_invoices_that_share_a_number_are_all_found(start_sandbox):
-    """Two invoices under one number, however each is written, are two."""
+    """Two invoices under one number are two, however each number is written."""
     sandbox = start_sandbox(invoice("CW-1", "1.00"), invoice("cw-1", "2.00"), invoice("CW-2", "3.00"))
     found = connectwise(sandbox.url).find_invoices(["CW-1", "CW-2", "CW-3"])
     assert {key: len(invoices) for key, invoices in found.items()} == {"cw-1": 2, "cw-2": 1}
@@ -190,7 +242,7 @@ def test_payments_are_read_to_the_last_page(start_sandbox, count):
 
 
 def test_invoices_are_read_to_the_last_page(start_sandbox):
-    """Also where a look-up that fills its URL finds more than a page of invoices, no URL is too long."""
+    """A look-up that fills its URL finds more than a page of invoices, and the URL of page 2 is not too long."""
     numbers = [f"CW-{ordinal:011d}" for ordinal in range(200)]
     sandbox = start_sandbox(*[invoice(numbers[0], "1.00")] * 1203, *(invoice(number, "1.00") for number in numbers[1:]))
     with Unreliable(sandbox.url) as network:
@@ -212,7 +264,7 @@ def test_invoices_are_read_to_the_last_page(start_sandbox):
 
 
 def test_payment_rows_are_read_with_day_and_kind(start_sandbox):
-    """A row has its exact amount and its day, and one that applies a credit is told apart."""
+    """A row has its exact amount and its day, and says whether it applies a credit."""
     rows = (PaymentSeed(Decimal("0.10"), DAY), PaymentSeed(Decimal("5")), PaymentSeed(Decimal("7.20"), credit="CM-1"))
     sandbox = start_sandbox(invoice("CW-1", "346.34", payments=rows))
     assert connectwise(sandbox.url).list_payments(1001) == (
@@ -225,7 +277,7 @@ def test_payment_rows_are_read_with_day_and_kind(start_sandbox):
 @pytest.mark.parametrize(
     "written", ["2016-09-22T00:00:00Z", "2016-09-22T23:30:00Z", "2016-09-22T00:00:00.000+14:00", "2016-09-22"]
 )
-def test_a_payment_date_is_the_day_that_is_written(written):
+def test_payment_date_is_the_day_that_is_written(written):
     """Time and offset are dropped; nothing shifts the day."""
     body = simplejson.dumps([{"id": 1, "amount": 1, "paymentDate": written}])
     with Unreliable("http://127.0.0.1:1", Strike(page(200, body))) as network:
@@ -236,8 +288,8 @@ def test_a_payment_date_is_the_day_that_is_written(written):
 @pytest.mark.parametrize(
     ("day", "date_sent"), [(DAY, {"paymentDate": "2016-09-22T00:00:00Z"}), (None, {})], ids=["dated", "undated"]
 )
-def test_a_payment_is_created_with_type_amount_invoice_and_day(start_sandbox, day, date_sent):
-    """The POST body is the one known to work: midnight UTC of the day as written, and no date where there is none."""
+def test_payment_is_created_with_type_amount_invoice_and_day(start_sandbox, day, date_sent):
+    """The POST body is the one known to work: midnight UTC of the day as written; without a day it has no date."""
     sandbox = start_sandbox(invoice("CW-1", "346.34"))
     with Unreliable(sandbox.url) as network:
         payment_id = connectwise(network.url).carry_out(Create(1001, Decimal("346.34"), day))
@@ -272,7 +324,7 @@ REMOVED_DATE = {"op": "remove", "path": "paymentDate"}
     ],
     ids=["amount", "date", "no date any more", "amount and date", "amount, no date any more"],
 )
-def test_a_payment_is_changed_only_in_what_differs(start_sandbox, amount, day, clears, operations):
+def test_payment_is_changed_only_in_what_differs(start_sandbox, amount, day, clears, operations):
     """The PATCH body is a list of operations with bare paths and amounts as exact strings."""
     sandbox = start_sandbox(invoice("CW-1", "500", payments=(PaymentSeed(Decimal("1"), date(2001, 1, 1)),)))
     change = Change(1001, 500001, None if amount is None else Decimal(amount), day, clears)
@@ -289,7 +341,7 @@ def test_a_payment_is_changed_only_in_what_differs(start_sandbox, amount, day, c
 @settings(deadline=None, max_examples=25)
 @given(st.decimals(Decimal("0.01"), Decimal("9999999999999.99"), places=2))
 def test_every_amount_arrives_to_the_cent(amount):
-    """What is created, and what is changed, is what is read back: law, not luck of a few samples."""
+    """Any amount is sent exactly, in a POST and in a PATCH."""
     answers = (Strike(page(201, '{"id": 1}'), "POST"), Strike(page(200, '{"id": 1}'), "PATCH"))
     with Unreliable("http://127.0.0.1:1", *answers) as network:
         client = connectwise(network.url)
@@ -301,7 +353,7 @@ def test_every_amount_arrives_to_the_cent(amount):
 
 
 @pytest.mark.parametrize("body", ["{}", '{"id": null}', '{"id": "x"}', "[]", "[1]", '"created"'])
-def test_a_new_payment_without_an_id_is_unknown(body):
+def test_new_payment_without_an_id_is_unknown(body):
     """An answer that does not say which row was made proves nothing."""
     with Unreliable("http://127.0.0.1:1", Strike(page(201, body))) as network, pytest.raises(AnswerLost):
         connectwise(network.url).carry_out(Create(7, Decimal("1.00"), None))
@@ -318,7 +370,7 @@ def test_a_new_payment_without_an_id_is_unknown(body):
     ids=["POST to no invoice", "PATCH of no row", "PATCH of no invoice", "rows of no invoice"],
 )
 def test_what_is_not_there_is_missing(start_sandbox, call):
-    """A 404 in ConnectWise's JSON is the record's, with its words."""
+    """A 404 in ConnectWise's JSON is the record's fault, and the error holds its words."""
     sandbox = start_sandbox(invoice("CW-1", "1.00", payments=payment_rows("1.00")))
     with pytest.raises(Missing, match="9999 was not found"):
         call(connectwise(sandbox.url))
@@ -336,8 +388,8 @@ def test_what_connectwise_refuses_is_a_rejection(start_sandbox):
     [(), (Strike(RESET_AFTER, "DELETE", nth=1),), (Strike(GONE_404, "DELETE"),)],
     ids=["answered", "answer lost, so repeated", "gone before"],
 )
-def test_a_payment_is_removed_and_it_does_not_matter_by_whom(start_sandbox, strikes):
-    """After a DELETE the row is gone; that it was gone already is no fault."""
+def test_payment_is_removed_whoever_removed_it(start_sandbox, strikes):
+    """After a DELETE the row is gone. It is no fault if it was gone before."""
     sandbox = start_sandbox(invoice("CW-1", "5.00", payments=payment_rows("1.00")))
     with Unreliable(sandbox.url, *strikes) as network:
         assert connectwise(network.url).carry_out(Remove(1001, 500001)) is None
@@ -348,29 +400,31 @@ def test_a_payment_is_removed_and_it_does_not_matter_by_whom(start_sandbox, stri
 
 
 @pytest.mark.parametrize("body", ["{}", '{"id": 1}', '"none"', "7", "true"])
-@pytest.mark.parametrize("call", ["find_invoices", "list_payments"])
-def test_a_list_that_is_none_is_a_trouble_of_connectwise(call, body):
-    """Where something else than a list comes back, nothing is concluded from it."""
+@pytest.mark.parametrize(("call", "asked"), [("find_invoices", ["CW-1"]), ("find_by_id", [7]), ("list_payments", 7)])
+def test_answer_that_is_no_list_is_connectwises_trouble(call, asked, body):
+    """Nothing is concluded from an answer that is no list."""
     with Unreliable("http://127.0.0.1:1", Strike(page(200, body))) as network, pytest.raises(Unreachable):
-        getattr(connectwise(network.url), call)(["CW-1"] if call == "find_invoices" else 7)
+        getattr(connectwise(network.url), call)(asked)
 
 
-def test_the_version_is_told(start_sandbox):
-    """The check command says which ConnectWise it reached."""
+def test_version_is_read(start_sandbox):
+    """The check command shows which ConnectWise it reached."""
     assert connectwise(start_sandbox(invoice("CW-1", "1.00")).url).version() == "v2025.1.100000"
 
 
 def test_reading_an_invoice_proves_the_sign_in(start_sandbox):
-    """The id of any invoice is read, and None where there are none."""
+    """The id of any invoice is read; it is None if there is no invoice."""
     assert connectwise(start_sandbox(invoice("CW-1", "1.00")).url).any_invoice_id() == 1001
     assert connectwise(start_sandbox().url).any_invoice_id() is None
 
 
 @pytest.mark.parametrize(
-    ("balance", "trusted"), [("99.00", False), ("100.00", True), ("200.00", True)], ids=["less", "as told", "not yet"]
+    ("balance", "trusted"),
+    [("99.00", False), ("100.00", True), ("200.00", True)],
+    ids=["less", "as expected", "not yet"],
 )
-def test_an_answer_that_tells_of_another_payment_is_looked_into(start_sandbox, balance, trusted):
-    """An invoice with less left than our payment leaves holds another one: the row is ours, its effect is unknown."""
+def test_answer_that_shows_another_payment_is_unknown(start_sandbox, balance, trusted):
+    """If less is left to pay than our payment leaves, there is another payment. The row is ours, its effect unknown."""
     sandbox = start_sandbox(invoice("CW-1", "200.00"))
     answer = f'{{"id": 7, "amount": 100.00, "invoiceBalance": {balance}}}'
     call = Create(1001, Decimal("100.00"), None, balance_after=Decimal("100.00"))

@@ -1,4 +1,4 @@
-"""The worker threads: how many calls at once, what an outage stops, how the end of the program ends them."""
+"""The worker threads: how many calls run at once, when answers are yielded, what an outage and the end stop."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from watcher.connectwise.workers import Workers
 from watcher.errors import AnswerLost, Missing, Rejection, SignInRefused, Stopping, Unreachable
+from watcher.lifetime import Lifetime
 
 PATIENCE = 10
 
@@ -32,13 +33,13 @@ class Load:
 
 
 @pytest.fixture
-def stop():
-    """The event that asks the program to end."""
-    return threading.Event()
+def lifetime():
+    """The life of the process."""
+    return Lifetime()
 
 
 def raising(error):
-    """Give a function that raises for the item 0 and doubles all others."""
+    """Return a function that raises for the item 0 and doubles all others."""
 
     def act(item: int) -> int:
         if item == 0:
@@ -54,42 +55,42 @@ def collect(answers, into):
         into.append(answer)
 
 
-def test_every_item_is_answered_with_what_was_made_of_it(stop):
+def test_every_item_is_answered_with_what_was_made_of_it(lifetime):
     """Each item comes back once with its answer, in whatever order."""
-    answers = list(Workers(3, stop).each(lambda item: item * 2, range(50)))
+    answers = list(Workers(3, lifetime).each(lambda item: item * 2, range(50)))
     assert sorted(answers) == [(item, item * 2) for item in range(50)]
 
 
-def test_items_are_begun_in_their_order(stop):
+def test_items_are_begun_in_their_order(lifetime):
     """With one worker the order is that of the items."""
     begun = []
-    list(Workers(1, stop).each(begun.append, range(20)))
+    list(Workers(1, lifetime).each(begun.append, range(20)))
     assert begun == list(range(20))
 
 
-def test_nothing_to_do_is_done_at_once(stop):
+def test_nothing_to_do_is_done_at_once(lifetime):
     """No items, no answers."""
-    assert list(Workers(2, stop).each(lambda item: item, [])) == []
+    assert list(Workers(2, lifetime).each(lambda item: item, [])) == []
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
-def test_as_many_calls_as_workers_run_at_once_and_never_more(stop, count):
-    """All workers work side by side, and there is none beside them."""
+def test_as_many_calls_as_workers_run_at_once_and_never_more(lifetime, count):
+    """All workers work side by side, and nobody else does."""
     load, together = Load(), threading.Barrier(count)
 
     def act(_item: int) -> None:
         with load:
             together.wait(PATIENCE)
 
-    answers = list(Workers(count, stop).each(act, range(4 * count)))
+    answers = list(Workers(count, lifetime).each(act, range(4 * count)))
     assert [answer for _, answer in answers] == [None] * 4 * count
     assert load.most == count
 
 
 @pytest.mark.parametrize("error", [Rejection("no"), Missing("gone")], ids=["rejection", "missing"])
-def test_a_record_refused_stops_no_other(stop, error):
+def test_record_refused_stops_no_other(lifetime, error):
     """One bad record is an answer like any other."""
-    answers = dict(Workers(1, stop).each(raising(error), [0, 1, 2]))
+    answers = dict(Workers(1, lifetime).each(raising(error), [0, 1, 2]))
     assert answers == {0: error, 1: 2, 2: 4}
 
 
@@ -98,7 +99,7 @@ def test_a_record_refused_stops_no_other(stop, error):
     [Unreachable("away"), SignInRefused("keys", "mend them"), AnswerLost("who knows")],
     ids=["unreachable", "sign-in refused", "answer lost"],
 )
-def test_after_an_outage_or_a_lost_answer_no_further_item_is_begun(stop, error):
+def test_after_an_outage_or_a_lost_answer_no_further_item_is_begun(lifetime, error):
     """What held up one call would hold up the next; the items that were not begun are not answered."""
     begun = []
 
@@ -106,12 +107,12 @@ def test_after_an_outage_or_a_lost_answer_no_further_item_is_begun(stop, error):
         begun.append(item)
         return raising(error)(item)
 
-    answers = dict(Workers(1, stop).each(act, [1, 0, 2, 3]))
+    answers = dict(Workers(1, lifetime).each(act, [1, 0, 2, 3]))
     assert answers == {1: 2, 0: error}
     assert begun == [1, 0]
 
 
-def test_calls_under_way_when_an_outage_comes_are_still_answered(stop):
+def test_calls_under_way_when_an_outage_comes_are_still_answered(lifetime):
     """An outage of one call loses no answer of another."""
     outage = Unreachable("away")
     under_way, out = threading.Event(), threading.Event()
@@ -125,28 +126,28 @@ def test_calls_under_way_when_an_outage_comes_are_still_answered(stop):
         raise outage
 
     answers = {}
-    for item, answer in Workers(2, stop).each(act, ["slow", "broken", "late"]):
+    for item, answer in Workers(2, lifetime).each(act, ["slow", "broken", "late"]):
         answers[item] = answer
         out.set()
     assert answers == {"slow": "done", "broken": outage}
 
 
-def test_workers_work_again_after_an_outage(stop):
-    """The next items are begun as if nothing had been."""
-    workers = Workers(2, stop)
+def test_workers_work_again_after_an_outage(lifetime):
+    """The next batch is begun as if nothing had happened."""
+    workers = Workers(2, lifetime)
     list(workers.each(raising(Unreachable("away")), [0, 1, 2, 3]))
     assert sorted(workers.each(raising(Unreachable("away")), [1, 2, 3])) == [(1, 2), (2, 4), (3, 6)]
 
 
-def test_a_fault_of_this_program_is_raised_where_the_answers_are_collected(stop):
-    """What is no error of this program's tree is not an answer."""
+def test_fault_of_this_program_is_raised_where_the_answers_are_collected(lifetime):
+    """An error that this program does not raise on purpose is no answer."""
     with pytest.raises(ZeroDivisionError):
-        list(Workers(2, stop).each(lambda item: 1 // item, [1, 0]))
+        list(Workers(2, lifetime).each(lambda item: 1 // item, [1, 0]))
 
 
-def test_whoever_stops_collecting_stops_the_calls(stop):
-    """No item is begun after the answers have been given up."""
-    begun, workers = [], Workers(1, stop)
+def test_whoever_stops_collecting_stops_the_calls(lifetime):
+    """No item is begun after nobody collects the answers any more."""
+    begun, workers = [], Workers(1, lifetime)
     first_collected = threading.Event()
 
     def act(item: int) -> None:
@@ -162,46 +163,175 @@ def test_whoever_stops_collecting_stops_the_calls(stop):
     assert set(begun) <= {0, 1}
 
 
-def test_idle_is_called_while_no_answer_comes(stop):
-    """What has to be done now and then is done while all calls are under way."""
-    idled = threading.Event()
-    assert list(Workers(1, stop).each(lambda _item: idled.wait(PATIENCE), ["slow"], idled.set)) == [("slow", True)]
+def test_answers_are_gathered_for_as_long_as_asked(lifetime):
+    """What comes in before the time is up comes in one list, and so does what is left at the end."""
+    workers = Workers(1, lifetime)
+    batch = workers.begin(lambda item: item, range(20))
+    assert list(workers.gather(batch, PATIENCE)) == [[(item, item) for item in range(20)]]
 
 
-def test_every_answer_is_a_sign_of_life(stop):
-    """The watchdog hears of each answer."""
+def test_answers_are_yielded_on_time_while_no_other_comes_in(lifetime):
+    """What is known is written down after the given time, even while all calls are under way."""
+    workers, written = Workers(2, lifetime), threading.Event()
+    batch = workers.begin(lambda item: item == "fast" or written.wait(PATIENCE), ["fast", "slow"])
+    began = time.monotonic()
+    gathering = workers.gather(batch, 0.3)
+    assert next(gathering) == [("fast", True)]
+    assert 0.3 <= time.monotonic() - began < PATIENCE
+    written.set()
+    assert list(gathering) == [[("slow", True)]]
+
+
+def test_answers_that_came_in_meanwhile_are_yielded_in_one_list(lifetime):
+    """Whoever takes longer than the given time to write a list down finds the next one ready, with all that came."""
+    workers, writing, come, last = Workers(1, lifetime), threading.Event(), threading.Event(), threading.Event()
+
+    def act(item: int) -> bool:
+        if item == 1:
+            return writing.wait(PATIENCE)
+        if item == 9:
+            # The one worker comes here when it has answered all others.
+            come.set()
+            return last.wait(PATIENCE)
+        return True
+
+    gathering = workers.gather(workers.begin(act, range(10)), 0.05)
+    assert next(gathering) == [(0, True)]
+    writing.set()
+    assert come.wait(PATIENCE)
+    assert next(gathering) == [(item, True) for item in range(1, 9)]
+    last.set()
+    assert list(gathering) == [[(9, True)]]
+
+
+def test_each_answer_is_yielded_as_soon_as_it_comes_in(lifetime):
+    """A look-up is used at once, and no list is waited for."""
+    seen = threading.Event()
+    answers = Workers(2, lifetime).each(lambda item: item == "fast" or seen.wait(PATIENCE), ["fast", "slow"])
+    began = time.monotonic()
+    assert next(answers) == ("fast", True)
+    assert time.monotonic() - began < PATIENCE
+    seen.set()
+    assert list(answers) == [("slow", True)]
+
+
+def test_every_answer_is_a_sign_of_life():
+    """The watchdog is fed with each answer."""
     lives = []
-    list(Workers(2, stop, lambda: lives.append(1)).each(raising(Rejection("no")), range(7)))
+
+    class Watched(Lifetime):
+        def alive(self) -> None:
+            lives.append(1)
+
+    list(Workers(2, Watched()).each(raising(Rejection("no")), range(7)))
     assert len(lives) == 7
 
 
-def test_being_asked_to_stop_ends_with_the_answers_that_came(stop):
-    """A call that was made is answered; a wait that was cut short is not; then the program ends."""
+def test_items_that_were_added_belong_to_the_batch(lifetime):
+    """A batch is complete only with the answers of what was added to it."""
+    workers = Workers(1, lifetime)
+    batch = workers.begin(lambda item: item, [1, 2])
+    workers.add(batch, lambda item: -item, [3])
+    assert [answer for answers in workers.gather(batch) for answer in answers] == [(1, 1), (2, 2), (3, -3)]
+
+
+@pytest.mark.parametrize("error", [Unreachable("away"), AnswerLost("who knows")], ids=["unreachable", "answer lost"])
+def test_continuation_of_a_halted_batch_is_not_begun(lifetime, error):
+    """What comes after a batch that met an outage would meet it, too."""
+    workers, begun = Workers(1, lifetime), []
+    batch = workers.begin(raising(error), [1, 0])
+    ahead = workers.begin(begun.append, ["ahead"], after=batch)
+    assert list(workers.gather(batch)) == [[(1, 2), (0, error)]]
+    assert list(workers.gather(ahead)) == []
+    assert begun == []
+
+
+def test_continuation_of_a_complete_batch_is_begun(lifetime):
+    """A batch that comes to its end halts nothing."""
+    workers = Workers(1, lifetime)
+    batch, go = workers.begin(lambda item: item, [1]), threading.Event()
+    ahead = workers.begin(lambda item: go.wait(PATIENCE) and item, ["ahead", "further"], after=batch)
+    assert list(workers.gather(batch)) == [[(1, 1)]]
+    go.set()
+    assert list(workers.gather(ahead)) == [[("ahead", "ahead"), ("further", "further")]]
+
+
+@pytest.mark.parametrize("last", [False, True], ids=["first list", "last list"])
+def test_closing_halts_the_batch_and_its_continuation(lifetime, last):
+    """Whoever cannot write down what is known closes the generator, and no further call is begun."""
+    workers, begun, closed = Workers(1, lifetime), [], threading.Event()
+    batch = workers.begin(lambda item: item, [1] if last else [1, 2])
+    workers.add(batch, lambda _item: closed.wait(PATIENCE), [] if last else [3])
+    ahead = workers.begin(lambda _item: closed.wait(PATIENCE), ["under way"])
+    further = workers.begin(begun.append, ["further"], after=batch)
+    gathering = workers.gather(batch, 0)
+    next(gathering)
+    gathering.close()
+    closed.set()
+    list(workers.gather(ahead))
+    assert list(workers.gather(further)) == []
+    assert begun == []
+
+
+def test_what_came_in_before_a_fault_of_this_program_is_yielded_first(lifetime):
+    """The outcomes that are known are written down before the fault is raised."""
+    workers, collected = Workers(1, lifetime), []
+    batch = workers.begin(lambda item: 1 // item, [1, 0, 1])
+    with pytest.raises(ZeroDivisionError):
+        collect(workers.gather(batch, PATIENCE), collected)
+    assert collected == [[(1, 1)]]
+
+
+def test_fault_of_this_program_halts_the_batch(lifetime):
+    """Nothing more is begun after an error that nobody expected."""
+    workers, begun = Workers(1, lifetime), []
+    batch = workers.begin(lambda item: 1 // item, [0])
+    with pytest.raises(ZeroDivisionError):
+        list(workers.gather(batch))
+    assert list(workers.gather(workers.begin(begun.append, ["further"], after=batch))) == []
+    assert begun == []
+
+
+def test_what_came_in_before_the_end_is_yielded_first(lifetime):
+    """An outcome that is known is written down although another call hangs when the program ends."""
+    workers, hung, collected = Workers(2, lifetime), threading.Event(), []
+    batch = workers.begin(lambda item: item == "made" or hung.wait(PATIENCE), ["made", "hangs"])
+    lifetime.end()
+    asked = time.monotonic()
+    with pytest.raises(Stopping):
+        collect(workers.gather(batch, PATIENCE), collected)
+    assert collected == [[("made", True)]]
+    assert 3 <= time.monotonic() - asked < PATIENCE
+    hung.set()
+
+
+def test_being_asked_to_stop_ends_with_the_answers_that_came(lifetime):
+    """A call that was made has an answer, a wait that was cut short has none. Then the program ends."""
 
     def act(item: int) -> str:
         if item == 0:
-            stop.set()
+            lifetime.end()
             return "made"
         raise Stopping("asked to end while waiting")
 
     collected = []
     with pytest.raises(Stopping):
-        collect(Workers(1, stop).each(act, [0, 1, 2]), collected)
+        collect(Workers(1, lifetime).each(act, [0, 1, 2]), collected)
     assert collected == [(0, "made")]
 
 
-def test_a_call_that_hangs_does_not_hold_up_the_end(stop):
+def test_call_that_hangs_does_not_hold_up_the_end(lifetime):
     """Calls under way get a few seconds; then the program ends without them."""
     ended = threading.Event()
-    stop.set()
+    lifetime.end()
     asked = time.monotonic()
     with pytest.raises(Stopping):
-        list(Workers(1, stop).each(lambda _item: ended.wait(PATIENCE), ["hangs"]))
-    assert time.monotonic() - asked < 5
+        list(Workers(1, lifetime).each(lambda _item: ended.wait(PATIENCE), ["hangs"]))
+    assert time.monotonic() - asked < PATIENCE
     ended.set()
 
 
-def test_no_thread_keeps_the_process_from_ending(stop):
+def test_no_thread_keeps_the_process_from_ending(lifetime):
     """The workers are daemon threads."""
-    ((_, thread),) = Workers(1, stop).each(lambda _item: threading.current_thread(), ["any"])
+    ((_, thread),) = Workers(1, lifetime).each(lambda _item: threading.current_thread(), ["any"])
     assert thread.daemon

@@ -23,7 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.connectwise import invoice
 from support.documents import document, drop
-from support.program import alone, command, configure, restored
+from support.program import command, configure, restored
 
 import watcher
 from watcher.events import log as logs
@@ -49,14 +49,9 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.fixture(autouse=True)
-def _alone(monkeypatch, tmp_path):
-    alone(monkeypatch, tmp_path)
-
-
 @pytest.fixture
 def start():
-    """Start to log and give the stream; the process's own logging is put back at the end."""
+    """Start to log, and return the stream; the process's own logging is put back at the end."""
     with restored():
 
         def start(level="debug", style="json", secrets=(), stream=None):
@@ -68,12 +63,12 @@ def start():
 
 
 def lines(stream):
-    """Give a log's lines as dicts."""
+    """Return a log's lines as dicts."""
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
 def leaks(text):
-    """Give the secrets that a text holds: as they are, percent-encoded, or within Base64 of any alignment."""
+    """Return the secrets that a text holds: as they are, percent-encoded, or within Base64 of any alignment."""
     plain = [text, urllib.parse.unquote(text)]
     for run in re.findall(r"[A-Za-z0-9+/_-]{6,}", text):
         for offset in range(4):
@@ -87,7 +82,7 @@ def leaks(text):
     }
 
 
-def test_a_leak_would_be_found():
+def test_leak_would_be_found():
     """The search for secrets knows every form it is used to rule out."""
     header = base64.b64encode(USER.encode()).decode()
     for form in (
@@ -241,7 +236,7 @@ def test_any_secret_is_replaced_in_any_form(secret, style, encode):
         assert form not in said
 
 
-def test_a_short_secret_takes_no_word_apart(start):
+def test_short_secret_takes_no_word_apart(start):
     """A secret as short as a word is replaced where it stands alone, and not within another word."""
     stream = start(secrets=["pay"])
     structlog.get_logger().info("the key pay, and payment.finished")
@@ -260,7 +255,7 @@ def test_a_short_secret_takes_no_word_apart(start):
         ("console", io.StringIO, False),
     ],
 )
-def test_the_log_is_json_unless_on_a_terminal(start, style, stream, is_json):
+def test_log_is_json_unless_on_a_terminal(start, style, stream, is_json):
     """Without being told, lines for people go to a terminal only; either form can be asked for."""
     stream = start("info", style, (), stream())
     structlog.get_logger().info(Event.FILE_CLAIMED, file="a.xml", bytes=3)
@@ -270,7 +265,7 @@ def test_the_log_is_json_unless_on_a_terminal(start, style, stream, is_json):
     assert said.count("\n") == 1
 
 
-def test_a_line_of_json_holds_what_was_logged_as_it_was(start):
+def test_line_of_json_holds_what_was_logged_as_it_was(start):
     """Numbers, truths, None and texts of any script come back from JSON; the time is UTC."""
     stream = start()
     structlog.get_logger().warning("some.event", file='ä "b"\n.xml', count=3, none=None, yes=True, path=Path("/x"))
@@ -324,7 +319,7 @@ def test_setting_up_again_doubles_no_line(start):
 
 @functools.cache
 def logged():
-    """Give every call of a logger in the source: (place, its first argument, names of the others)."""
+    """Return every call of a logger in the source: (place, its first argument, names of the others)."""
     return list(_logged())
 
 
@@ -363,11 +358,11 @@ def test_every_event_is_logged_with_the_keys_it_is_described_with():
         assert keys == set(event.keys.split()), event
 
 
-def test_the_readme_lists_every_event_with_its_keys():
-    """Each event stands in a row of the README's table, with every key it brings, and no other event does."""
+def test_readme_lists_every_event_with_its_keys():
+    """Each event stands in a row of README's table, with when it is logged and every key; no other event does."""
     rows = {
-        name: keys
-        for name, _, keys in re.findall(
+        name: (when, keys)
+        for name, when, keys in re.findall(
             r"^\| `([a-z_]+\.[a-z_]+)` \| ([^|]*) \| ?([^|]*) ?\|$",
             README.read_text(encoding="utf-8").partition("## Log events")[2],
             re.MULTILINE,
@@ -375,10 +370,12 @@ def test_the_readme_lists_every_event_with_its_keys():
     }
     assert set(rows) == {event.value for event in Event}
     for event in Event:
-        assert re.findall(r"`(\w+)`", rows[event.value]) == event.keys.split(), event.value
+        when, keys = rows[event.value]
+        assert when.strip() == event.when
+        assert re.findall(r"`(\w+)`", keys) == event.keys.split(), event.value
 
 
-def test_a_log_file_gets_the_lines_too_without_a_secret(folders, start_sandbox):
+def test_log_file_gets_the_lines_too_without_a_secret(folders, start_sandbox):
     """For those who read files: the same events as JSON in the file that is named, the keys redacted as ever."""
     sandbox = start_sandbox(invoice("CW-1", "10.00"))
     file = folders.inbox.parent / "watcher.log"
@@ -390,7 +387,7 @@ def test_a_log_file_gets_the_lines_too_without_a_secret(folders, start_sandbox):
     assert SignIn().private_key not in file.read_text(encoding="utf-8")
 
 
-def test_a_log_file_does_not_grow_for_ever(tmp_path, monkeypatch):
+def test_log_file_does_not_grow_for_ever(tmp_path, monkeypatch):
     """Before it passes its size it is moved aside, and only the latest ones are kept."""
     monkeypatch.setattr(logs, "_FILE_BYTES", 1000)
     monkeypatch.setattr(logs, "_FILES_KEPT", 2)
@@ -402,7 +399,7 @@ def test_a_log_file_does_not_grow_for_ever(tmp_path, monkeypatch):
     assert all(file.stat().st_size <= 1000 for file in tmp_path.iterdir())
 
 
-def test_a_log_file_that_cannot_be_written_is_said(folders, start_sandbox):
+def test_log_file_that_cannot_be_written_is_said(folders, start_sandbox):
     """With its key and what to do, before any work is done."""
     done = command(
         "run", "--once", "--config",

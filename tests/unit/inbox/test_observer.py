@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,8 +10,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from support.program import until
 
-from watcher.inbox.observer import Observer, Watching, choose, file_system
+from watcher.disk.room import file_system
+from watcher.inbox.observer import Observer, Watching, choose
 
 # No event takes this long on a machine that is not out of order.
 PATIENCE = 10.0
@@ -43,14 +42,6 @@ def folder(tmp_path: Path) -> Path:
     made = tmp_path / "inbox"
     made.mkdir()
     return made
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for what no event tells of."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        threading.Event().wait(0.01)
 
 
 # --- waking -----------------------------------------------------------------------------------------------------------
@@ -86,7 +77,7 @@ def test_every_way_a_file_can_arrive_wakes(tmp_path, watch, setting):
         assert observer.wait(PATIENCE), way
 
 
-def test_the_end_of_writing_wakes(folder, watch):
+def test_end_of_writing_wakes(folder, watch):
     """A file that was begun before the observer ends the wait when its writer closes it."""
     with (folder / "pay.xml").open("wb") as file:
         observer = watch(folder)
@@ -105,7 +96,7 @@ def test_our_own_reading_and_taking_wakes_nobody(folder, tmp_path, watch):
     assert not observer.wait(QUIET)
 
 
-def test_a_wake_is_for_one_wait(folder, watch):
+def test_wake_is_for_one_wait(folder, watch):
     """What ended one wait does not end the next."""
     observer = watch(folder)
     observer.wake()
@@ -113,7 +104,7 @@ def test_a_wake_is_for_one_wait(folder, watch):
     assert not observer.wait(0)
 
 
-def test_a_wait_can_be_ended_from_another_thread(folder, watch):
+def test_wait_can_be_ended_from_another_thread(folder, watch):
     """A signal to stop ends a wait at once, whatever the mode."""
     observer = watch(folder, "off")
     threading.Timer(0.05, observer.wake).start()
@@ -125,7 +116,7 @@ def test_a_wait_can_be_ended_from_another_thread(folder, watch):
 # --- healing ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_living_observer_is_healthy(folder, watch):
+def test_living_observer_is_healthy(folder, watch):
     """While its threads live and its folder is the one it was started on, nothing need be started."""
     observer = watch(folder)
     (folder / "pay.xml").write_bytes(b"<a/>")
@@ -134,7 +125,7 @@ def test_a_living_observer_is_healthy(folder, watch):
     assert observer.watches
 
 
-def test_an_observer_that_was_never_started_is_not_healthy(folder):
+def test_observer_that_was_never_started_is_not_healthy(folder):
     """Before the first start, and after the last stop, something is to be started."""
     observer = Observer(folder, "native")
     assert not observer.healthy()
@@ -166,7 +157,7 @@ REPLACED = {"deleted and made anew": _delete, "renamed and made anew": _rename}
 
 
 @pytest.mark.parametrize("replace", REPLACED.values(), ids=REPLACED.keys())
-def test_a_native_observer_whose_folder_was_replaced_is_found_and_heals(folder, watch, replace):
+def test_native_observer_whose_folder_was_replaced_is_found_and_heals(folder, watch, replace):
     """A folder that took the place of the watched one is noticed by ``healthy``; started anew, its files wake again."""
     observer = watch(folder)
     replace(folder)
@@ -178,7 +169,7 @@ def test_a_native_observer_whose_folder_was_replaced_is_found_and_heals(folder, 
     assert observer.wait(PATIENCE)
 
 
-def test_a_polling_observer_whose_folder_was_replaced_goes_on(tmp_path, watch):
+def test_polling_observer_whose_folder_was_replaced_goes_on(tmp_path, watch):
     """Looked after as the service does, a polled folder that was replaced wakes again, having to heal or not."""
     watched = []
     for number, replace in enumerate(REPLACED.values()):
@@ -200,7 +191,7 @@ def test_a_polling_observer_whose_folder_was_replaced_goes_on(tmp_path, watch):
     until(all_woken)
 
 
-def test_an_observer_without_a_folder_heals_when_it_is_back(folder, watch):
+def test_observer_without_a_folder_heals_when_it_is_back(folder, watch):
     """While the folder is away scans alone do the work, which is said and not healthy; once it is back all is well."""
     observer = watch(folder)
     away = folder.rename(folder.with_name("away"))
@@ -217,7 +208,7 @@ def test_an_observer_without_a_folder_heals_when_it_is_back(folder, watch):
     assert observer.wait(PATIENCE)
 
 
-def test_an_observer_whose_thread_died_is_found_and_heals(folder, watch):
+def test_observer_whose_thread_died_is_found_and_heals(folder, watch):
     """A watchdog thread that is no more makes the observer unhealthy; started anew, files wake again."""
     before = set(threading.enumerate())
     observer = watch(folder)
@@ -233,7 +224,7 @@ def test_an_observer_whose_thread_died_is_found_and_heals(folder, watch):
 
 
 @pytest.mark.parametrize("setting", ["native", "polling"])
-def test_a_stopped_observer_leaves_no_thread_of_its_own(folder, setting):
+def test_stopped_observer_leaves_no_thread_of_its_own(folder, setting):
     """After ``stop``, and after starting anew and stopping, no more threads run than after the first time."""
     observer = Observer(folder, setting)
     observer.start()
@@ -252,68 +243,14 @@ def test_a_stopped_observer_leaves_no_thread_of_its_own(folder, setting):
 
 
 @pytest.mark.parametrize("setting", ["native", "polling", "off"])
-def test_a_setting_is_obeyed(folder, setting):
+def test_setting_is_obeyed(folder, setting):
     """What the configuration says is done, and given as the reason."""
     assert choose(folder, setting) == Watching(setting, "inbox.observer says so")
 
 
-def test_a_local_folder_is_watched_natively(folder):
+def test_local_folder_is_watched_natively(folder):
     """``auto`` on a local disk is native, naming the kind of disk."""
     watching = choose(folder, "auto")
     assert watching.mode == "native"
     assert file_system(folder) in watching.reason
     assert file_system(folder)
-
-
-def test_a_folder_of_the_proc_file_system_is_told_apart():
-    """The mount that a folder is on counts, not the one above it; a path through a link counts where it leads."""
-    assert file_system(Path("/proc")) == "proc"
-    assert file_system(Path("/proc/self/fd")) == "proc"
-    assert file_system(Path("/proc/self/cwd")) == file_system(Path.cwd())
-
-
-# Runs in a mount namespace of its own, where anybody may mount what then nobody else sees (user_namespaces(7)).
-_ASK = """
-import sys
-from pathlib import Path
-from watcher.inbox.observer import file_system
-print(file_system(Path(sys.argv[1])))
-"""
-
-
-def alone_with_mounts(*command: str | Path) -> str:
-    """Run a command where mounting is allowed and is nobody else's affair; give what it said."""
-    if shutil.which("unshare") is None:
-        pytest.skip("unshare (util-linux) is not here")
-    if subprocess.run(["unshare", "-rm", "true"], capture_output=True, check=False).returncode:
-        pytest.skip("this system lets nobody make a mount namespace")
-    done = subprocess.run(["unshare", "-rm", *command], capture_output=True, text=True, check=True)
-    return done.stdout.strip()
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["plain", "with blank", "back\\slash", "tab\there", "line\nbreak", "Büro", "共有", "\\040", os.fsdecode(b"\xff")],
-    ids=["plain", "blank", "backslash", "tab", "newline", "umlaut", "wide", "octal", "no UTF-8"],
-)
-def test_a_mount_is_recognised_whatever_its_name(tmp_path, name):
-    """The type of a mounted file system is found for folders below it, however the mount table writes its place."""
-    place = tmp_path / name
-    place.mkdir()
-    mount_and_ask = 'mount -t tmpfs none "$1" && mkdir "$1/inbox" && exec "$2" -c "$3" "$1/inbox"'
-    assert alone_with_mounts("sh", "-c", mount_and_ask, "sh", place, sys.executable, _ASK) == "tmpfs"
-
-
-def test_of_two_mounts_on_one_place_the_later_one_counts(tmp_path):
-    """What was mounted over another file system is what a folder is on."""
-    both = 'mount -t tmpfs none "$1" && mount -t ramfs none "$1" && exec "$2" -c "$3" "$1"'
-    assert alone_with_mounts("sh", "-c", both, "sh", tmp_path, sys.executable, _ASK) == "ramfs"
-
-
-def test_a_mount_beside_is_not_the_mount_above(tmp_path):
-    """A mount whose name only begins like a folder's path does not count for that folder."""
-    (tmp_path / "in").mkdir()
-    (tmp_path / "inbox").mkdir()
-    beside = 'mount -t ramfs none "$1/in" && exec "$2" -c "$3" "$1/inbox"'
-    found = alone_with_mounts("sh", "-c", beside, "sh", tmp_path, sys.executable, _ASK)
-    assert found == file_system(tmp_path)

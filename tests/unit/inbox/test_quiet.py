@@ -14,12 +14,12 @@ law = settings(deadline=None, max_examples=150)
 
 
 def sighting(name="a.xml", *, size=100, modified_ns=1, inode=7):
-    """Give a file as one scan sees it."""
+    """Return a file as one scan sees it."""
     return Sighting(name, size, modified_ns, inode)
 
 
 def waiting(*, since, missing=None, name="a.xml", arrival=0):
-    """Give a file that has been as it is since a moment."""
+    """Return a file that has not changed since a time."""
     return Waiting(sighting(name), arrival, since, missing)
 
 
@@ -118,7 +118,7 @@ def test_new_files_of_one_scan_rank_by_modification_time_then_name():
     ]
 
 
-def test_a_file_keeps_its_rank_when_it_changes_and_when_older_files_arrive():
+def test_file_keeps_its_rank_when_it_changes_and_when_older_files_arrive():
     """Order is that of first sight; neither a later change nor an old time stamp jumps the queue."""
     known = observe({}, [sighting("a.xml", modified_ns=50), sighting("b.xml", modified_ns=60)], 1000.0, 0)
 
@@ -170,7 +170,7 @@ scans = st.lists(st.tuples(st.integers(1, 4), st.dictionaries(names, facts)), mi
 
 @law
 @given(scans)
-def test_a_file_is_quiet_exactly_if_every_scan_of_the_settle_period_saw_it_the_same(history):
+def test_file_is_quiet_exactly_if_every_scan_of_the_settle_period_saw_it_the_same(history):
     """Whatever comes and goes, the clock runs from the first scan of the unbroken run, and arrival is the order."""
     known, now, arrivals = {}, 1000.0, 0
     runs, arrived = {}, []

@@ -1,4 +1,4 @@
-"""The words that the modules pass to each other: amounts, claims, demands, results, totals."""
+"""The values that the modules pass to each other: amounts, claims, demands, results, totals."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ law = settings(deadline=None, max_examples=150)
 DAY = date(2016, 9, 22)
 
 
-def result(outcome, asked, settled="0"):
-    """Give what became of a record."""
-    return Result(0, 1, "CW-1", Outcome(outcome), Decimal(asked), Decimal(settled))
+def result(outcome, asked, held="0"):
+    """Return what became of a record."""
+    return Result(0, 1, "CW-1", Outcome(outcome), Decimal(asked), Decimal(held))
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_rules_guess_nothing_unless_the_operator_says_so():
 
 @pytest.mark.parametrize(
     ("value", "name"),
-    [(Payment(0, 1, "CW-1", ZERO, DAY), "amount"), (result("applied", "1"), "settled"), (Claim("a", "b"), "id")],
+    [(Payment(0, 1, "CW-1", ZERO, DAY), "amount"), (result("applied", "1"), "held"), (Claim("a", "b"), "id")],
     ids=["payment", "result", "claim"],
 )
 def test_values_cannot_be_changed(value, name):

@@ -1,82 +1,36 @@
-"""The rules about money: what is asked and what ConnectWise holds, to steps and results."""
+"""A demand and what ConnectWise holds become one step."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import date
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from support.documents import document
+from support.money import DAY, OTHER, REMOVE, decide, demand, invoice, rejection, row
 
 from watcher.documents.reading import read
-from watcher.payments.demands import demands_of, first_of_each
+from watcher.payments.demands import demands_of
 from watcher.payments.model import (
     ZERO,
     Action,
     Change,
     Create,
-    Demand,
-    HeldPayment,
     Intent,
-    Invoice,
     Keep,
-    Misfit,
-    Payment,
-    Plan,
-    Reject,
     Remove,
     Rules,
 )
-from watcher.payments.outcomes import Outcome, Result, finish, intend, reject, total
+from watcher.payments.outcomes import Outcome, finish
 from watcher.payments.planning import must_list, plan
 
-DAY = date(2016, 9, 22)
-OTHER = date(2016, 8, 1)
-RULES = Rules()
 DATED = Rules(date_partial_payments=True)
-SUM = Rules(sum_duplicates=True)
-REMOVE = Rules(remove_on_zero=True)
-law = settings(deadline=None, max_examples=120)
 
 
-def payment(position=0, amount="100", *, number="CW-1", day=DAY):
-    """Give a record that asks for an amount on an invoice."""
-    return Payment(position, position + 1, number, Decimal(amount), day)
+OVERAGE = "The paid amount exceeds what the invoice can take: 100.00 was set and 20.50 discarded"
+REPLACED = "The earlier amount 40.00 was replaced by {}"
 
 
-def demand(*amounts, number="CW-1", day=DAY):
-    """Give what a document asks of an invoice."""
-    parts = tuple(payment(position, amount, number=number, day=day) for position, amount in enumerate(amounts))
-    return Demand("claim", number, parts)
-
-
-def row(amount, day=None, *, row_id=11, credit=False):
-    """Give a payment row that ConnectWise holds."""
-    return HeldPayment(row_id, Decimal(amount), day, credit)
-
-
-def invoice(*rows, total="100", credited="0", **more):
-    """Give an invoice that ConnectWise holds, with its payment rows listed."""
-    paid = sum((held.amount for held in rows), ZERO)
-    given = {"id": 1, "number": "CW-1", "type": "Standard", "total": total and Decimal(total), "paid": paid}
-    return Invoice(**(given | {"credits": Decimal(credited), "payments": rows} | more))
-
-
-def decide(asked, *found, intent=None, rules=RULES):
-    """Plan one demand."""
-    return plan(asked if isinstance(asked, Demand) else demand(asked), found, intent, rules)
-
-
-def rejection(decided):
-    """Give the words of a plan that rejects."""
-    assert isinstance(decided.step, Reject)
-    return decided.step.message
-
-
-# --- what is set -----------------------------------------------------------------------------------------------
+# --- what is set -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -149,7 +103,7 @@ def rejection(decided):
     ],
 )
 def test_payment_is_set_to_what_is_asked_up_to_what_the_invoice_can_take(asked, held, step, set_to):
-    """The least call is made that leaves min(asked, total - credits), dated only if that pays the invoice."""
+    """The smallest call leaves min(asked, total - credits), with a date only if that pays the invoice."""
     decided = decide(asked, held)
 
     assert (decided.step, decided.amount) == (step, Decimal(set_to))
@@ -190,10 +144,7 @@ def test_amount_of_connectwise_with_odd_decimals_is_kept_exact():
     assert "0.005 discarded" in decided.warnings[0]
 
 
-# --- what the payer is told ------------------------------------------------------------------------------------
-
-OVERAGE = "The paid amount exceeds what the invoice can take: 100.00 was set and 20.50 discarded"
-REPLACED = "The earlier amount 40.00 was replaced by {}"
+# --- what the payer learns ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -211,16 +162,16 @@ REPLACED = "The earlier amount 40.00 was replaced by {}"
         pytest.param(["40", "60"], invoice(), ("2 records of this invoice were added up to 100.00",), id="the sum"),
     ],
 )
-def test_payer_is_told_of_overage_replaced_amounts_and_sums(asked, held, warnings):
-    """What is set differently from what was asked or held is said with its amounts."""
+def test_payer_gets_a_warning_of_overage_replaced_amounts_and_sums(asked, held, warnings):
+    """A warning gives the amounts if what is set differs from what was asked or held."""
     decided = decide(demand(*asked), held)
 
     assert decided.warnings == warnings
-    (told,) = {result.warning for result in finish(decided, Outcome.APPLIED, 11)}
-    assert told == ("; ".join(warnings) or None)
+    (warning,) = {result.warning for result in finish(decided, Outcome.APPLIED, 11)}
+    assert warning == ("; ".join(warnings) or None)
 
 
-# --- what is rejected ------------------------------------------------------------------------------------------
+# --- what is rejected --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -292,7 +243,7 @@ def test_rejection_names_the_number_as_the_payer_wrote_it():
 
 @pytest.mark.parametrize("kind", ["Agreement", "DownPayment", "Miscellaneous", "Progress", "Standard", "Consolidated"])
 def test_every_type_but_a_credit_memo_can_be_paid(kind):
-    """Types are an open list; one that is not known is an invoice."""
+    """The list of types is open: an unknown type is an invoice."""
     assert decide("100", invoice(type=kind)).step == Create(1, Decimal(100), DAY)
 
 
@@ -303,26 +254,7 @@ def test_payments_of_a_zero_removal_are_not_guessed_either():
     assert "has 2 payments in ConnectWise (11 of 40.00, 12 of 60.00)" in rejection(decided)
 
 
-# --- zero ------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("written", ["0", "0.00", "000"])
-def test_zero_amount_is_rejected_with_the_setting_that_allows_it(written):
-    """A zero is more often a mistake than a wish; the payer learns how to say it."""
-    wanted, (rejected,) = demands_of("claim", read(document(("CW-1", written))), RULES)
-
-    assert wanted == []
-    assert rejected.outcome is Outcome.REJECTED
-    assert "PaidAmount is zero (line 3)" in rejected.message
-    assert 'zero_amount = "remove"' in rejected.message
-
-
-def test_smallest_amount_above_zero_is_a_payment():
-    """A cent is not nothing."""
-    wanted, rejected = demands_of("claim", read(document(("CW-1", "0.01"))), RULES)
-
-    assert [asked.amount for asked in wanted] == [Decimal("0.01")]
-    assert rejected == []
+# --- zero --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -370,164 +302,19 @@ def test_zero_on_an_unknown_invoice_or_a_memo_is_rejected_like_any_amount():
     assert "credit memo" in rejection(decide("0", invoice(type="CreditMemo"), rules=REMOVE))
 
 
-# --- the same invoice several times ----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("count", [2, 3, 50])
-def test_duplicates_are_all_rejected_and_told_how_to_go_on(count):
-    """None of them is guessed to be the right one; other invoices are paid."""
-    content = document(*[("CW-1", f"{amount}.00") for amount in range(1, count + 1)], ("CW-2", "5"))
-
-    wanted, rejected = demands_of("claim", read(content), RULES)
-
-    assert [asked.invoice_number for asked in wanted] == ["CW-2"]
-    assert [result.position for result in rejected] == list(range(count))
-    assert {result.outcome for result in rejected} == {Outcome.REJECTED}
-    assert [result.failed for result in rejected] == list(range(1, count + 1))
-    lines = ", ".join(str(3 + 5 * place) for place in range(count))
-    for result in rejected:
-        assert f"Invoice CW-1 stands {count} times in this file (lines {lines})" in result.message
-        assert "group them into one" in result.message
-        assert 'duplicates = "sum"' in result.message
-
-
-@pytest.mark.parametrize("count", [2, 3, 50])
-def test_duplicates_are_added_up_where_the_operator_wants_it(count):
-    """One payment of the sum is set, dated by the latest day, and each record is reported."""
-    days = [date(2016, 9, 1 + (7 * place) % 30) for place in range(count)]
-    content = document(
-        *[("CW-1", f"{place}.10", str(day)) for place, day in enumerate(days, 1)], ("CW-2", "5", "2016-12-31")
-    )
-
-    wanted, rejected = demands_of("claim", read(content), SUM)
-
-    assert rejected == []
-    asked, other = wanted
-    expected = sum((Decimal(f"{place}.10") for place in range(1, count + 1)), ZERO)
-    assert (asked.amount, asked.date_paid, len(asked.parts)) == (expected, max(days), count)
-    assert other.amount == 5
-    decided = plan(asked, [invoice(total=str(expected))], None, SUM)
-    assert decided.step == Create(1, expected, max(days))
-    results = finish(decided, Outcome.APPLIED, 11)
-    assert [result.position for result in results] == list(range(count))
-    assert [result.applied for result in results] == [part.amount for part in asked.parts]
-    assert {result.warning for result in results} == {f"{count} records of this invoice were added up to {expected}"}
-
-
-@pytest.mark.parametrize("rules", [RULES, SUM], ids=["reject", "sum"])
-@pytest.mark.parametrize("twin", ["cw-1a", "CW-1A", " Cw-1a\n", "\tcw-1A "], ids=repr)
-def test_duplicates_are_known_in_other_letter_case_and_with_spaces_around(twin, rules):
-    """Numbers are compared as ConnectWise's answers are: trimmed and case-folded."""
-    wanted, rejected = demands_of("claim", read(document(("CW-1a", "1"), (twin, "2"))), rules)
-
-    assert len(rejected) == (0 if rules is SUM else 2)
-    assert [asked.amount for asked in wanted] == ([3] if rules is SUM else [])
-
-
-@pytest.mark.parametrize("other", ["CW-10", "CW1", "CW -1", "CW_1"])
-def test_numbers_that_only_look_alike_are_no_duplicates(other):
-    """Every other difference is another invoice."""
-    wanted, rejected = demands_of("claim", read(document(("CW-1", "1"), (other, "2"))), RULES)
-
-    assert [asked.invoice_number for asked in wanted] == ["CW-1", other]
-    assert rejected == []
-
-
-@pytest.mark.parametrize("place", [0, 1, 2])
-def test_bad_record_among_summed_ones_rejects_them_all(place):
-    """A sum without one of its parts would be a wrong amount; the bad part says its own fault."""
-    amounts = ["1.00", "2.00", "3.00"]
-    amounts[place] = "1,5"
-
-    wanted, rejected = demands_of("claim", read(document(*[("CW-1", amount) for amount in amounts])), SUM)
-
-    assert wanted == []
-    assert len(rejected) == 3
-    for result in rejected:
-        if result.position == place:
-            assert 'PaidAmount "1,5" is not an amount' in result.message
-        else:
-            assert "another record of invoice CW-1 is wrong (lines 3, 8, 13)" in result.message
-            assert "wrong amount" in result.message
-
-
-def test_bad_record_among_rejected_duplicates_says_its_own_fault():
-    """With duplicates rejected, too, every record gets the words that help it."""
-    _, (first, second) = demands_of("claim", read(document(("CW-1", "1"), ("CW-1", "x"))), RULES)
-
-    assert "stands 2 times in this file" in first.message
-    assert 'PaidAmount "x" is not an amount' in second.message
-
-
-def test_zero_among_summed_records_counts_as_bad_unless_zero_means_remove():
-    """A zero is rejected wherever it stands; where it is allowed it adds nothing."""
-    content = read(document(("CW-1", "100"), ("CW-1", "0")))
-
-    wanted, rejected = demands_of("claim", content, SUM)
-    assert wanted == []
-    assert [result.position for result in rejected] == [0, 1]
-
-    (asked,), rejected = demands_of("claim", content, Rules(sum_duplicates=True, remove_on_zero=True))
-    assert rejected == []
-    assert asked.amount == 100
-
-
-def test_records_without_a_number_are_duplicates_of_none():
-    """Two records that both lack the number have nothing else in common."""
-    wanted, rejected = demands_of("claim", read(document(("", "1"), ("", "2"), ("CW-1", "3"))), SUM)
-
-    assert [asked.amount for asked in wanted] == [3]
-    assert len(rejected) == 2
-    assert all("InvoiceNumber is missing" in r.message or "InvoiceNumber is empty" in r.message for r in rejected)
-
-
-def test_one_bad_record_never_stops_another():
-    """Each record stands on its own, in the order of the document."""
-    content = document(
-        ("CW-1", "1"), ("CW*2", "2"), ("CW-3", "3"), ("CW-4", "x"), ("CW-5", "5", "never"), ("CW-6", "6")
-    )
-
-    wanted, rejected = demands_of("claim", read(content), RULES)
-
-    assert [asked.invoice_number for asked in wanted] == ["CW-1", "CW-3", "CW-6"]
-    assert [asked.claim_id for asked in wanted] == ["claim"] * 3
-    assert [(result.position, result.failed) for result in rejected] == [(1, 2), (3, 0), (4, 5)]
-
-
-@pytest.mark.parametrize(
-    ("amounts", "payable", "settled"),
-    [
-        pytest.param(["40", "60"], "100", ["40", "60"], id="just enough"),
-        pytest.param(["40", "60"], "99.99", ["40", "59.99"], id="a cent short"),
-        pytest.param(["40", "60"], "40", ["40", "0"], id="the first alone"),
-        pytest.param(["40", "60"], "10", ["10", "0"], id="part of the first"),
-        pytest.param(["10", "20", "30", "40"], "45", ["10", "20", "15", "0"], id="four"),
-    ],
-)
-def test_overage_of_a_sum_falls_on_the_last_records(amounts, payable, settled):
-    """The amount set is shared out in the order of the records, and what is left is discarded, to the cent."""
-    decided = decide(demand(*amounts), invoice(total=payable))
-
-    results = finish(decided, Outcome.APPLIED, 11)
-
-    assert [result.applied for result in results] == [Decimal(part) for part in settled]
-    assert sum(result.discarded for result in results) == sum(map(Decimal, amounts)) - Decimal(payable)
-    assert all(result.asked == result.applied + result.discarded for result in results)
-
-
-# --- after a lost answer or a crash ----------------------------------------------------------------------------
+# --- after a lost answer or a crash ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("intent", "asked", "held", "step", "applied", "warnings"),
     [
         pytest.param(
-            Intent(Action.CREATE, Decimal(40), "told then"),
+            Intent(Action.CREATE, Decimal(40), "warned then"),
             "40",
             invoice(row("40")),
             Keep(1, 11),
             True,
-            ("told then",),
+            ("warned then",),
             id="the POST arrived",
         ),
         pytest.param(
@@ -540,21 +327,21 @@ def test_overage_of_a_sum_falls_on_the_last_records(amounts, payable, settled):
             id="the POST arrived, nothing to tell",
         ),
         pytest.param(
-            Intent(Action.CHANGE, Decimal(100), "told then"),
+            Intent(Action.CHANGE, Decimal(100), "warned then"),
             "120",
             invoice(row("100", DAY)),
             Keep(1, 11),
             True,
-            ("told then",),
+            ("warned then",),
             id="the PATCH arrived",
         ),
         pytest.param(
-            Intent(Action.REMOVE, ZERO, "told then"),
+            Intent(Action.REMOVE, ZERO, "warned then"),
             "0",
             invoice(),
             Keep(1, None),
             True,
-            ("told then",),
+            ("warned then",),
             id="the DELETE arrived",
         ),
         pytest.param(
@@ -579,7 +366,7 @@ def test_overage_of_a_sum_falls_on_the_last_records(amounts, payable, settled):
             id="no DELETE",
         ),
         pytest.param(
-            Intent(Action.CREATE, Decimal(30), "told then"),
+            Intent(Action.CREATE, Decimal(30), "warned then"),
             "40",
             invoice(row("40")),
             Keep(1, 11),
@@ -588,7 +375,7 @@ def test_overage_of_a_sum_falls_on_the_last_records(amounts, payable, settled):
             id="another amount was meant",
         ),
         pytest.param(
-            Intent(Action.REMOVE, Decimal(40), "told then"),
+            Intent(Action.REMOVE, Decimal(40), "warned then"),
             "40",
             invoice(row("40")),
             Keep(1, 11),
@@ -597,7 +384,7 @@ def test_overage_of_a_sum_falls_on_the_last_records(amounts, payable, settled):
             id="a removal was meant",
         ),
         pytest.param(
-            Intent(Action.CREATE, ZERO, "told then"),
+            Intent(Action.CREATE, ZERO, "warned then"),
             "0",
             invoice(),
             Keep(1, None),
@@ -635,7 +422,7 @@ def test_overage_of_a_sum_falls_on_the_last_records(amounts, payable, settled):
     ],
 )
 def test_what_an_earlier_attempt_did_is_known_by_its_intent(intent, asked, held, step, applied, warnings):
-    """A payment that our lost call set counts as applied with its warning; one it did not set is set now."""
+    """A payment that our lost call has set counts as applied, with its warning. Otherwise it is set now."""
     decided = decide(asked, held, intent=intent)
 
     assert (decided.step, decided.applied, decided.warnings) == (step, applied, warnings)
@@ -669,43 +456,16 @@ def test_two_rows_that_are_not_both_ours_are_never_touched(intent, rows):
     assert "has 2 payments" in message
 
 
-@pytest.mark.parametrize(
-    ("step", "earlier", "written"),
-    [
-        pytest.param(Create(1, Decimal(40), None), None, Intent(Action.CREATE, Decimal(40), "a; b"), id="create"),
-        pytest.param(
-            Change(1, 11, Decimal(40), None), None, Intent(Action.CHANGE, Decimal(40), "a; b"), id="change of amount"
-        ),
-        pytest.param(
-            Change(1, 11, None, DAY), None, Intent(Action.CHANGE, Decimal(40), "a; b"), id="change of the date alone"
-        ),
-        pytest.param(Remove(1, 11), None, Intent(Action.REMOVE, Decimal(40), "a; b"), id="remove"),
-        pytest.param(Remove(1, 11, surplus=True), None, None, id="nothing for a surplus row"),
-        pytest.param(Keep(1, 11), None, None, id="nothing to do"),
-        pytest.param(Reject("No"), None, None, id="nothing for a rejection"),
-        pytest.param(
-            Create(1, Decimal(40), None),
-            Intent(Action.CREATE, Decimal(40), "then"),
-            Intent(Action.CREATE, Decimal(40), "then"),
-            id="the same again keeps its warning",
-        ),
-        pytest.param(
-            Create(1, Decimal(40), None),
-            Intent(Action.CREATE, Decimal(30), "then"),
-            Intent(Action.CREATE, Decimal(40), "a; b"),
-            id="another amount",
-        ),
-        pytest.param(
-            Create(1, Decimal(40), None),
-            Intent(Action.CHANGE, Decimal(40), "then"),
-            Intent(Action.CREATE, Decimal(40), "a; b"),
-            id="another action",
-        ),
-    ],
-)
-def test_call_is_written_down_with_its_amount_and_warning(step, earlier, written):
-    """What may be sent is known afterwards; what sends no new payment needs no intent."""
-    assert intend(Plan(demand("40"), step, Decimal(40), ("a", "b")), earlier) == written
+def test_row_that_is_known_to_be_ours_makes_way_for_another_users():
+    """If another payment came in between, ours is removed, and the other one can be changed to what is asked."""
+    rows = (row("41", row_id=11), row("40", row_id=12))
+
+    decided = plan(demand("40"), [invoice(*rows)], Intent(Action.CREATE, Decimal(40)), Rules(), made=12)
+
+    assert decided.step == Remove(1, 12, surplus=True)
+
+
+# --- what is listed ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -714,236 +474,5 @@ def test_call_is_written_down_with_its_amount_and_warning(step, earlier, written
     ids=["nothing paid", "a cent paid", "a negative sum", "paid unknown"],
 )
 def test_rows_are_listed_unless_there_can_be_none(paid, listed):
-    """A look at the rows is saved only where ConnectWise says that nothing is paid."""
+    """The request for the rows is saved only if ConnectWise says that nothing is paid."""
     assert must_list(invoice(paid=paid)) is listed
-
-
-# --- order -----------------------------------------------------------------------------------------------------
-
-
-def test_demands_side_by_side_are_of_different_invoices_and_the_earliest_of_each():
-    """Two files on one invoice are never worked on at once, so that the later one wins."""
-    waiting = [demand(amount, number=number) for number, amount in (("A", "1"), ("b", "2"), ("a", "3"), ("C", "4"))]
-
-    assert first_of_each(waiting, 10) == [waiting[0], waiting[1], waiting[3]]
-    assert first_of_each(waiting[2:], 10) == waiting[2:]
-    assert first_of_each([], 10) == []
-
-
-@pytest.mark.parametrize(("limit", "taken"), [(0, 0), (1, 1), (2, 2), (3, 3), (4, 3)])
-def test_no_more_demands_are_taken_than_the_limit(limit, taken):
-    """A round is bounded, and keeps the order of arrival."""
-    waiting = [demand("1", number=number) for number in ("A", "A", "B", "C")]
-
-    assert [asked.invoice_number for asked in first_of_each(waiting, limit)] == ["A", "B", "C"][:taken]
-
-
-# --- laws ------------------------------------------------------------------------------------------------------
-
-cents = st.integers(0, 30_000).map(lambda amount: Decimal(amount) / 100)
-days = st.dates(date(2016, 1, 1), date(2016, 12, 31))
-all_rules = st.builds(Rules, st.booleans(), st.booleans(), st.booleans())
-
-
-@st.composite
-def documents(draw):
-    """Give a document's records: payments and misfits on few invoices, so that they meet."""
-    records = []
-    for position in range(draw(st.integers(1, 12))):
-        number = draw(st.sampled_from(["A", "a", "B", "C", "D", "E"]))
-        if draw(st.integers(0, 7)) == 0:
-            amount = draw(st.none() | cents)
-            records.append(Misfit(position, position + 1, draw(st.sampled_from(["", number])), amount, "wrong"))
-        else:
-            records.append(Payment(position, position + 1, number, draw(cents), draw(days)))
-    return records
-
-
-@st.composite
-def invoices(draw, max_rows=3):
-    """Give an invoice as ConnectWise may hold it."""
-    held = [
-        HeldPayment(10 + place, draw(cents), draw(st.none() | days), draw(st.integers(0, 3)) == 0)
-        for place in range(draw(st.integers(0, max_rows)))
-    ]
-    given_total = draw(st.none() | cents) if draw(st.integers(0, 9)) == 0 else draw(cents)
-    kind = draw(st.sampled_from(["Standard"] * 9 + ["CreditMemo"]))
-    credited = sum((one.amount for one in held if one.applies_credit), ZERO)
-    paid = draw(st.none() | st.just(sum((one.amount for one in held), ZERO)))
-    return Invoice(1, "A", kind, given_total, paid, credited, tuple(held))
-
-
-intents = st.none() | st.builds(Intent, st.sampled_from(Action), cents, st.none() | st.just("told then"))
-
-
-@law
-@given(documents(), all_rules, st.data())
-def test_every_record_has_one_result_whose_amounts_add_up(records, rules, data):
-    """What is asked = applied + unchanged + discarded + failed, of every record and of the whole, whatever is found."""
-    wanted, results = demands_of("claim", records, rules)
-    for asked in wanted:
-        found = data.draw(st.lists(invoices(), max_size=2))
-        decided = plan(asked, found, data.draw(intents), rules)
-        refused = data.draw(st.booleans())
-        if decided.rejects:
-            results += [reject(part, decided.step.message) for part in asked.parts]
-        elif refused:
-            results += [reject(part, "Refused by ConnectWise", 1) for part in asked.parts]
-        else:
-            outcome = data.draw(st.sampled_from([Outcome.APPLIED, Outcome.UNCHANGED]))
-            finished = finish(decided, outcome, 11)
-            assert sum((result.settled for result in finished), ZERO) == decided.amount <= asked.amount
-            results += finished
-
-    assert sorted(result.position for result in results) == [record.position for record in records]
-    for result in results:
-        record = records[result.position]
-        assert (result.line, result.invoice_number) == (record.line, record.invoice_number)
-        assert result.asked == (record.amount or ZERO)
-        assert result.asked == result.applied + result.unchanged + result.discarded + result.failed
-        assert min(result.applied, result.unchanged, result.discarded, result.failed) >= 0
-        assert (result.message is not None) == (result.outcome is Outcome.REJECTED)
-        assert result.warning is None or result.outcome is not Outcome.REJECTED
-    sums = total(results)
-    assert sums.asked == sum((record.amount or ZERO for record in records), ZERO)
-    assert sums.asked == sums.applied + sums.unchanged + sums.discarded + sums.failed
-    assert sums.records == sums.succeeded + sums.rejected == len(records)
-
-
-@st.composite
-def planned(draw):
-    """Give a demand, an invoice with at most one payment of ours, the rules, and the plan."""
-    rules = draw(all_rules)
-    parts = tuple(
-        Payment(place, place + 1, "A", draw(cents), draw(days))
-        for place in range(draw(st.sampled_from([1, 1, 1, 2, 3])))
-    )
-    asked = Demand("claim", "A", parts)
-    held = draw(invoices(max_rows=0))
-    if draw(st.booleans()):
-        near = st.sampled_from([asked.amount, min(asked.amount, held.total or ZERO)])
-        mine = HeldPayment(11, draw(near | cents), draw(st.none() | st.just(asked.date_paid) | days))
-        held = replace(held, payments=(mine,))
-    if draw(st.booleans()):
-        credit = HeldPayment(10, draw(cents), None, applies_credit=True)
-        held = replace(held, payments=(*held.payments, credit), credits=credit.amount)
-    return asked, held, rules, plan(asked, [held], None, rules)
-
-
-def carried_out(held, step):
-    """Give the invoice as ConnectWise holds it after a call."""
-    rows = {one.id: one for one in held.payments}
-    match step:
-        case Create():
-            rows[12] = HeldPayment(12, step.amount, step.date_paid)
-        case Change():
-            before = rows[step.payment_id]
-            day = None if step.clear_date else step.date_paid or before.date_paid
-            rows[before.id] = replace(
-                before, amount=before.amount if step.amount is None else step.amount, date_paid=day
-            )
-        case Remove():
-            del rows[step.payment_id]
-    return replace(held, payments=tuple(rows.values()))
-
-
-@law
-@given(planned())
-def test_carried_out_plan_leaves_one_payment_as_the_rules_say(drawn):
-    """Afterwards the invoice holds one payment of min(asked, payable), dated as the rules say, or none for a zero."""
-    asked, held, rules, decided = drawn
-    if decided.rejects:
-        return
-
-    ours = [one for one in carried_out(held, decided.step).payments if not one.applies_credit]
-
-    if asked.amount == 0:
-        assert ours == []
-        return
-    payable = held.total - held.credits
-    (mine,) = ours
-    assert mine.amount == min(asked.amount, payable) == decided.amount
-    dated = asked.amount >= payable or rules.date_partial_payments
-    assert mine.date_paid == (max(part.date_paid for part in asked.parts) if dated else None)
-
-
-@law
-@given(planned())
-def test_carried_out_plan_leaves_nothing_to_do(drawn):
-    """The same payment again is unchanged, and a row that applies a credit is never touched."""
-    asked, held, rules, decided = drawn
-    if decided.rejects:
-        return
-    after = carried_out(held, decided.step)
-
-    again = plan(asked, [after], None, rules)
-
-    assert isinstance(again.step, Keep)
-    assert not again.applied
-    assert again.amount == decided.amount
-    assert [one for one in after.payments if one.applies_credit] == [one for one in held.payments if one.applies_credit]
-
-
-@law
-@given(planned())
-def test_crash_around_a_call_changes_no_result(drawn):
-    """Before the call the same call is planned again; after it the results are those of a run without a crash."""
-    asked, held, rules, decided = drawn
-    intent = intend(decided, None)
-    if intent is None:
-        return
-
-    before = plan(asked, [held], intent, rules)
-    after = plan(asked, [carried_out(held, decided.step)], intent, rules)
-
-    assert before == decided
-    assert intend(before, intent) == intent
-    assert after.applied
-    assert finish(after, Outcome.APPLIED, 11) == finish(decided, Outcome.APPLIED, 11)
-
-
-# --- results ---------------------------------------------------------------------------------------------------
-
-
-def test_finished_record_carries_the_ids_of_connectwise():
-    """A success says which invoice and payment row it became."""
-    (result,) = finish(decide("120.50", invoice(id=77)), Outcome.APPLIED, 11)
-
-    assert result == Result(
-        0, 1, "CW-1", Outcome.APPLIED, Decimal("120.50"), Decimal(100), warning=OVERAGE, invoice_id=77, payment_id=11
-    )
-
-
-@pytest.mark.parametrize("outcome", [Outcome.APPLIED, Outcome.UNCHANGED])
-def test_overage_is_discarded_whether_or_not_anything_was_set(outcome):
-    """The discarded part is the same for a payment set now and one that was there."""
-    (result,) = finish(decide("120.50", invoice(row("100", DAY))), outcome, 11)
-
-    assert result.discarded == Decimal("20.50")
-    assert (result.applied, result.unchanged) == ((100, 0) if outcome is Outcome.APPLIED else (0, 100))
-
-
-@pytest.mark.parametrize(
-    ("record", "asked"),
-    [
-        pytest.param(payment(amount="346.34"), "346.34", id="a payment"),
-        pytest.param(Misfit(0, 1, "CW-1", Decimal("346.34"), "wrong"), "346.34", id="a misfit with an amount"),
-        pytest.param(Misfit(0, 1, "CW-1", None, "wrong"), "0", id="a misfit without"),
-    ],
-)
-def test_rejected_record_failed_with_its_whole_amount(record, asked):
-    """Nothing of a rejected record is applied; what cannot be read counts as zero."""
-    result = reject(record, "No", 77)
-
-    assert (result.asked, result.failed) == (Decimal(asked), Decimal(asked))
-    assert (result.applied, result.unchanged, result.discarded) == (0, 0, 0)
-    assert (result.message, result.warning, result.invoice_id) == ("No", None, 77)
-
-
-def test_a_row_that_is_known_to_be_ours_makes_way_for_another_users():
-    """Where another payment came in between, ours goes, so that the other one can be changed to what is asked."""
-    rows = (row("41", row_id=11), row("40", row_id=12))
-
-    decided = plan(demand("40"), [invoice(*rows)], Intent(Action.CREATE, Decimal(40)), Rules(), made=12)
-
-    assert decided.step == Remove(1, 12, surplus=True)

@@ -34,14 +34,14 @@ APPLIED = Result(
 REJECTED = Result(1, 8, "CW-34251", Outcome.REJECTED, Decimal("346.34"), message="Cannot find Invoice Number CW-34251")
 
 
-def told(*results, claim=CLAIM, refusal=None):
-    """Give a receipt's content."""
+def content_of(*results, claim=CLAIM, refusal=None):
+    """Return a receipt's content."""
     return json.loads(receipt(claim, DIGEST, DONE, results, refusal))
 
 
-def test_receipt_tells_of_the_file_its_records_and_their_sums():
+def test_receipt_holds_the_file_its_records_and_their_sums():
     """Everything a bookkeeper asks about a file later stands in one place."""
-    assert told(APPLIED, REJECTED) == {
+    assert content_of(APPLIED, REJECTED) == {
         "file": "payments.xml",
         "claim": "20160922T123000Z_0a1b2c3d",
         "sha256": DIGEST,
@@ -92,7 +92,7 @@ def test_receipt_tells_of_the_file_its_records_and_their_sums():
 
 def test_receipt_of_a_refused_file_says_why_and_has_no_records():
     """A file that moved no money has a receipt, too."""
-    content = told(refusal="line 7: The XML is not well-formed.")
+    content = content_of(refusal="line 7: The XML is not well-formed.")
 
     assert content["refused"] == "line 7: The XML is not well-formed."
     assert content["records"] == []
@@ -101,7 +101,7 @@ def test_receipt_of_a_refused_file_says_why_and_has_no_records():
 
 def test_receipt_of_a_read_file_does_not_speak_of_refusal():
     """The key stands only where it is true."""
-    assert "refused" not in told(APPLIED)
+    assert "refused" not in content_of(APPLIED)
 
 
 def test_receipt_is_the_same_bytes_whenever_it_is_written():
@@ -135,7 +135,7 @@ cents = st.integers(0, 10**15).map(lambda amount: Decimal(amount) / 100)
 
 @st.composite
 def results(draw):
-    """Give results of any outcome."""
+    """Return results of any outcome."""
     asked = draw(cents)
     outcome = draw(st.sampled_from(Outcome))
     settled = Decimal(0) if outcome is Outcome.REJECTED else min(asked, draw(cents))
@@ -146,7 +146,7 @@ def results(draw):
 @given(st.lists(results(), max_size=20))
 def test_amounts_of_a_receipt_add_up(given_results):
     """What is asked = applied + unchanged + discarded + failed, in every record and in the totals, to the cent."""
-    content = told(*given_results)
+    content = content_of(*given_results)
 
     for amounts in (*content["records"], content["totals"]):
         assert all(isinstance(amounts[part], str) for part in ("asked", *PARTS))
@@ -160,8 +160,8 @@ texts = st.none() | st.text(min_size=1, max_size=40)
 
 
 @st.composite
-def told_results(draw):
-    """Give a result with everything that it can say."""
+def full_results(draw):
+    """Return a result with everything that it can say."""
     result = draw(results())
     rejected = result.outcome is Outcome.REJECTED
     return replace(
@@ -176,8 +176,8 @@ def told_results(draw):
 
 
 @settings(deadline=None, max_examples=100)
-@given(st.lists(told_results(), max_size=5), texts)
-def test_a_receipt_read_back_says_the_same(given_results, refusal):
+@given(st.lists(full_results(), max_size=5), texts)
+def test_receipt_read_back_says_the_same(given_results, refusal):
     """Whatever became of a file, what is published from its receipt is what was decided."""
     content = receipt(CLAIM, DIGEST, DONE, given_results, refusal)
     assert read_receipt(CLAIM.id, content) == Decided(CLAIM.name, DIGEST, refusal, given_results)
@@ -198,7 +198,7 @@ def test_a_receipt_read_back_says_the_same(given_results, refusal):
     ],
     ids=["empty", "a list", "no UTF-8", "too little", "cut short", "another outcome", "no amount", "null"],
 )
-def test_a_receipt_that_somebody_changed_is_not_guessed_at(damaged):
+def test_receipt_that_somebody_changed_is_not_guessed_at(damaged):
     """The line waits and says which receipt it is and what deleting it means."""
     with pytest.raises(FolderTrouble, match=CLAIM.id) as trouble:
         read_receipt(CLAIM.id, damaged)

@@ -1,4 +1,4 @@
-"""The pipeline: what a batch of claimed files comes to, in the folders, in the log and in ConnectWise."""
+"""A batch of claimed files: what a batch of claimed files comes to, in the folders, in the log and in ConnectWise."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ import json
 import os
 import re
 import sqlite3
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack, closing, suppress
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from hashlib import sha256
@@ -20,16 +18,11 @@ import pytest
 from structlog.testing import capture_logs
 from support.connectwise import invoice, payments_of
 from support.documents import DAY, document, files, invoice_payments, numbers, one, records
+from support.line import Line
 
-from watcher.claim import Claim, ReadyFile
-from watcher.connectwise.client import ConnectWise
-from watcher.connectwise.workers import Workers
-from watcher.documents.stylesheet import Stylesheet
+from watcher.claim import Claim
 from watcher.errors import FolderTrouble, PaymentWatcherError, SignInRefused
-from watcher.folders.spool import Folders, Spool
-from watcher.journal.ledger import Journal
-from watcher.payments.model import Rules
-from watcher.processing.batch import Pipeline, Tally
+from watcher.processing.claimed import Tally
 from watcher.sandbox import PaymentSeed, Sandbox
 
 CLAIM = r"__\d{8}T\d{6}Z_[0-9a-f]{8}"
@@ -37,32 +30,13 @@ SUMS = ("asked", "applied", "unchanged", "discarded", "failed")
 EMPTY = document()
 
 
-@dataclass
-class Line:
-    """The folders, the journal and the way to ConnectWise; builds pipelines over them as starts of the program do."""
+class Files(Line):
+    """The line, for tests of what a batch of files comes to."""
 
-    folders: Folders
-    spool: Spool
-    journal: Journal
-    client: ConnectWise
-
-    def pipeline(self, **changes: object) -> Pipeline:
-        """Give a pipeline with some settings changed."""
-        usual = {"rules": Rules(), "max_file_bytes": 1_000_000}
-        return Pipeline(self.spool, self.journal, self.client, Workers(4, threading.Event()), **(usual | changes))
-
-    def claim(self, name: str, content: bytes) -> Claim:
-        """Drop a file and claim it."""
-        path = self.folders.inbox / name
-        path.write_bytes(content)
-        facts = path.stat()
-        ready = ReadyFile(name, facts.st_size, facts.st_mtime_ns, facts.st_ino, sha256(content).hexdigest())
-        return self.spool.claim(ready, datetime.now(UTC))
-
-    def process(self, *contents: bytes, **changes: object) -> Tally:
+    def drop(self, *contents: bytes, **sections: dict[str, object]) -> Tally:
         """Drop files, in one batch, and take them to their end."""
         claims = [self.claim(f"pay{number}.xml", content) for number, content in enumerate(contents)]
-        return self.pipeline(**changes).settle(claims)
+        return self.again(**sections).process(claims)
 
     @property
     def published(self) -> dict[str, list[str]]:
@@ -78,16 +52,15 @@ class Line:
 
 
 @pytest.fixture
-def start(folders, tmp_path, client_of, start_sandbox) -> Iterator[Callable[..., tuple[Line, Sandbox]]]:
+def start(folders, start_sandbox) -> Iterator[Callable[..., tuple[Files, Sandbox]]]:
     """Start a sandbox with given invoices and give the line to it."""
-    journal = Journal(f"sqlite:///{tmp_path / 'journal.db'}")
+    with ExitStack() as stack:
 
-    def build(*invoices: object) -> tuple[Line, Sandbox]:
-        sandbox = start_sandbox(*invoices)
-        return Line(folders, Spool(folders), journal, client_of(sandbox.url)), sandbox
+        def build(*invoices: object) -> tuple[Files, Sandbox]:
+            sandbox = start_sandbox(*invoices)
+            return stack.enter_context(closing(Files(folders, sandbox.url))), sandbox
 
-    yield build
-    journal.close()
+        yield build
 
 
 def calls(sandbox: Sandbox) -> Counter[str]:
@@ -110,7 +83,7 @@ def test_the_sample_is_paid_published_and_archived(start, folders):
     """A file whose payments all succeed: a success file, the original with its receipt, and nothing else anywhere."""
     line, sandbox = start(invoice("CW-34251", "346.34"))
     sample = document(("CW-34251", "346.34"))
-    assert line.process(sample) == Tally(files=1)
+    assert line.drop(sample) == Tally(files=1)
     (row,) = payments_of(sandbox, "CW-34251")
     assert (row["amount"], row["paymentDate"]) == (Decimal("346.34"), "2016-09-22T00:00:00Z")
     assert line.published == {
@@ -148,9 +121,9 @@ def in_excel(fail):
 def test_a_corrected_fail_file_goes_through_as_it_is(start, folders, corrected):
     """Dropped again with its messages, it is paid, and nothing of the old message is left in what comes of it."""
     line, sandbox = start(invoice("CW-1", "10.00"))
-    assert line.process(document(("CW-9", "1.00"))).rejected == 1
+    assert line.drop(document(("CW-9", "1.00"))).rejected == 1
     fail = one(files(folders.fail))
-    assert line.process(corrected(fail.read_bytes())).rejected == 0
+    assert line.drop(corrected(fail.read_bytes())).rejected == 0
     (record,) = records(one(files(folders.success)))
     assert (record["InvoiceNumber"], record["DatePaid"][:10]) == ("CW-1", DAY[:10])
     assert "ErrorMessage" not in record
@@ -162,7 +135,7 @@ def test_a_mixed_file_is_parted(start, folders):
     """Each record of a file lies in one result file, in order: what succeeded in one, what failed in the other."""
     line, sandbox = start(invoice("CW-1", "10.00"), invoice("CW-3", "30.00"))
     mixed = document(("CW-9", "1.00"), ("CW-1", "10.00"), ("CW-2", "£5"), ("CW-3", "45.00"))
-    assert line.process(mixed) == Tally(files=1, rejected=2)
+    assert line.drop(mixed) == Tally(files=1, rejected=2)
     assert numbers(one(files(folders.success))) == ["CW-1", "CW-3"]
     unknown, unreadable = records(one(files(folders.fail)))
     assert unknown == {
@@ -183,7 +156,7 @@ def test_a_mixed_file_is_parted(start, folders):
 def test_a_file_of_failures_has_no_success_file(start):
     """Where no payment succeeded there is a fail file alone, beside the archive."""
     line, _ = start()
-    assert line.process(document(("CW-9", "1.00"))) == Tally(files=1, rejected=1)
+    assert line.drop(document(("CW-9", "1.00"))) == Tally(files=1, rejected=1)
     assert line.published == {
         "success": [],
         "fail": ["pay0.xml"],
@@ -194,10 +167,10 @@ def test_a_file_of_failures_has_no_success_file(start):
 def test_a_corrected_fail_file_can_be_dropped_in_again(start, folders):
     """Put back as it is, once the invoice is there, a fail file succeeds, without its old message and its old claim."""
     line, _ = start(invoice("CW-1", "10.00"))
-    line.process(document(("CW-9", "10.00")))
+    line.drop(document(("CW-9", "10.00")))
     failed = one(files(folders.fail))
     again = line.claim(failed.name, failed.read_bytes().replace(b"CW-9<", b"CW-1<"))
-    assert line.pipeline().settle([again]) == Tally(files=1)
+    assert line.process([again]) == Tally(files=1)
     success = one(files(folders.success))
     assert success.name == f"pay0__{again.id}.xml"
     assert records(success) == [{"InvoiceNumber": "CW-1", "PaidAmount": "10.00", "DatePaid": DAY}]
@@ -217,7 +190,7 @@ REFUSED = {
 def test_a_file_that_is_no_payment_document_is_refused_whole(start, folders, content, reason):
     """It lies in the fail outbox byte for byte with a note that says why, is archived, and moves no money."""
     line, sandbox = start(invoice("CW-1", "10.00"))
-    assert line.process(content) == Tally(files=1, refused=1)
+    assert line.drop(content) == Tally(files=1, refused=1)
     assert line.published == {
         "success": [],
         "fail": ["pay0.error.txt", "pay0.xml"],
@@ -236,7 +209,7 @@ def test_a_file_that_is_no_payment_document_is_refused_whole(start, folders, con
 def test_an_empty_list_is_only_archived(start):
     """A document without payments is no fault: it goes to the archive, with a receipt of nothing."""
     line, sandbox = start()
-    assert line.process(EMPTY) == Tally(files=1)
+    assert line.drop(EMPTY) == Tally(files=1)
     assert line.published == {"success": [], "fail": [], "archive": ["pay0.receipt.json", "pay0.xml"]}
     assert line.receipt()["totals"] == {"records": 0, "succeeded": 0, "rejected": 0} | dict.fromkeys(SUMS, "0.00")
     assert sandbox.books()["requests"] == {}
@@ -247,7 +220,7 @@ def test_an_oversize_file_is_refused_unread(start, folders, more, refused):
     """Beyond ``max_file_bytes`` a file is refused with the limit named; of that size it is a file like any other."""
     line, sandbox = start(invoice("CW-1", "10.00"))
     content = document(("CW-1", "10.00"))
-    assert line.process(content + b" " * more, max_file_bytes=len(content)) == Tally(files=1, refused=refused)
+    assert line.drop(content + b" " * more, inbox={"max_file_bytes": len(content)}) == Tally(files=1, refused=refused)
     assert paid(sandbox, "CW-1") == ([] if refused else [Decimal("10.00")])
     if refused:
         assert f"larger than {len(content)} bytes" in one(files(folders.fail, ".error.txt")).read_text()
@@ -265,9 +238,9 @@ def test_a_file_of_any_name_is_taken_to_its_end(start, folders, name, good):
     line, _ = start(invoice("CW-1", "10.00"))
     content = document(("CW-1", "10.00")) if good else b"nonsense"
     claim = line.claim(name, content)
-    assert line.pipeline().settle([claim]) == Tally(files=1, refused=int(not good))
+    assert line.process([claim]) == Tally(files=1, refused=int(not good))
     outbox = folders.success if good else folders.fail
-    assert one(path.name for path in outbox.iterdir() if path.suffix == ".xml") == line.spool.published_name(claim)
+    assert one(path.name for path in outbox.iterdir() if path.suffix == ".xml") == claim.published_name
     assert one(files(folders.archive)).read_bytes() == content
     assert list(folders.work.iterdir()) == []
 
@@ -285,7 +258,7 @@ def test_the_receipt_adds_up(start):
         invoice("CW-3", "30.00"),
         invoice("CW-4", "40.00", payments=(earlier,)),
     )
-    line.process(
+    line.drop(
         document(
             ("CW-1", "10.00"), ("CW-2", "20.00"), ("CW-3", "33.33"), ("CW-4", "7.50"), ("CW-9", "4.04"), ("CW-8", "x")
         )
@@ -328,7 +301,7 @@ def test_the_receipt_says_which_file_it_is_of(start):
     content = document(("CW-9", "1.00"))
     before = datetime.now(UTC).replace(microsecond=0)
     claim = line.claim("pay.xml", content)
-    line.pipeline().settle([claim])
+    line.process([claim])
     receipt = line.receipt("pay")
     assert (receipt["file"], receipt["claim"]) == ("pay.xml", claim.id)
     assert receipt["sha256"] == sha256(content).hexdigest()
@@ -343,7 +316,7 @@ def test_of_two_files_that_pay_one_invoice_the_later_wins(start, folders):
     """In one batch too, payments of one invoice are made in the order of the files; the later says what it replaced."""
     line, sandbox = start(invoice("CW-1", "100.00"), invoice("CW-2", "100.00"))
     first = document(("CW-1", "60.00"), ("CW-2", "1.00"))
-    assert line.process(first, document(("cw-1", "40.00"))) == Tally(files=2)
+    assert line.drop(first, document(("cw-1", "40.00"))) == Tally(files=2)
     assert paid(sandbox, "CW-1") == [Decimal("40.00")]
     assert [row["outcome"] for name in ("pay0", "pay1") for row in line.receipt(name)["records"]] == ["applied"] * 3
     earlier, later = files(folders.success)
@@ -357,7 +330,7 @@ def test_of_two_files_that_pay_one_invoice_the_later_wins(start, folders):
 def test_many_files_of_one_invoice_keep_their_order(start):
     """However many files of a batch pay one invoice, each finds what the one before it has left."""
     line, sandbox = start(invoice("CW-1", "100.00"))
-    assert line.process(*(document(("CW-1", f"{amount}.00")) for amount in range(1, 9))) == Tally(files=8)
+    assert line.drop(*(document(("CW-1", f"{amount}.00")) for amount in range(1, 9))) == Tally(files=8)
     amounts = [write["body"] for write in sandbox.books()["writes"]]
     assert amounts[0]["amount"] == 1
     assert [change[0]["value"] for change in amounts[1:]] == [f"{amount}.00" for amount in range(2, 9)]
@@ -368,7 +341,7 @@ def test_a_hundred_files_share_their_look_ups(start):
     """A hundred one-payment files cost a call a payment and hardly more, as one file of a hundred payments does."""
     seeds = [invoice(f"CW-{number:05}", "10.00") for number in range(100)]
     line, sandbox = start(*seeds)
-    assert line.process(*(document((seed.number, "10.00")) for seed in seeds)) == Tally(files=100)
+    assert line.drop(*(document((seed.number, "10.00")) for seed in seeds)) == Tally(files=100)
     assert calls(sandbox)["POST"] == 100
     assert sum(calls(sandbox).values()) <= 102
     assert all(paid(sandbox, seed.number) == [Decimal("10.00")] for seed in seeds)
@@ -378,7 +351,7 @@ def test_a_refused_file_holds_up_no_other(start):
     """One bad file of a batch is refused, the others are paid."""
     line, sandbox = start(invoice("CW-1", "10.00"), invoice("CW-2", "10.00"))
     good = [document((number, "10.00")) for number in ("CW-1", "CW-2")]
-    assert line.process(good[0], b"nonsense", good[1]) == Tally(files=3, refused=1)
+    assert line.drop(good[0], b"nonsense", good[1]) == Tally(files=3, refused=1)
     assert paid(sandbox, "CW-1") == paid(sandbox, "CW-2") == [Decimal("10.00")]
 
 
@@ -386,10 +359,10 @@ def test_the_same_file_again_is_unchanged(start):
     """Without ``prevent_reprocessing`` a file processed before finds everything as it asks, and writes nothing."""
     line, sandbox = start(invoice("CW-1", "10.00"))
     content = document(("CW-1", "10.00"))
-    line.process(content)
+    line.drop(content)
     writes = sandbox.books()["writes"]
     again = line.claim("again.xml", content)
-    assert line.pipeline().settle([again]) == Tally(files=1)
+    assert line.process([again]) == Tally(files=1)
     assert line.receipt("again")["totals"]["unchanged"] == "10.00"
     assert sandbox.books()["writes"] == writes
 
@@ -402,24 +375,24 @@ def test_a_file_processed_before_is_refused_where_that_is_asked(start, folders):
     line, sandbox = start(invoice("CW-1", "10.00"))
     content = document(("CW-1", "10.00"))
     first, second, third = (line.claim(f"{name}.xml", content) for name in ("first", "second", "third"))
-    pipeline = line.pipeline(prevent_reprocessing=True)
-    assert pipeline.settle([first]) == Tally(files=1)
-    assert pipeline.settle([second]) == Tally(files=1, refused=1)
+    later = line.again(payments={"prevent_reprocessing": True})
+    assert later.process([first]) == Tally(files=1)
+    assert later.process([second]) == Tally(files=1, refused=1)
     note = one(files(folders.fail, ".error.txt")).read_text()
     assert "first.xml" in note
     assert first.id in note
-    assert line.pipeline(prevent_reprocessing=True).settle([third]) == Tally(files=1, refused=1)
+    assert line.again(payments={"prevent_reprocessing": True}).process([third]) == Tally(files=1, refused=1)
     other = line.claim("other.xml", content + b"\n")
-    assert pipeline.settle([other]) == Tally(files=1)
+    assert later.process([other]) == Tally(files=1)
     assert paid(sandbox, "CW-1") == [Decimal("10.00")]
 
 
 def test_a_file_refused_before_is_not_one_processed_before(start):
     """Dropped in again, a file that was refused is refused for its own fault, not for having been seen."""
     line, _ = start()
-    pipeline = line.pipeline(prevent_reprocessing=True)
+    later = line.again(payments={"prevent_reprocessing": True})
     for name in ("first", "second"):
-        pipeline.settle([line.claim(f"{name}.xml", b"nonsense")])
+        later.process([line.claim(f"{name}.xml", b"nonsense")])
     assert line.receipt("second")["refused"] == line.receipt("first")["refused"]
 
 
@@ -427,9 +400,9 @@ def test_a_file_that_failed_altogether_may_come_again(start):
     """A file of which no payment was made is no file processed before: sent again as it is, it may succeed now."""
     line, _ = start(invoice("CW-1", "10.00", type="CreditMemo"))
     content = document(("CW-9", "1.00"), ("CW-1", "5.00"))
-    pipeline = line.pipeline(prevent_reprocessing=True)
+    later = line.again(payments={"prevent_reprocessing": True})
     for name in ("first", "second"):
-        assert pipeline.settle([line.claim(f"{name}.xml", content)]) == Tally(files=1, rejected=2)
+        assert later.process([line.claim(f"{name}.xml", content)]) == Tally(files=1, rejected=2)
     assert "refused" not in line.receipt("second")
 
 
@@ -437,7 +410,7 @@ def test_copies_in_one_batch_are_not_both_processed(start):
     """Whether two copies come together or one after the other, the second is refused."""
     line, _ = start(invoice("CW-1", "10.00"))
     content = document(("CW-1", "10.00"))
-    assert line.process(content, content, prevent_reprocessing=True) == Tally(files=2, refused=1)
+    assert line.drop(content, content, payments={"prevent_reprocessing": True}) == Tally(files=2, refused=1)
     assert "refused" not in line.receipt("pay0")
     assert "refused" in line.receipt("pay1")
 
@@ -451,11 +424,11 @@ def test_payment_whose_external_id_was_applied_is_rejected_naming_when_and_where
     """An id counts once with ``prevent_reprocessing``, whatever else the later file says, and any time without."""
     line, sandbox = start(invoice("CW-1", "5.00"), invoice("CW-2", "5.00"), invoice("CW-3", "5.00"))
     first = line.claim("monday.xml", invoice_payments(bill("CW-1", "R-1"), bill("NONE", "R-2")))
-    line.pipeline(prevent_reprocessing=True).settle([first])
+    line.again(payments={"prevent_reprocessing": True}).process([first])
     again = invoice_payments(bill("CW-2", "R-1"), bill("CW-2", "R-2", "2.00"), bill("CW-3", "R-3"))
 
     second = line.claim("tuesday.xml", again)
-    assert line.pipeline(prevent_reprocessing=True).settle([second]) == Tally(files=1, rejected=2)
+    assert line.again(payments={"prevent_reprocessing": True}).process([second]) == Tally(files=1, rejected=2)
 
     (rejected, shared) = records(one(folders.fail.glob("tuesday*.xml")))
     assert rejected["ErrorMessage"] == (
@@ -466,7 +439,7 @@ def test_payment_whose_external_id_was_applied_is_rejected_naming_when_and_where
     assert "CW-2 stands 2 times" in shared["ErrorMessage"]
     assert (paid(sandbox, "CW-2"), paid(sandbox, "CW-3")) == ([], [Decimal("1.00")])
     third = line.claim("wednesday.xml", invoice_payments(bill("CW-2", "R-1")))
-    assert line.pipeline().settle([third]) == Tally(files=1)
+    assert line.process([third]) == Tally(files=1)
     assert paid(sandbox, "CW-2") == [Decimal("1.00")]
 
 
@@ -474,8 +447,8 @@ def test_external_id_that_was_rejected_before_may_come_again(start):
     """A corrected payment keeps its id."""
     line, sandbox = start(invoice("CW-1", "5.00"))
 
-    assert line.process(invoice_payments(bill("CW-9", "R-1")), prevent_reprocessing=True).rejected == 1
-    assert line.process(invoice_payments(bill("CW-1", "R-1")), prevent_reprocessing=True).rejected == 0
+    assert line.drop(invoice_payments(bill("CW-9", "R-1")), payments={"prevent_reprocessing": True}).rejected == 1
+    assert line.drop(invoice_payments(bill("CW-1", "R-1")), payments={"prevent_reprocessing": True}).rejected == 0
     assert paid(sandbox, "CW-1") == [Decimal("1.00")]
 
 
@@ -484,8 +457,11 @@ def test_external_id_in_two_payments_of_a_file_or_batch_pays_none_or_the_first(s
     line, sandbox = start(invoice("CW-1", "5.00"), invoice("CW-2", "5.00"), invoice("CW-3", "5.00"))
     twice = invoice_payments(bill("CW-1", "R-1"), bill("CW-2", "R-1"))
 
-    line.process(
-        twice, invoice_payments(bill("CW-3", "R-2")), invoice_payments(bill("CW-2", "R-2")), prevent_reprocessing=True
+    line.drop(
+        twice,
+        invoice_payments(bill("CW-3", "R-2")),
+        invoice_payments(bill("CW-2", "R-2")),
+        payments={"prevent_reprocessing": True},
     )
 
     assert [paid(sandbox, number) for number in ("CW-1", "CW-2", "CW-3")] == [[], [], [Decimal("1.00")]]
@@ -498,19 +474,21 @@ def test_external_id_in_two_payments_of_a_file_or_batch_pays_none_or_the_first(s
 
 
 @pytest.mark.parametrize(
-    "stricter", [{"prevent_reprocessing": True}, {"max_file_bytes": 10}], ids=["prevent_reprocessing", "max_file_bytes"]
+    "stricter",
+    [{"payments": {"prevent_reprocessing": True}}, {"inbox": {"max_file_bytes": 10}}],
+    ids=["prevent_reprocessing", "max_file_bytes"],
 )
 def test_a_file_whose_payments_are_made_is_not_refused_afterwards(start, folders, stricter):
     """What a file was judged to be stays, however often it is taken up again, and whatever changed meanwhile."""
     line, _ = start(invoice("CW-1", "10.00"))
     content = document(("CW-1", "10.00"))
     first, twin = line.claim("first.xml", content), line.claim("twin.xml", content)
-    in_the_way = folders.success / line.spool.published_name(twin)
+    in_the_way = folders.success / twin.published_name
     in_the_way.write_bytes(b"somebody else's")
     with pytest.raises(FolderTrouble):
-        line.pipeline().settle([first, twin])
+        line.process([first, twin])
     in_the_way.unlink()
-    assert line.pipeline(**stricter).settle([twin]) == Tally(files=1)
+    assert line.again(**stricter).process([twin]) == Tally(files=1)
     assert files(folders.fail, "") == []
     assert numbers(in_the_way) == ["CW-1"]
 
@@ -523,11 +501,11 @@ def test_no_payment_fails_for_an_outage(start, client_of, folders):
     line, sandbox = start(invoice("CW-1", "10.00"))
     client, line.client = line.client, client_of(sandbox.url, private_key="wrong")
     with pytest.raises(SignInRefused):
-        line.process(document(("CW-1", "10.00")))
+        line.drop(document(("CW-1", "10.00")))
     assert line.published == {"success": [], "fail": [], "archive": []}
-    (claim,) = line.spool.claimed()
+    (claim,) = line.work.claimed()
     line.client = client
-    assert line.pipeline().settle([claim]) == Tally(files=1)
+    assert line.process([claim]) == Tally(files=1)
     assert line.published["success"] == ["pay0.xml"]
     assert list(folders.work.iterdir()) == []
 
@@ -537,9 +515,9 @@ def test_what_needs_no_connectwise_does_not_wait_for_it(start, client_of):
     line, sandbox = start(invoice("CW-1", "10.00"))
     line.client = client_of(sandbox.url, private_key="wrong")
     with pytest.raises(SignInRefused):
-        line.process(document(("CW-1", "10.00")), document(("CW-1", "£5")), b"nonsense", EMPTY)
+        line.drop(document(("CW-1", "10.00")), document(("CW-1", "£5")), b"nonsense", EMPTY)
     assert line.published["fail"] == ["pay1.xml", "pay2.error.txt", "pay2.xml"]
-    assert [claim.name for claim in line.spool.claimed()] == ["pay0.xml"]
+    assert [claim.name for claim in line.work.claimed()] == ["pay0.xml"]
 
 
 @pytest.mark.parametrize("missing", ["success", "fail", "archive"])
@@ -549,10 +527,10 @@ def test_a_folder_that_is_away_costs_no_second_call(start, folders, missing):
     folder: Path = getattr(folders, missing)
     folder.rmdir()
     with pytest.raises(FolderTrouble, match=re.escape(str(folder))):
-        line.process(document(("CW-1", "10.00"), ("CW-9", "1.00")))
+        line.drop(document(("CW-1", "10.00"), ("CW-9", "1.00")))
     before = calls(sandbox)
     folder.mkdir()
-    assert line.pipeline().settle(line.spool.claimed()) == Tally(files=1, rejected=1)
+    assert line.process(line.work.claimed()) == Tally(files=1, rejected=1)
     assert calls(sandbox) == before
     assert line.published == {
         "success": ["pay0.xml"],
@@ -570,16 +548,17 @@ def test_what_is_decided_stands_without_the_journal(start, folders, tmp_path, mi
     folder: Path = getattr(folders, missing)
     folder.rmdir()
     with pytest.raises(FolderTrouble):
-        line.process(document(("CW-1", "12.00"), ("CW-2", "10.00"), ("CW-9", "1.00"), ("CW-8", "£5")))
+        line.drop(document(("CW-1", "12.00"), ("CW-2", "10.00"), ("CW-9", "1.00"), ("CW-8", "£5")))
     before = calls(sandbox)
     folder.mkdir()
-    with closing(Journal(f"sqlite:///{tmp_path / 'another.db'}")) as journal:
-        line.journal = journal
-        (claim,) = line.spool.claimed()
-        assert line.pipeline(rules=Rules(remove_on_zero=True)).settle([claim]) == Tally(files=1, rejected=2)
-        assert journal.progress(claim.id) == (4, 4)
-        assert [result.outcome.value for result in journal.results(claim.id)] == ["applied"] * 2 + ["rejected"] * 2
-        assert [(file.name, file.succeeded, file.rejected) for file in journal.last_files(9)] == [("pay0.xml", 2, 2)]
+    another = {"journal": {"url": f"sqlite:///{tmp_path / 'another.db'}"}, "payments": {"zero_amount": "remove"}}
+    with closing(Files(folders, sandbox.url, **another)) as other:
+        (claim,) = other.work.claimed()
+        assert other.process([claim]) == Tally(files=1, rejected=2)
+        assert other.history.progress(claim.id) == (4, 4)
+        assert [result.outcome.value for result in other.results(claim.id)] == ["applied"] * 2 + ["rejected"] * 2
+        finished = other.history.last_files(9)
+        assert [(file.name, file.succeeded, file.rejected) for file in finished] == [("pay0.xml", 2, 2)]
     assert calls(sandbox) == before
     assert (
         line.receipt()["totals"] | {"asked": "23.00", "applied": "20.00", "discarded": "2.00", "failed": "1.00"}
@@ -597,9 +576,9 @@ def test_a_file_that_is_judged_anew_is_told_of_as_it_was_dealt_with(start, folde
     line, sandbox = start(invoice("CW-1", "10.00"))
     folders.fail.rmdir()
     with pytest.raises(FolderTrouble):
-        line.process(document(("CW-1", "10.00")), max_file_bytes=10)
+        line.drop(document(("CW-1", "10.00")), inbox={"max_file_bytes": 10})
     folders.fail.mkdir()
-    line.pipeline().settle(line.spool.claimed())
+    line.process(line.work.claimed())
     was_paid = bool(paid(sandbox, "CW-1"))
     assert line.published["success"] == (["pay0.xml"] if was_paid else [])
     assert line.published["fail"] == ([] if was_paid else ["pay0.error.txt", "pay0.xml"])
@@ -611,27 +590,26 @@ def test_a_file_that_somebody_writes_to_after_it_was_read_moves_no_more_money(st
     line, sandbox = start(invoice("CW-1", "10.00"), invoice("CW-2", "10.00"))
     folders.success.rmdir()
     with pytest.raises(FolderTrouble):
-        line.process(document(("CW-1", "10.00")))
-    (claim,) = line.spool.claimed()
+        line.drop(document(("CW-1", "10.00")))
+    (claim,) = line.work.claimed()
     (folders.work / claim.id / claim.name).write_bytes(document(("CW-1", "10.00"), ("CW-2", "10.00")))
     folders.success.mkdir()
     with suppress(PaymentWatcherError):
-        line.pipeline().settle([claim])
+        line.process([claim])
     assert (paid(sandbox, "CW-1"), paid(sandbox, "CW-2")) == ([Decimal("10.00")], [])
 
 
 def test_a_receipt_left_after_archiving_is_taken_over_by_a_new_journal(start, folders, tmp_path):
     """A crash between archive and journal, and the journal lost: the history still knows what became of the file."""
-    line, _ = start(invoice("CW-1", "10.00"))
-    line.process(document(("CW-1", "10.00")))
+    line, sandbox = start(invoice("CW-1", "10.00"))
+    line.drop(document(("CW-1", "10.00")))
     receipt = one(files(folders.archive, ".receipt.json"))
     claim_id = json.loads(receipt.read_bytes())["claim"]
     (folders.work / claim_id).mkdir()
     (folders.work / f"{claim_id}.receipt.json").write_bytes(receipt.read_bytes())
-    with closing(Journal(f"sqlite:///{tmp_path / 'another.db'}")) as journal:
-        line.journal = journal
-        line.pipeline().clear_emptied()
-        assert [(file.name, file.succeeded) for file in journal.last_files(9)] == [("pay0.xml", 1)]
+    with closing(Files(folders, sandbox.url, journal={"url": f"sqlite:///{tmp_path / 'another.db'}"})) as other:
+        other.resume()
+        assert [(file.name, file.succeeded) for file in other.history.last_files(9)] == [("pay0.xml", 1)]
     assert list(folders.work.iterdir()) == []
 
 
@@ -639,9 +617,9 @@ def test_what_a_crash_left_after_archiving_is_cleared(start, folders, tmp_path):
     """The empty place of a claim whose original is archived is taken away, and its file is finished in the journal."""
     line, _ = start()
     claim = Claim("20250101T000000Z_00000001", "pay.xml")
-    line.journal.begin(claim, "digest", ())
+    line.ledger.begin(claim, "digest", ())
     (folders.work / claim.id).mkdir()
-    line.pipeline().clear_emptied()
+    line.resume()
     assert list(folders.work.iterdir()) == []
     with closing(sqlite3.connect(tmp_path / "journal.db")) as other:
         assert other.execute("SELECT claim FROM files WHERE finished_at IS NOT NULL").fetchall() == [(claim.id,)]
@@ -650,10 +628,10 @@ def test_what_a_crash_left_after_archiving_is_cleared(start, folders, tmp_path):
 # --- the log ---------------------------------------------------------------------------------------------------------
 
 
-def logged(line: Line, *contents: bytes) -> list[dict[str, object]]:
+def logged(line: Files, *contents: bytes) -> list[dict[str, object]]:
     """Process a batch and give its log lines."""
     with capture_logs() as lines:
-        line.process(*contents)
+        line.drop(*contents)
     return [entry for entry in lines if entry["log_level"] != "debug"]
 
 
@@ -734,19 +712,18 @@ def test_a_payment_is_told_of_once_though_its_file_had_to_wait(start, folders):
     folders.archive.rmdir()
     with capture_logs() as lines:
         with pytest.raises(FolderTrouble):
-            line.process(document(("CW-1", "10.00"), ("CW-8", "£5")))
+            line.drop(document(("CW-1", "10.00"), ("CW-8", "£5")))
         folders.archive.mkdir()
-        line.pipeline().settle(line.spool.claimed())
+        line.process(line.work.claimed())
     told = Counter(entry["event"] for entry in lines if entry["log_level"] != "debug")
     assert told == {"payment.finished": 2, "file.finished": 1}
 
 
 def test_every_file_that_advances_is_a_sign_of_life(start):
-    """The watchdog is fed with each file, so that a long batch is no hang."""
+    """Each file that is published is yielded, so that the watchdog is fed and a long batch is no hang."""
     line, _ = start()
-    signs: list[bool] = []
-    line.process(EMPTY, EMPTY, b"nonsense", alive=lambda: signs.append(True))
-    assert len(signs) >= 3
+    claims = [line.claim(f"pay{number}.xml", content) for number, content in enumerate((EMPTY, EMPTY, b"nonsense"))]
+    assert len(list(line.batches.process(claims))) >= 3
 
 
 # --- transform -------------------------------------------------------------------------------------------------------
@@ -775,9 +752,9 @@ def test_export_is_paid_through_the_stylesheet_and_archived_as_it_was(start, fol
     """Results are payment documents, faults name the export's line, and the corrected fail file goes in as it is."""
     line, sandbox = start(invoice("CW-1", "5.00"), invoice("CW-2", "6.00"))
     (tmp_path / "sage.xsl").write_text(SHEET % "")
-    transform = Stylesheet(tmp_path / "sage.xsl", 1_000_000)
+    transform = {"transform": str(tmp_path / "sage.xsl")}
 
-    assert line.process(EXPORT, transform=transform) == Tally(files=1, rejected=1)
+    assert line.drop(EXPORT, inbox=transform) == Tally(files=1, rejected=1)
 
     assert one(files(folders.archive)).read_bytes() == EXPORT
     assert b"<identifier>CW-1</identifier>" in one(files(folders.success)).read_bytes()
@@ -787,7 +764,7 @@ def test_export_is_paid_through_the_stylesheet_and_archived_as_it_was(start, fol
     assert b"line=" not in fail
     assert [record["line"] for record in line.receipt()["records"]] == [3, 4]
     assert list(folders.work.iterdir()) == []
-    assert line.process(fail.replace(b"6,00</amount>", b"6.00</amount>"), transform=transform) == Tally(files=1)
+    assert line.drop(fail.replace(b"6,00</amount>", b"6.00</amount>"), inbox=transform) == Tally(files=1)
     assert paid(sandbox, "CW-2") == [Decimal("6.00")]
     assert len(files(folders.fail)) == 1
 
@@ -799,11 +776,11 @@ def test_export_stays_what_the_stylesheet_made_of_it_first(start, folders, tmp_p
     claim = line.claim("export.xml", EXPORT.replace(b"6,00", b"6.00"))
     good, line.client = line.client, client_of(sandbox.url, private_key="wrong")
     with pytest.raises(SignInRefused):
-        line.pipeline(transform=Stylesheet(tmp_path / "sage.xsl", 1_000_000)).settle([claim])
+        line.again(inbox={"transform": str(tmp_path / "sage.xsl")}).process([claim])
     (tmp_path / "sage.xsl").write_text(SHEET % "1")
     line.client = good
 
-    line.pipeline(transform=Stylesheet(tmp_path / "sage.xsl", 1_000_000)).settle([claim])
+    line.again(inbox={"transform": str(tmp_path / "sage.xsl")}).process([claim])
 
     assert [paid(sandbox, number) for number in ("CW-1", "CW-2")] == [[Decimal("5.00")], [Decimal("6.00")]]
     assert b"<amount>5.00</amount>" in one(files(folders.success)).read_bytes()
@@ -815,7 +792,7 @@ def test_export_that_the_stylesheet_does_not_take_is_refused_as_it_was(start, fo
     line, _ = start()
     (tmp_path / "sage.xsl").write_text(SHEET % "")
 
-    line.process(b"<Orders/>", transform=Stylesheet(tmp_path / "sage.xsl", 1_000_000))
+    line.drop(b"<Orders/>", inbox={"transform": str(tmp_path / "sage.xsl")})
 
     assert one(files(folders.fail)).read_bytes() == b"<Orders/>"
     assert "sage.xsl (inbox.transform) makes no document of <Orders>" in one(files(folders.fail, ".txt")).read_text()

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from watcher.sandbox import InvoiceSeed, PaymentSeed, numbered_invoices, read_invoices
+from watcher.sandbox import InvoiceSeed, PaymentSeed
 from watcher.sandbox.books import Books
 from watcher.sandbox.conditions import parse_conditions
 from watcher.sandbox.errors import RequestError
 from watcher.sandbox.fields import INVOICE_FIELDS
-from watcher.sandbox.seeds import INVOICE_TYPES
 
 FIRST = 1001
 
@@ -48,7 +45,7 @@ def books() -> Books:
 
 @pytest.fixture
 def paid() -> tuple[Books, int]:
-    """Open books of one invoice over 100 with a payment of 10, and give the payment's id."""
+    """Open books of one invoice over 100 with a payment of 10, and return the payment's id."""
     books = opened(InvoiceSeed("CW-1", Decimal(100)))
     row = books.add_payment(FIRST, {"amount": Decimal(10), "paymentDate": "2016-09-22T00:00:00Z"})
     return books, int(str(row["id"]))
@@ -333,78 +330,3 @@ def test_seeded_rows_are_taken_as_given() -> None:
     first, second = books.payments(FIRST)
     assert (first["paymentDate"], second["paymentDate"]) == ("2016-09-22T00:00:00Z", None)
     assert books.invoice(FIRST)["balance"] == Decimal("-10.50")
-
-
-def test_numbered_invoices_are_the_same_every_time() -> None:
-    """Numbers run on, totals vary, and the example of the documentation is there."""
-    seeds = numbered_invoices(1000)
-    assert seeds == numbered_invoices(1000)
-    assert [seed.number for seed in seeds[:2]] == ["CW-00001", "CW-00002"]
-    assert (seeds[-1].number, seeds[-1].total) == ("CW-34251", Decimal("346.34"))
-    assert len({seed.total for seed in seeds}) > 900
-    assert [seed.number for seed in numbered_invoices(2, first=34250)] == ["CW-34250", "CW-34251"]
-
-
-def test_invoices_are_read_from_a_file(tmp_path: Path) -> None:
-    """Amounts are read as they are written, as numbers and as strings."""
-    path = tmp_path / "invoices.json"
-    path.write_text(
-        """[{"number": "CW-1", "total": 0.10},
-            {"number": "CW-2", "total": "346.34", "type": "Progress", "payments": [
-                {"amount": 10, "date": "2016-09-22"}, {"amount": 0.3, "credit": "CM-1"}]}]"""
-    )
-    assert read_invoices(path) == [
-        InvoiceSeed("CW-1", Decimal("0.10")),
-        InvoiceSeed(
-            "CW-2",
-            Decimal("346.34"),
-            type="Progress",
-            payments=(
-                PaymentSeed(Decimal(10), date=date(2016, 9, 22)),
-                PaymentSeed(Decimal("0.3"), credit="CM-1"),
-            ),
-        ),
-    ]
-
-
-GOOD = {"number": "CW-1", "total": 1}
-
-
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        ("[", "cannot be read as JSON"),
-        ({"number": "CW-1"}, "no list"),
-        ([5], "invoice 1: 5 is not an object"),
-        ([GOOD, {"number": "CW-2"}], "invoice 2: total is missing"),
-        ([{**GOOD, "balance": 1}], "balance is not known"),
-        ([{**GOOD, "number": 1}], "number is 1, not a string"),
-        ([{**GOOD, "number": "x" * 16}], "one to 15 characters"),
-        ([{**GOOD, "total": "1,5"}], "total is '1,5', not an amount"),
-        ([{**GOOD, "total": True}], "total is True, not an amount"),
-        ([{**GOOD, "total": 1.005}], "more than two decimals"),
-        ([{**GOOD, "type": "Invoice"}], "the type of CW-1 is 'Invoice'"),
-        ([{**GOOD, "payments": 5}], "payments is 5, not a list"),
-        ([{**GOOD, "payments": [{"amount": -1}]}], "payment 1: amount -1 is negative"),
-        ([{**GOOD, "payments": [{"amount": 1, "date": "2016-W38-4"}]}], "not a day"),
-    ],
-)
-def test_a_faulty_file_says_where(tmp_path: Path, content: object, reason: str) -> None:
-    """A file of seeds that cannot be used is refused with its name, the place and the cause."""
-    path = tmp_path / "invoices.json"
-    path.write_text(content if isinstance(content, str) else json.dumps(content))
-    with pytest.raises(ValueError, match=r"invoices\.json: ") as caught:
-        read_invoices(path)
-    assert reason in str(caught.value)
-
-
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    """A file of seeds that is not there is a ValueError too."""
-    with pytest.raises(ValueError, match=r"none\.json"):
-        read_invoices(tmp_path / "none.json")
-
-
-def test_every_documented_type_can_be_seeded() -> None:
-    """The types of an invoice are those of the API."""
-    books = opened(*(InvoiceSeed("CW-1", Decimal(1), type=kind) for kind in sorted(INVOICE_TYPES)))
-    assert {invoice["type"] for invoice in books.snapshot()["invoices"]} == INVOICE_TYPES

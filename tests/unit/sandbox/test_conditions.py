@@ -25,7 +25,7 @@ NUMBERS = st.text(alphabet="ABCabc0123456789 -_./#", min_size=1, max_size=15)
 
 
 def matches(text: str) -> bool:
-    """Say whether the invoice of this module meets the conditions."""
+    """True if the invoice of this module meets the conditions."""
     return parse_conditions(text, INVOICE_FIELDS).matches(INVOICE)
 
 

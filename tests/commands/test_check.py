@@ -1,0 +1,102 @@
+"""``check``: what it finds, what it leaves alone, and its exit codes."""
+
+from __future__ import annotations
+
+import pytest
+from support.documents import document, drop
+from support.program import command, configure, tree
+
+GOOD = document(("CW-1", "100.00"))
+
+
+def test_sound_installation_passes_the_check(settings, sandbox, tmp_path):
+    """The check says what it found in order, ends with 0, and its probes leave nothing behind."""
+    before = tree(tmp_path)
+    ended = command("check", "--config", settings)
+    assert ended.code == 0, ended.out
+    assert {line.split()[0] for line in ended.out.splitlines()} == {"ok"}
+    for looked_at in ("inbox", "success", "fail", "work", "archive", "journal", "connectwise"):
+        assert looked_at in ended.out
+    assert tree(tmp_path) == before
+    assert sandbox.books()["writes"] == []
+
+
+def test_check_says_all_faults_at_once(folders, sandbox):
+    """Missing folders, one that is a file, and a wrong key are all said in one run, each with its mend."""
+    settings = configure(folders, sandbox.url, connectwise={"private_key": "not-the-private-key"})
+    folders.success.rmdir()
+    folders.archive.rmdir()
+    folders.archive.write_text("no folder")
+    ended = command("check", "--config", settings)
+    assert ended.code == 78
+    lines = ended.out.splitlines()
+    faults = [number for number, line in enumerate(lines) if line.startswith("FAULT")]
+    assert [lines[number].split(":")[0].split(maxsplit=1)[1] for number in faults] == [
+        "folders.success",
+        "folders.archive",
+        "connectwise sign-in",
+    ]
+    mends = [lines[number + 1] for number in faults]
+    assert all(mend.startswith("  ") and mend.strip() for mend in mends)
+    assert "private_key" in mends[-1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "said"),
+    [
+        pytest.param({"private_key": "not-the-private-key"}, 77, "private_key", id="wrong key"),
+        pytest.param({"client_id": "not-the-client-id"}, 77, "client_id", id="wrong client id"),
+        pytest.param({"codebase": "v9_9_release"}, 77, "codebase", id="wrong codebase"),
+        pytest.param({"site": "http://127.0.0.1:9"}, 69, "could not be reached", id="not reachable"),
+    ],
+)
+def test_fault_of_the_sign_in_alone_ends_the_check_with_its_code(folders, sandbox, changes, code, said):
+    """With sound folders the exit code tells whether ConnectWise cannot be reached or refuses the sign-in."""
+    ended = command("check", "--config", configure(folders, sandbox.url, connectwise=changes))
+    assert ended.code == code
+    assert said in ended.out
+
+
+def test_check_says_faults_of_the_configuration(folders, sandbox):
+    """A configuration that cannot be used ends the check with 78 and each fault's key."""
+    settings = configure(folders, sandbox.url, inbox={"setle_seconds": 1}, logging={"level": "loud"})
+    ended = command("check", "--config", settings)
+    assert ended.code == 78
+    for said in ("inbox.setle_seconds", "Did you mean settle_seconds?", "logging.level"):
+        assert said in ended.err
+
+
+@pytest.mark.parametrize("arguments", [("check",), ("run", "--once")], ids=" ".join)
+def test_work_on_another_file_system_is_a_fault(folders, sandbox, elsewhere, arguments):
+    """A file cannot be claimed across two file systems: check and run say so and end with 78."""
+    settings = configure(folders, sandbox.url, folders={"work": str(elsewhere)})
+    dropped = drop(folders.inbox, "stays.xml", GOOD)
+    ended = command(*arguments, "--config", settings)
+    assert ended.code == 78
+    assert "folders.work" in ended.out + ended.err
+    assert "another file system" in ended.out + ended.err
+    assert dropped.exists()
+
+
+@pytest.mark.parametrize("arguments", [("check",), ("run", "--once")], ids=" ".join)
+def test_outbox_that_is_the_inbox_by_a_link_is_a_fault(folders, sandbox, tmp_path, arguments):
+    """Results that would be taken as new files again are a fault that names both folders, however they are linked."""
+    (tmp_path / "other").symlink_to(folders.inbox)
+    settings = configure(folders, sandbox.url, folders={"success": str(tmp_path / "other")})
+    dropped = drop(folders.inbox, "stays.xml", GOOD)
+    ended = command(*arguments, "--config", settings)
+    assert ended.code == 78
+    assert "same folder as inbox" in " ".join((ended.out + ended.err).split())
+    assert dropped.exists()
+
+
+@pytest.mark.parametrize("name", ["apply", "check", "run"])
+def test_stylesheet_that_is_none_is_a_fault_of_the_configuration(folders, sandbox, name):
+    """No file is taken before the operator has mended it."""
+    settings = configure(folders, sandbox.url, inbox={"transform": "sage.xsl"})
+    (settings.parent / "sage.xsl").write_text("<html/>")
+    ended = command(name, "--config", settings, stdin=GOOD)
+    assert ended.code == 78
+    assert "inbox.transform" in ended.err
+    assert "sage.xsl: " in ended.err
+    assert sandbox.books()["writes"] == []

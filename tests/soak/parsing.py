@@ -1,0 +1,75 @@
+"""What reading and writing a large document costs, in processor time and memory."""
+
+from __future__ import annotations
+
+import gc
+import math
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+
+from lxml import etree
+from soak.servers import PROCESSES
+from soak.table import Row
+from support.documents import document
+
+from watcher.documents.reading import read
+from watcher.documents.writing import write_results
+from watcher.payments.model import ZERO
+from watcher.payments.outcomes import Outcome, Result
+
+
+def document_rows(rounds: int) -> Iterator[Row]:
+    """Measure reading and writing against a bare parser that touches the same elements."""
+    content = document(*((f"CW-{number}", f"{number % 1000}.34") for number in range(100_000)))
+    records = read(content)
+    results = [
+        Result(one.position, one.line, "", Outcome.REJECTED, ZERO, message="Cannot find it")
+        if one.position % 2
+        else Result(one.position, one.line, "", Outcome.APPLIED, ZERO)
+        for one in records
+    ]
+    del records
+    ways = {
+        "bare": lambda: bare_parse(content),
+        "read": lambda: read(content),
+        "write": lambda: write_results(content, results),
+    }
+    best = dict.fromkeys(ways, math.inf)
+    for _ in range(rounds):
+        for name, way in ways.items():
+            began = time.process_time()
+            way()
+            best[name] = min(best[name], time.process_time() - began)
+    yield Row("Reading 100,000 payments against a bare iterparse", best["read"] / best["bare"], 2, target=2)
+    yield Row("Writing their results against the same", best["write"] / best["bare"], 2, target=2)
+    # A process that has done nothing yet has no memory to use again.
+    for name, way in (("read", read), ("write", partial(write_results, results=results))):
+        with ProcessPoolExecutor(1, mp_context=PROCESSES) as fresh:
+            peak = fresh.submit(peak_megabytes, way, content).result()
+        yield Row(f"Peak memory above rest, to {name} them", peak, 0, " MB", target=150)
+
+
+def bare_parse(content: bytes) -> None:
+    """Look up the three elements of every record and do nothing with them."""
+    for _, record in etree.iterparse(BytesIO(content), tag="UpdateInvoicePayment"):
+        record.findtext("InvoiceNumber"), record.findtext("PaidAmount"), record.findtext("DatePaid")
+        record.clear()
+
+
+def peak_megabytes(way: Callable[[bytes], object], content: bytes) -> float:
+    """Return how many megabytes more a process takes while it does something than before."""
+
+    def of(kind: str) -> int:
+        facts = Path("/proc/self/status").read_text().partition(f"{kind}:")[2]
+        return int(facts.split(maxsplit=1)[0])
+
+    gc.collect()
+    Path("/proc/self/clear_refs").write_text("5")
+    before = of("VmRSS")
+    kept = way(content)
+    assert kept
+    return (of("VmHWM") - before) / 1000

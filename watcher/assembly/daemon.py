@@ -1,0 +1,146 @@
+"""All parts of the daemon, put together."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from datetime import timedelta
+
+import watcher
+from watcher.actions.prune import Ages
+from watcher.assembly.connectwise import client_of
+from watcher.assembly.local import documents_of, folders_of, inbox_of, rules_of
+from watcher.config.settings import Settings
+from watcher.connectwise.client import ConnectWise
+from watcher.connectwise.workers import Workers
+from watcher.daemon.arrivals import Arrivals, Measures
+from watcher.daemon.bulletin import Speaker
+from watcher.daemon.service import Service
+from watcher.daemon.stuck import StuckCalls
+from watcher.daemon.tenure import Tenure
+from watcher.daemon.upkeep import Upkeep
+from watcher.disk.hanging import FolderCalls
+from watcher.errors import ConfigurationError, Fault
+from watcher.events.log import Hears
+from watcher.folders.outboxes import Outboxes
+from watcher.folders.published import Published
+from watcher.folders.work import Work
+from watcher.inbox.observer import Observer
+from watcher.journal.bulletins import Bulletins
+from watcher.journal.database import Database
+from watcher.journal.history import History
+from watcher.journal.ledger import Ledger
+from watcher.lifetime import Lifetime
+from watcher.processing.batch import Batches
+from watcher.processing.look_up import LookUp
+from watcher.processing.opening import Acceptance, Opener
+from watcher.processing.publishing import Publisher
+from watcher.processing.rounds import Rounds
+
+# The most files of a batch: their look-ups are shared.
+_BATCH_FILES = 100
+# How long the messages that wait may take when the daemon ends (seconds); it ends within five in all.
+_LAST_WORDS_SECONDS = 2.0
+
+
+def ages_of(settings: Settings) -> Ages:
+    """Return after how long published files and the journal's rows go."""
+    chosen = settings.retention.model_dump()
+    return Ages(
+        **{name.removesuffix("_days"): timedelta(days=days) for name, days in chosen.items() if days is not None}
+    )
+
+
+def batches_of(
+    settings: Settings, client: ConnectWise, workers: Workers, database: Database, work: Work, calls: FolderCalls
+) -> Batches:
+    """Return what takes claimed files to their end.
+
+    Args:
+        settings: with folders.
+        client: the way to ConnectWise.
+        workers: make its calls.
+        database: the journal.
+        work: the claimed files.
+        calls: makes calls on folders.
+    """
+    ledger, rules, look_up = Ledger(database), rules_of(settings), LookUp(client, workers)
+    acceptance = Acceptance(
+        documents_of(settings), settings.inbox.max_file_bytes, settings.payments.prevent_reprocessing
+    )
+    return Batches(
+        Opener(work, ledger, look_up, acceptance),
+        Rounds(client, workers, look_up, rules),
+        Publisher(work, Outboxes(folders_of(settings), calls), ledger),
+        ledger,
+        rules,
+    )
+
+
+@contextmanager
+def service_of(settings: Settings, lifetime: Lifetime, client: ConnectWise | None = None) -> Iterator[Service]:
+    """Build the daemon, with its journal open.
+
+    Args:
+        settings: with folders.
+        lifetime: of this process.
+        client: the way to ConnectWise, in place of the settings' own.
+
+    Raises:
+        ConfigurationError: the journal or the stylesheet cannot be used.
+    """
+    folders, calls = folders_of(settings), FolderCalls()
+    work = Work(folders, calls)
+    own, workers = client_of(settings, lifetime)
+    client = client or own
+    url = settings.journal.url
+    with closing(Database(url)) as database, closing(Database(url)) as apart:
+        # Another thread writes bulletins, too: they have a connection of their own.
+        speaker = Speaker(Bulletins(apart), client, lifetime)
+        observer = Observer(folders.inbox, settings.inbox.observer)
+        lifetime.when_ending(observer.wake)
+        measures = Measures(settings.inbox.scan_seconds, _BATCH_FILES, settings.inbox.max_file_bytes)
+        service = Service(
+            Tenure(folders.inbox, Ledger(database), observer, calls),
+            Arrivals(inbox_of(settings, calls), observer, work, lifetime, measures),
+            batches_of(settings, client, workers, database, work, calls),
+            Upkeep(Published(folders, calls), History(database), ages_of(settings), calls, lifetime),
+            speaker,
+            lifetime,
+        )
+        StuckCalls(calls, lifetime, speaker).start()
+        yield service
+
+
+@contextmanager
+def hearers_of(settings: Settings) -> Iterator[list[Hears]]:
+    """Start those who hear the daemon's events: the figures that are served, and the messenger.
+
+    Raises:
+        ConfigurationError: the figures cannot be served at the address.
+    """
+    hears: list[Hears] = []
+    with ExitStack() as stack:
+        if settings.status.address is not None:
+            from watcher.events.metrics import Metrics  # only those who want figures pay for them
+
+            silence = max(60.0, 3 * settings.inbox.scan_seconds + 3 * settings.connectwise.timeout_seconds)
+            metrics = Metrics(watcher.__version__, silence_seconds=silence)
+            try:
+                stack.callback(metrics.serve(*settings.status.address))
+            except OSError as error:
+                problem = f"{settings.status.listen}: {os.strerror(error.errno or 0)}"
+                fault = Fault("status.listen", problem, "Choose an address of this machine and a port that is free.")
+                raise ConfigurationError((fault,)) from error
+            hears.append(metrics.hear)
+        if settings.notify.urls:
+            from watcher.events.messenger import Messenger  # as above
+            from watcher.events.notices import Reporter
+
+            folders = folders_of(settings)
+            reporter = Reporter(folders.fail, settings.notify.outage_seconds)
+            messenger = Messenger([url.get_secret_value() for url in settings.notify.urls], reporter)
+            stack.callback(messenger.close, _LAST_WORDS_SECONDS)
+            hears.append(messenger.hear)
+        yield hears

@@ -1,0 +1,56 @@
+"""The parts that need no network: folders, rules, documents, the inbox."""
+
+from __future__ import annotations
+
+from watcher.config.settings import Settings
+from watcher.disk.hanging import FolderCalls
+from watcher.documents.formats import PaymentDocuments
+from watcher.errors import ConfigurationError, Fault
+from watcher.folders.layout import Folders
+from watcher.inbox.scan import Inbox, Terms
+from watcher.payments.model import Rules
+
+
+def folders_of(settings: Settings) -> Folders:
+    """Return the five folders.
+
+    Raises:
+        ConfigurationError: the settings name none.
+    """
+    named = settings.folders
+    if named is None:
+        raise ConfigurationError((Fault("folders", "is missing", "Name the folders in [folders]."),))
+    return Folders(named.inbox, named.work, named.success, named.fail, named.archive)
+
+
+def rules_of(settings: Settings) -> Rules:
+    """Return the operator's choices about money."""
+    chosen = settings.payments
+    return Rules(chosen.duplicates == "sum", chosen.zero_amount == "remove", chosen.date_partial_payments)
+
+
+def documents_of(settings: Settings) -> PaymentDocuments:
+    """Return what makes payment documents of files.
+
+    Raises:
+        ConfigurationError: the stylesheet cannot be used.
+    """
+    section = settings.inbox
+    if section.transform is None:
+        return PaymentDocuments()
+    # Late, as in documents.formats.
+    from watcher.documents.stylesheet import Stylesheet
+
+    return PaymentDocuments(Stylesheet(section.transform, section.max_file_bytes))
+
+
+def inbox_of(settings: Settings, calls: FolderCalls) -> Inbox:
+    """Return the inbox.
+
+    Args:
+        settings: with folders.
+        calls: makes calls on folders.
+    """
+    section = settings.inbox
+    terms = Terms(section.pattern, section.settle_seconds, section.stalled_after_seconds, section.max_file_bytes)
+    return Inbox(folders_of(settings).inbox, terms, calls)

@@ -1,0 +1,157 @@
+"""``apply``: its input, its result files and its plan."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from watcher.actions import apply as one_document
+from watcher.assembly.connectwise import client_of, secrets_of
+from watcher.assembly.local import documents_of, rules_of
+from watcher.config import load as config
+from watcher.config.settings import InboxSection
+from watcher.connectwise.client import ConnectWise
+from watcher.connectwise.workers import Workers
+from watcher.disk.durable import write_whole
+from watcher.documents.writing import empty_results, write_results
+from watcher.errors import ConfigurationError, DocumentError, PaymentWatcherError
+from watcher.events import log
+from watcher.lifetime import Lifetime
+from watcher.payments.model import Rules
+from watcher.payments.receipt import summary
+
+_DECLARED_ENCODING = re.compile(r"""^(<\?xml[^>]*?)\s+encoding\s*=\s*("[^"]*"|'[^']*')""")
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """The files that get the results.
+
+    Attributes:
+        success: gets the payments that ConnectWise has.
+        fail: gets the payments that failed.
+    """
+
+    success: Path
+    fail: Path
+
+    def check(self) -> None:
+        """Make sure that they are two files.
+
+        Raises:
+            PaymentWatcherError: they are one and the same.
+        """
+        if self.success.resolve() == self.fail.resolve():
+            raise PaymentWatcherError(
+                f"{self.success} and {self.fail} are the same file: one would lose the other's records."
+            )
+
+    def write(self, success: bytes, fail: bytes) -> None:
+        """Write both."""
+        write_whole(self.success, success)
+        write_whole(self.fail, fail)
+
+
+def apply(config_file: Path | None, source: str | None, outputs: Outputs | None, *, as_json: bool) -> bool:
+    """Set the payments of a document, or print the plan of it.
+
+    Args:
+        config_file: the configuration file that was named; None if none was.
+        source: the document: the XML itself, a path, or - or None for standard input.
+        outputs: where the results go; None to print the plan and write nothing.
+        as_json: print the results as JSON on standard output.
+
+    Returns:
+        True if no payment failed.
+
+    Raises:
+        PaymentWatcherError: the settings or the document cannot be used, or some payments have no outcome yet.
+    """
+    if outputs is not None:
+        outputs.check()
+    try:
+        settings = config.load(config.find(config_file), folders=False)
+    except ConfigurationError:
+        _begin(source, outputs, InboxSection().max_file_bytes)
+        raise
+    data = _begin(source, outputs, settings.inbox.max_file_bytes)
+    # On a terminal the bar and the sums show what the log would.
+    level = "warning" if sys.stderr.isatty() and settings.logging.level == "info" else settings.logging.level
+    log.set_up(level, settings.logging.format, secrets_of(settings))
+    lifetime = Lifetime()
+    lifetime.catch_signals()
+    client, workers = client_of(settings, lifetime)
+    data = documents_of(settings).of(data)
+    if outputs is None:
+        return _show_plan(data, client, workers, rules_of(settings))
+    applied = _last(one_document.apply(data, client, workers, rules_of(settings)))
+    outputs.write(*write_results(data, applied.results))
+    _report(applied, as_json=as_json)
+    return not any(result.message for result in applied.known)
+
+
+def _begin(source: str | None, outputs: Outputs | None, limit: int) -> bytes:
+    """Read the document, and then empty the result files: however this ends, they hold nothing of an earlier run.
+
+    The document is read first, since it may be the fail file of that run.
+    """
+    try:
+        return _read(source, limit)
+    finally:
+        if outputs is not None:
+            outputs.write(*empty_results())
+
+
+def _read(source: str | None, limit: int) -> bytes:
+    if source is not None and source.lstrip().startswith("<"):
+        # Text has no encoding any more, whatever its declaration says: .NET writes utf-16 there.
+        return os.fsencode(_DECLARED_ENCODING.sub(r"\1", source.strip()))
+    # A document that is too large is not read to its end.
+    data = sys.stdin.buffer.read(limit + 1) if source in (None, "-") else _content(Path(str(source)), limit)
+    if data is None or len(data) > limit:
+        raise DocumentError(f"The document is larger than {limit} bytes (inbox.max_file_bytes).")
+    return data
+
+
+def _content(path: Path, limit: int) -> bytes | None:
+    """Return what a file holds, or None if it is too large; a pipe shows its size only by ending."""
+    try:
+        with path.open("rb") as file:
+            return file.read(limit + 1) if os.fstat(file.fileno()).st_size <= limit else None
+    except OSError as error:
+        raise DocumentError(f"{path} cannot be read: {os.strerror(error.errno or 0)}.") from error
+
+
+def _show_plan(data: bytes, client: ConnectWise, workers: Workers, rules: Rules) -> bool:
+    from watcher.cli import console
+
+    _, rejected, plans = one_document.preview(data, client, workers, rules)
+    console.show_plan(rejected, plans)
+    return not rejected and not any(plan.rejects for plan in plans)
+
+
+def _last(advances: Iterable[one_document.Applied]) -> one_document.Applied:
+    """Let a document be worked on to its end, with a bar on a terminal, and return what has become of it."""
+    if sys.stderr.isatty():
+        from watcher.cli import bar
+
+        advances = bar.shown(advances)
+    return deque(advances, maxlen=1).pop()
+
+
+def _report(applied: one_document.Applied, *, as_json: bool) -> None:
+    from watcher.cli import console
+
+    waiting = len(applied.results) - len(applied.known)
+    console.show_sums(applied.known, waiting)
+    if as_json:
+        sys.stdout.write(json.dumps(summary(applied.known) | {"waiting": waiting}, indent=2, ensure_ascii=False) + "\n")
+    if applied.held_up_by is not None:
+        console.err.print("The waiting payments are in neither file: give the same input again to finish them.")
+        raise applied.held_up_by

@@ -1,0 +1,45 @@
+"""Commands that use folders and journal alone; an administrator who has no keys may run them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from watcher.actions import explain, requeue, status
+from watcher.assembly.local import folders_of, inbox_of
+from watcher.config import load as config
+from watcher.config.settings import Settings
+from watcher.disk.hanging import FolderCalls
+from watcher.disk.lock import lock_file
+from watcher.folders.published import Published
+from watcher.folders.work import Work
+
+
+def settings_of(config_file: Path | None) -> Settings:
+    """Return the settings, whose keys may be missing.
+
+    Args:
+        config_file: the configuration file that was named; None if none was.
+    """
+    return config.load(config.find(config_file), folders=True, account=False)
+
+
+def look(config_file: Path | None) -> status.Status:
+    """Return how things are."""
+    settings, calls = settings_of(config_file), FolderCalls()
+    journal, work = settings.journal, Work(folders_of(settings), calls)
+    return status.look(inbox_of(settings, calls), work, journal.url, lock_file(journal.path))
+
+
+def sentences(name: str, config_file: Path | None) -> list[str]:
+    """Return what is known of a file, in sentences; none if it is not known."""
+    settings, calls = settings_of(config_file), FolderCalls()
+    folders, journal = folders_of(settings), settings.journal
+    inbox, work = inbox_of(settings, calls), Work(folders, calls)
+    return explain.explain(Path(name).name, inbox, work, folders, journal.url, lock_file(journal.path))
+
+
+def put_back(name: str, config_file: Path | None, *, anyway: bool) -> tuple[Path, Path]:
+    """Put a failed or archived file back into the inbox; return where it was and where it is now."""
+    settings = settings_of(config_file)
+    published = Published(folders_of(settings), FolderCalls())
+    return requeue.requeue(name, published, settings.journal.url, anyway=anyway)

@@ -1,0 +1,69 @@
+"""``run``: the daemon, from its settings to its end."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import structlog
+
+import watcher
+from watcher.actions.check import folder_faults
+from watcher.assembly.connectwise import secrets_of
+from watcher.assembly.daemon import hearers_of, service_of
+from watcher.assembly.local import folders_of
+from watcher.cli.init import make_folder
+from watcher.config import load as config
+from watcher.config.settings import Settings
+from watcher.disk.lock import holding, lock_file
+from watcher.errors import ConfigurationError, Fault
+from watcher.events import log
+from watcher.events.catalogue import Event
+from watcher.lifetime import Lifetime
+from watcher.processing.claimed import Tally
+
+
+def run(config_file: Path | None, *, once: bool) -> Tally:
+    """Run the daemon until it is asked to end.
+
+    Args:
+        config_file: the configuration file that was named; None if none was.
+        once: end once what lies in the inbox now is handled.
+
+    Returns:
+        What the files came to, if it ran once.
+
+    Raises:
+        PaymentWatcherError: the daemon cannot run, or cannot handle everything now.
+    """
+    settings = config.load(config.find(config_file), folders=True)
+    folders, journal = folders_of(settings), settings.journal.path
+    if faults := folder_faults(folders):
+        raise ConfigurationError(tuple(faults))
+    make_folder(journal.parent)
+    lifetime = Lifetime()
+    # Before any thread is started, so that all of them leave the signals to the one that waits for them.
+    lifetime.catch_signals()
+    with (
+        holding(lock_file(journal)),
+        hearers_of(settings) as hears,
+        service_of(settings, lifetime) as service,
+    ):
+        _log_to(settings, hears)
+        structlog.get_logger().info(
+            Event.STARTED, version=watcher.__version__, inbox=str(folders.inbox), site=settings.connectwise.site
+        )
+        if once:
+            return service.run_once()
+        service.run()
+        return Tally()
+
+
+def _log_to(settings: Settings, hears: list[log.Hears]) -> None:
+    chosen = settings.logging
+    try:
+        log.set_up(chosen.level, chosen.format, secrets_of(settings), file=chosen.file, hears=hears)
+    except OSError as error:
+        mend = "Make its folder, and give the service's user the right to write there."
+        problem = f"{chosen.file}: {os.strerror(error.errno or 0)}"
+        raise ConfigurationError((Fault("logging.file", problem, mend),)) from error

@@ -1,0 +1,60 @@
+"""``sandbox``: the stand-in for ConnectWise, until it is asked to end."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import typer
+
+from watcher.config.writing import toml
+from watcher.lifetime import Lifetime
+from watcher.sandbox import InvoiceSeed, Sandbox, SignIn, numbered_invoices, read_invoices
+
+# How often it is looked whether it is to end (seconds), though being asked to end wakes it at once.
+_LONG_SECONDS = 3600.0
+
+
+def seeds(invoices: str) -> list[InvoiceSeed]:
+    """Return the invoices of the sandbox.
+
+    Args:
+        invoices: how many, or a JSON file of them.
+    """
+    try:
+        return list(numbered_invoices(int(invoices)) if invoices.isdigit() else read_invoices(Path(invoices)))
+    except (OSError, ValueError) as error:
+        raise typer.BadParameter(str(error), param_hint="--invoices") from error
+
+
+def serve(port: int, invoices: Sequence[InvoiceSeed], latency: float, requests_per_minute: int | None) -> None:
+    """Print how to reach the sandbox, and serve it until SIGTERM or Ctrl-C.
+
+    Args:
+        port: on 127.0.0.1; 0 takes a free one.
+        invoices: what its books hold.
+        latency: how long each answer takes (seconds).
+        requests_per_minute: what it answers before it says 429; None for no limit.
+    """
+    sign_in = SignIn()
+    server = Sandbox(
+        invoices=invoices, sign_in=sign_in, port=port, latency=latency, requests_per_minute=requests_per_minute
+    )
+    lifetime = Lifetime()
+    lifetime.catch_signals()
+    try:
+        server.start()
+    except OSError as error:
+        raise typer.BadParameter(f"port {port}: {os.strerror(error.errno or 0)}", param_hint="--port") from error
+    try:
+        settings = toml({"connectwise": {"site": server.url, **asdict(sign_in)}})
+        typer.echo(
+            f"ConnectWise sandbox with {len(invoices)} invoices; its books: {server.url}/books\n\n"
+            f"{settings}\nCtrl-C ends it."
+        )
+        while not lifetime.until_ending(_LONG_SECONDS):
+            pass
+    finally:
+        server.stop()

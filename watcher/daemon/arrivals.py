@@ -1,0 +1,157 @@
+"""What comes in: files are found, claimed, and waited for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import structlog
+
+from watcher.claim import Claim, ReadyFile
+from watcher.events.catalogue import Event
+from watcher.folders.work import Changed, Work
+from watcher.inbox.observer import Observer
+from watcher.inbox.scan import Inbox
+from watcher.lifetime import Lifetime
+
+# After an event the scan waits this long (seconds), and in a large inbox ten times as long as a scan takes. So a burst
+# of events, or a file that is written to for minutes, costs few scans.
+_GATHER_SECONDS = 0.2
+_GATHER_SCANS = 10
+# watchdog holds events back for half a second after a file leaves, to pair the two halves of a move. So we scan once
+# more a moment after claiming (seconds).
+_AFTERMATH_SECONDS = 0.25
+# The longest time between two signs of life (seconds).
+_BREATH_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """How often the inbox is looked through, and how much is taken from it at once.
+
+    Attributes:
+        scan_seconds: the longest time between two scans.
+        files: the most files of a batch; they share look-ups.
+        bytes: a batch ends with the file that goes beyond this size.
+    """
+
+    scan_seconds: float
+    files: int
+    bytes: int
+
+
+class Arrivals:
+    """Finds files in the inbox, claims them, and waits for more.
+
+    Attributes:
+        measures: how often, and how much at once.
+    """
+
+    def __init__(self, inbox: Inbox, observer: Observer, work: Work, lifetime: Lifetime, measures: Measures) -> None:
+        self._inbox = inbox
+        self._observer = observer
+        self._work = work
+        self._lifetime = lifetime
+        self.measures = measures
+        self._scan_took = 0.0
+        # Claims that were logged already: one that waits out an outage is seen again and again.
+        self._logged: set[Claim] = set()
+        self._log = structlog.get_logger()
+
+    @property
+    def summary(self) -> str:
+        """What the inbox holds, in a sentence."""
+        waiting = self._inbox.waiting
+        if not waiting:
+            return f"Watching {self._inbox.folder}; nothing to do."
+        return f"Watching {self._inbox.folder}; {waiting} file{'s' if waiting != 1 else ''} not ready yet."
+
+    @property
+    def settling(self) -> float | None:
+        """How long until the next file can be ready (seconds); None if every file has been looked at."""
+        return self._inbox.seconds_to_next(self._lifetime.now())
+
+    def scan(self) -> list[ReadyFile]:
+        """Look through the inbox once; return the files that are ready, up to a batch.
+
+        Raises:
+            FolderTrouble: the inbox cannot be read.
+        """
+        began = self._lifetime.now()
+        ready = self._inbox.scan(self.measures.files, began)
+        self._scan_took = self._lifetime.now() - began
+        self._lifetime.alive()
+        oldest = self._inbox.oldest_changed_at
+        self._log.debug(
+            Event.SCANNED,
+            files=self._inbox.waiting,
+            oldest_changed_at=oldest and oldest.isoformat(timespec="seconds"),
+        )
+        for remark in self._inbox.remarks():
+            event = Event.FILE_WAITING if remark.waits else Event.ENTRY_IGNORED
+            self._log.info(event, file=remark.name, reason=remark.reason)
+        return ready
+
+    def resumed(self) -> list[Claim]:
+        """Return the files that are claimed already, in the order of claiming.
+
+        Raises:
+            FolderTrouble: work cannot be read.
+        """
+        claims = self._work.claimed()
+        for claim in claims:
+            if claim not in self._logged:
+                # A claim of this run that a folder trouble interrupted has not been logged yet.
+                self._log_claim(Event.FILE_CLAIMED if claim.id in self._work.made else Event.FILE_RESUMED, claim)
+        return claims
+
+    def claim(self, ready: Sequence[ReadyFile]) -> list[Claim]:
+        """Claim the first of the ready files, up to a batch.
+
+        Raises:
+            FolderTrouble: the inbox or work cannot be used; what is claimed by then is resumed later.
+        """
+        claims: list[Claim] = []
+        size = 0
+        for file in ready:
+            try:
+                claim = self._work.claim(file, datetime.now(UTC))
+            except Changed as changed:
+                self._log.info(Event.FILE_RETURNED, file=file.name, reason=str(changed))
+                self._inbox.taken(file.name)
+                continue
+            self._inbox.taken(file.name)
+            self._log_claim(Event.FILE_CLAIMED, claim)
+            claims.append(claim)
+            size += file.size
+            if size >= self.measures.bytes:
+                break
+        return claims
+
+    def finished(self, claims: Sequence[Claim]) -> None:
+        """Forget claims that have come to their end."""
+        self._logged.difference_update(claims)
+
+    def wait(self, *, took_files: bool) -> None:
+        """Wait for an event, for a file to be quiet, or for the next scan.
+
+        Args:
+            took_files: files were claimed since the last wait.
+        """
+        waits = [self.measures.scan_seconds]
+        if (settling := self.settling) is not None:
+            waits.append(settling)
+        if took_files:
+            waits.append(_AFTERMATH_SECONDS)
+        until = self._lifetime.now() + min(waits)
+        while not self._lifetime.ending and (left := until - self._lifetime.now()) > 0:
+            if self._observer.wait(min(left, _BREATH_SECONDS)):
+                gather = max(_GATHER_SECONDS, _GATHER_SCANS * self._scan_took)
+                self._lifetime.pause(min(self.measures.scan_seconds, gather))
+                return
+            self._lifetime.alive()
+
+    def _log_claim(self, event: Event, claim: Claim) -> None:
+        self._log.info(event, file=claim.name, claim=claim.id, bytes=self._work.size(claim))
+        self._logged.add(claim)

@@ -1,0 +1,97 @@
+"""What the daemon says of itself: to systemd, to the log, and to the journal for ``status``."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import structlog
+
+from watcher.connectwise.client import ConnectWise
+from watcher.errors import JournalTrouble, Outage
+from watcher.events.catalogue import Event
+from watcher.journal.bulletins import Bulletin, Bulletins
+from watcher.lifetime import Lifetime
+
+
+class Speaker:
+    """Says how things are; safe to use from several threads.
+
+    Attributes:
+        watch: how the inbox is watched, and why so; empty before that is known.
+    """
+
+    def __init__(self, bulletins: Bulletins, client: ConnectWise, lifetime: Lifetime) -> None:
+        """Say nothing yet.
+
+        Args:
+            bulletins: the journal's, on a connection that nobody else uses.
+            client: knows when ConnectWise last answered.
+            lifetime: knows systemd.
+        """
+        self.watch = ""
+        self._bulletins = bulletins
+        self._client = client
+        self._lifetime = lifetime
+        self._posting = threading.Lock()
+        self._latest: Bulletin | None = None
+        self._log = structlog.get_logger()
+
+    def state(self, state: str, sentence: str) -> None:
+        """Say what the daemon does.
+
+        Args:
+            state: ``watching`` or ``working``.
+            sentence: the same for a person.
+        """
+        self._lifetime.systemd.status(sentence)
+        if self._latest is None or (self._latest.state, self._latest.reason) != (state, sentence):
+            self._post(Bulletin(state, datetime.now(UTC), sentence, ""))
+
+    def waiting(self, outage: Outage, lasted: float, *, retry_in: float | None) -> None:
+        """Say what holds up payments.
+
+        Args:
+            outage: what it is.
+            lasted: since when (seconds).
+            retry_in: how long until the next attempt (seconds); None keeps it out of the log.
+        """
+        since = datetime.fromtimestamp(time.time() - lasted, UTC)
+        if retry_in is not None:
+            self._log.error(
+                Event.LINE_WAITING,
+                reason=str(outage),
+                mend=outage.mend,
+                request_id=outage.request_id,
+                retry_in_seconds=round(retry_in, 1),
+                since=since.isoformat(timespec="seconds"),
+            )
+        self._lifetime.systemd.status(f"Waiting since {since:%Y-%m-%d %H:%M} UTC: {outage}. {outage.mend}.")
+        self._post(Bulletin("waiting", since, str(outage), outage.mend, type(outage).__name__))
+
+    def moving(self, lasted: float) -> None:
+        """Log that an outage is over, and how long it lasted (seconds)."""
+        self._log.info(Event.LINE_MOVING, waited_seconds=round(lasted, 1))
+
+    def stopping(self) -> None:
+        """Say that the daemon is about to end."""
+        self._lifetime.systemd.tell("STOPPING=1")
+        if self._lifetime.asked_by:
+            self._log.info(Event.STOPPING, signal=self._lifetime.asked_by)
+
+    def stopped(self) -> None:
+        """Say that the daemon has ended its work."""
+        if self._latest is not None:
+            self._post(Bulletin("stopped", datetime.now(UTC), "The daemon ended.", ""))
+        self._bulletins.close()
+        self._log.info(Event.STOPPED)
+
+    def _post(self, bulletin: Bulletin) -> None:
+        """Write a bulletin down for ``status``. A journal that cannot be written stops nothing here."""
+        with self._posting:
+            self._latest = bulletin
+            with suppress(JournalTrouble):
+                self._bulletins.post(replace(bulletin, watch=self.watch, answered_at=self._client.answered_at()))

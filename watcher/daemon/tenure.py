@@ -1,0 +1,98 @@
+"""The inbox is there, is the one it was, is ours alone, and is watched."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+
+import structlog
+
+from watcher.disk.hanging import FolderCalls
+from watcher.disk.lock import holding, lock_file
+from watcher.events.catalogue import Event
+from watcher.inbox import marker
+from watcher.inbox.marker import Marker
+from watcher.inbox.observer import Observer, Watching
+from watcher.journal.ledger import Ledger
+
+
+class Tenure:
+    """Holds one inbox for one daemon."""
+
+    def __init__(self, folder: Path, ledger: Ledger, observer: Observer, calls: FolderCalls) -> None:
+        """Hold nothing yet.
+
+        Args:
+            folder: the inbox.
+            ledger: remembers the inbox's marker.
+            observer: watches it.
+            calls: makes calls on folders.
+        """
+        self._watching: Watching | None = None
+        self._folder = folder
+        self._ledger = ledger
+        self._observer = observer
+        self._calls = calls
+        self._marker = Marker(folder, calls)
+        self._locks = ExitStack()
+        # Device and inode of the lock file that is held.
+        self._held: tuple[int, int] | None = None
+        self._log = structlog.get_logger()
+
+    @property
+    def watching(self) -> str:
+        """How the inbox is watched, and why so; empty before the first check."""
+        return f"{self._watching.mode}: {self._watching.reason}" if self._watching else ""
+
+    def check(self) -> None:
+        """Make sure of the inbox; mark it at the first start.
+
+        Raises:
+            FolderTrouble: it is away, is another one, or cannot be used.
+            Occupied: another process holds it.
+        """
+        place = str(self._folder)
+        expected = self._ledger.marker(place)
+        if expected is not None:
+            self._marker.check(expected)
+        # Not before the marker is seen: a lock on the bare mount point of a share would keep nobody off the share.
+        with self._calls.at(self._folder):
+            self._hold(lock_file(self._folder / marker.NAME))
+            if expected is None:
+                self._ledger.remember_marker(place, self._marker.keep())
+            self._watch()
+
+    def release(self) -> None:
+        """Let the inbox go."""
+        self._observer.stop()
+        self._locks.close()
+
+    def _hold(self, lock: Path) -> None:
+        """Hold the lock. If the inbox was made or mounted anew, the lock held so far lies in what was there before."""
+        if self._held is not None and self._held == _identity(lock):
+            return
+        self._locks.close()
+        if not self._locks.enter_context(holding(lock)):
+            self._log.warning(Event.NOT_LOCKED, inbox=str(self._folder))
+        self._held = _identity(lock)
+
+    def _watch(self) -> None:
+        """Keep the inbox watched. Where that fails it is logged once and tried again at every check."""
+        if self._observer.healthy():
+            return
+        lost = self._observer.watches
+        watching = self._observer.start()
+        if lost:
+            self._log.warning(Event.WATCH_LOST)
+        if lost or watching != self._watching:
+            self._log.info(Event.WATCHING, mode=watching.mode, reason=watching.reason)
+        self._watching = watching
+
+
+def _identity(file: Path) -> tuple[int, int] | None:
+    """Return what tells a file from another of its name; None where there is none."""
+    try:
+        facts = file.stat()
+    except OSError:
+        return None
+    return facts.st_dev, facts.st_ino

@@ -1,0 +1,85 @@
+"""The five folders, and where everything of a claim lies in them. Pure: no path is touched here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from watcher.claim import Claim
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """The five folders; all of them exist."""
+
+    inbox: Path
+    work: Path
+    success: Path
+    fail: Path
+    archive: Path
+
+    def named(self) -> Iterator[tuple[str, Path]]:
+        """Yield each folder with the name of its setting (``inbox``, ``work``, …)."""
+        for each in fields(self):
+            yield each.name, getattr(self, each.name)
+
+    # --- inbox -------------------------------------------------------------------------------------------------
+
+    def dropped(self, claim: Claim) -> Path:
+        """Return where a claimed file lay in the inbox."""
+        return self.inbox / claim.name
+
+    def dropped_beside(self, claim: Claim) -> Path:
+        """Return where a claimed file is put back if its name in the inbox has been taken again."""
+        return self.inbox / claim.published_name
+
+    # --- work --------------------------------------------------------------------------------------------------
+
+    def place(self, claim_id: str) -> Path:
+        """Return the folder in work that holds a claimed file and nothing else."""
+        return self.work / claim_id
+
+    def held(self, claim: Claim) -> Path:
+        """Return where a claimed file lies until it is archived."""
+        return self.place(claim.id) / claim.name
+
+    def kept_receipt(self, claim_id: str) -> Path:
+        """Return where a claim's receipt lies until it is archived."""
+        return self.work / f"{claim_id}.receipt.json"
+
+    def kept_document(self, claim_id: str) -> Path:
+        """Return where the payment document that a stylesheet made of a claimed file lies until it is archived."""
+        return self.work / f"{claim_id}.payments.xml"
+
+    # --- outboxes and archive ----------------------------------------------------------------------------------
+
+    def success_file(self, claim: Claim) -> Path:
+        """Return the place of a claim's success file."""
+        return self.success / claim.published_name
+
+    def fail_file(self, claim: Claim) -> Path:
+        """Return the place of a claim's fail file, or of the file itself if it was refused."""
+        return self.fail / claim.published_name
+
+    def note(self, claim: Claim) -> Path:
+        """Return the place of the note beside a refused file."""
+        return self.fail / claim.note_name
+
+    def archive_day(self, claim: Claim) -> Path:
+        """Return the archive's folder of the day of the claim (UTC)."""
+        return self.archive / f"{claim.claimed_at:%Y/%m/%d}"
+
+    def archived(self, claim: Claim) -> Path:
+        """Return the place of a claim's original in the archive."""
+        return self.archive_day(claim) / claim.published_name
+
+    def archived_receipt(self, claim: Claim) -> Path:
+        """Return the place of a claim's receipt in the archive."""
+        return self.archive_day(claim) / claim.receipt_name
+
+
+def aside(target: Path, claim_id: str) -> Path:
+    """Return the name beside a claim's file under which that file is written; the same at every attempt."""
+    kind = "receipt" if target.name.endswith(".receipt.json") else "note" if target.name.endswith(".txt") else "file"
+    return target.with_name(f".{claim_id}.{kind}.tmp")

@@ -1,0 +1,113 @@
+"""The entries of the inbox: which of them are payment files, and why the others are left alone."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from watcher.disk.durable import reading
+from watcher.inbox import marker
+from watcher.inbox.quiet import Sighting
+
+# The reason why a file waits that is busy or may not be read.
+UNREADABLE = "it cannot be read yet"
+# What writers, editors, file managers and servers leave beside real files (case-folded). The leading dots are those of
+# rsync, Syncthing, macOS, NFS and Samba; see the manuals of these programs.
+_JUNK_NAMES = (
+    *(".*", "~*", "*~", "*.tmp", "*.temp", "*.part", "*.partial", "*.filepart", "*.crdownload", "*.download"),
+    *("*.swp", "*.bak", "*.writing", "*.camellock", "thumbs.db", "desktop.ini"),
+    *("$recycle.bin", "@eadir", "#recycle"),
+)
+_JUNK = re.compile("|".join(fnmatch.translate(pattern) for pattern in _JUNK_NAMES))
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """What a scan says about an entry of the inbox. It is said once as long as it stays true.
+
+    Attributes:
+        name: the entry's name.
+        reason: why it is not taken.
+        waits: True for a payment file that may still become ready; False for an entry that is left alone.
+    """
+
+    name: str
+    reason: str
+    waits: bool = False
+
+
+def name_pattern(pattern: str) -> re.Pattern[str]:
+    """Return the expression for ``inbox.pattern``, which ``unfit_name`` takes."""
+    return re.compile(fnmatch.translate(pattern.casefold()))
+
+
+def entries(folder: Path, pattern: re.Pattern[str]) -> Iterator[Sighting | Remark]:
+    """Look at every entry of the inbox but the marker and its lock.
+
+    Args:
+        folder: the inbox.
+        pattern: what ``name_pattern`` returned.
+
+    Yields:
+        A sighting of each payment file, ready or not; a remark about each entry that is left alone.
+
+    Raises:
+        OSError: the inbox cannot be read.
+    """
+    with os.scandir(folder) as listing:
+        for entry in listing:
+            if entry.name.casefold().startswith(marker.NAME):
+                continue
+            reason = unfit_name(entry.name, pattern)
+            if reason is not None:
+                yield Remark(entry.name, reason)
+                continue
+            try:
+                facts = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                # It went away after it was listed.
+                continue
+            reason = unfit_kind(facts)
+            if reason is not None:
+                yield Remark(entry.name, reason)
+            else:
+                yield Sighting(entry.name, facts.st_size, facts.st_mtime_ns, facts.st_ino, facts.st_ctime_ns)
+
+
+def unfit_name(name: str, pattern: re.Pattern[str]) -> str | None:
+    """Return why an entry of this name is no payment file; None if it may be one. Letter case does not count."""
+    folded = name.casefold()
+    if _JUNK.fullmatch(folded):
+        return "a temporary or system file by its name"
+    if not pattern.fullmatch(folded):
+        return "its name is not that of a payment file"
+    return None
+
+
+def unfit_kind(facts: os.stat_result) -> str | None:
+    """Return why an entry is no file that is taken; None if it is one."""
+    if stat.S_ISREG(facts.st_mode):
+        several = "it has more than one name (hard links): it is taken once only one is left"
+        return None if facts.st_nlink == 1 else several
+    if stat.S_ISLNK(facts.st_mode):
+        return "a symbolic link is not followed"
+    if stat.S_ISDIR(facts.st_mode):
+        return "a folder; only files directly in the inbox are taken"
+    if stat.S_ISFIFO(facts.st_mode):
+        return "a named pipe, not a file"
+    return "a device or socket, not a file"
+
+
+def content_of(path: Path) -> bytes | None:
+    """Return the content of a listed file; None if something other than a file has taken its place since.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with reading(path) as file:
+        return None if file is None else file.read()

@@ -1,0 +1,250 @@
+"""What people ask about files and payments, and what the journal forgets in time."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import sqlalchemy as sql
+
+from watcher.claim import claims_in
+from watcher.journal.database import Database
+from watcher.journal.tables import FILES, PAYMENTS, Text
+from watcher.payments.model import ZERO
+from watcher.payments.outcomes import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What became of one record of one file.
+
+    Attributes:
+        file: the file's name in the inbox.
+        claim: the file's claim.
+        begun_at: when it was begun, aware.
+        finished_at: when its results were all published, aware; None if they are not yet.
+        line: the record's line in the file; 0 where the file could not be read as a payment document.
+        invoice_number: as written.
+        asked: the amount asked; None where it cannot be read.
+        outcome: ``applied``, ``unchanged`` or ``rejected``; ``waiting`` before any; ``refused`` or ``empty`` for a
+            whole file.
+        held: the part of the amount that ConnectWise held then.
+        message: why it failed, or what the payer should know.
+        invoice_id: ConnectWise's id of the invoice.
+        payment_id: ConnectWise's id of the payment row.
+        decided_at: when it got its outcome, aware.
+    """
+
+    file: str
+    claim: str
+    begun_at: datetime
+    finished_at: datetime | None
+    line: int
+    invoice_number: str
+    asked: Decimal | None
+    outcome: str
+    held: Decimal | None
+    message: str | None
+    invoice_id: int | None
+    payment_id: int | None
+    decided_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedFile:
+    """A file that is done, and what it came to.
+
+    Attributes:
+        name: its name in the inbox.
+        claim: its claim.
+        finished_at: when its results were all published, aware.
+        refusal: why it was refused; None if it is a payment document.
+        succeeded: how many of its records were applied or unchanged.
+        rejected: how many were rejected.
+        asked: the sum of all amounts.
+        failed: the sum of the rejected ones.
+    """
+
+    name: str
+    claim: str
+    finished_at: datetime
+    refusal: str | None
+    succeeded: int
+    rejected: int
+    asked: Decimal
+    failed: Decimal
+
+
+class History:
+    """What happened, from the journal."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    # --- payments ----------------------------------------------------------------------------------------------
+
+    def attempts(self, wanted: str) -> list[Attempt]:
+        """Return every attempt at an invoice, or every record of a file, the earliest first.
+
+        Args:
+            wanted: an invoice number, letter case ignored; a file's name in the inbox; a claim's id.
+        """
+        text = sql.literal(wanted, Text())
+        of_invoice = sql.func.lower(PAYMENTS.c.invoice_number) == sql.func.lower(text)
+        return self._attempts(sql.or_(of_invoice, FILES.c.name == text, FILES.c.claim == text))
+
+    def unpaid(self) -> list[Attempt]:
+        """Return the rejected payments that are unresolved, the earliest first.
+
+        One is resolved if its invoice has been set or tried again, or if its fail file has been dropped in again. The
+        later file's row says what happened then, perhaps under a corrected invoice number.
+        """
+        later = PAYMENTS.alias()
+        tried = sql.exists().where(
+            later.c.invoice_number == PAYMENTS.c.invoice_number,
+            sql.or_(
+                later.c.claim > PAYMENTS.c.claim,
+                sql.and_(later.c.claim == PAYMENTS.c.claim, later.c.outcome != Outcome.REJECTED),
+            ),
+        )
+        # The value stands in the statement: the index on rejected payments serves only if the database sees it.
+        rejected = PAYMENTS.c.outcome == sql.literal_column("'rejected'")
+        numbered = PAYMENTS.c.invoice_number != ""
+        found = self._attempts(sql.and_(rejected, sql.not_(sql.and_(numbered, tried))))
+        again = self._dropped_again()
+        return [attempt for attempt in found if attempt.claim not in again]
+
+    def _dropped_again(self) -> set[str]:
+        """Return the claims whose published files were dropped in again: the later file's name bears them."""
+        # Every claim has a Z_ in it. So the database leaves out nearly all other names, and few have to be read.
+        query = sql.select(FILES.c.name).where(FILES.c.name.like("%Z\\_%", escape="\\"))
+        with self._database.transaction() as connection:
+            names = connection.execute(query).scalars()
+            return {claim for name in names for claim in claims_in(name)}
+
+    def _attempts(self, condition: sql.ColumnElement[bool]) -> list[Attempt]:
+        query = (
+            sql.select(FILES, *(column for column in PAYMENTS.c if column.name != "claim"))
+            .outerjoin(PAYMENTS)
+            .where(condition)
+            .order_by(FILES.c.claim, PAYMENTS.c.position)
+        )
+        with self._database.transaction() as connection:
+            return [
+                Attempt(
+                    file=row.name,
+                    claim=row.claim,
+                    begun_at=datetime.fromisoformat(row.begun_at),
+                    finished_at=_time(row.finished_at),
+                    line=row.line or 0,
+                    invoice_number=row.invoice_number or "",
+                    asked=row.asked,
+                    outcome="refused" if row.refusal else row.outcome or ("waiting" if row.invoice_number else "empty"),
+                    held=row.settled,
+                    message=row.refusal or row.message or row.warning,
+                    invoice_id=row.invoice_id,
+                    payment_id=row.payment_id,
+                    decided_at=_time(row.decided_at),
+                )
+                for row in connection.execute(query)
+            ]
+
+    def set_since(self, claim_id: str, invoice_numbers: Sequence[str]) -> dict[str, str]:
+        """Return which of some invoices later files have set, each with the name of the last such file.
+
+        Args:
+            claim_id: the claim after which files are later.
+            invoice_numbers: letter case is ignored.
+        """
+        query = (
+            sql.select(PAYMENTS.c.invoice_number, FILES.c.name)
+            .join(FILES)
+            .where(PAYMENTS.c.claim > claim_id, PAYMENTS.c.outcome.in_([Outcome.APPLIED, Outcome.UNCHANGED]))
+            .order_by(PAYMENTS.c.claim)
+        )
+        wanted = {number.casefold() for number in invoice_numbers}
+        with self._database.transaction() as connection:
+            rows = connection.execute(query)
+            return {row.invoice_number: row.name for row in rows if row.invoice_number.casefold() in wanted}
+
+    # --- files -------------------------------------------------------------------------------------------------
+
+    def progress(self, claim_id: str) -> tuple[int, int]:
+        """Return how many records a claim has, and how many of them have an outcome."""
+        query = sql.select(sql.func.count(), sql.func.count(PAYMENTS.c.outcome)).where(PAYMENTS.c.claim == claim_id)
+        with self._database.transaction() as connection:
+            records, decided = connection.execute(query).one()
+        return records, decided
+
+    def last_files(self, count: int) -> list[FinishedFile]:
+        """Return the files that were finished last, the latest first."""
+        return self._finished(sql.true(), count)
+
+    def files_of(self, name: str, count: int) -> list[FinishedFile]:
+        """Return the finished files of a name, or of the claim that a published name bears, the latest first."""
+        borne = sql.literal(name, Text()).contains(FILES.c.claim, autoescape=False)
+        return self._finished(sql.or_(FILES.c.name == name, borne), count)
+
+    def _finished(self, condition: sql.ColumnElement[bool], count: int) -> list[FinishedFile]:
+        files_wanted = (
+            sql.select(FILES)
+            .where(FILES.c.finished_at.is_not(None), condition)
+            .order_by(FILES.c.finished_at.desc())
+            .limit(count)
+        )
+        with self._database.transaction() as connection:
+            files = connection.execute(files_wanted).all()
+            asked: dict[str, list[Decimal]] = defaultdict(list)
+            failed: dict[str, list[Decimal]] = defaultdict(list)
+            amounts = sql.select(PAYMENTS.c.claim, PAYMENTS.c.outcome, PAYMENTS.c.asked).where(
+                PAYMENTS.c.claim.in_([file.claim for file in files]), PAYMENTS.c.outcome.is_not(None)
+            )
+            for row in connection.execute(amounts):
+                asked[row.claim].append(row.asked)
+                if row.outcome == Outcome.REJECTED:
+                    failed[row.claim].append(row.asked)
+        return [
+            FinishedFile(
+                name=file.name,
+                claim=file.claim,
+                finished_at=datetime.fromisoformat(file.finished_at),
+                refusal=file.refusal,
+                succeeded=len(asked[file.claim]) - len(failed[file.claim]),
+                rejected=len(failed[file.claim]),
+                asked=sum(asked[file.claim], ZERO),
+                failed=sum(failed[file.claim], ZERO),
+            )
+            for file in files
+        ]
+
+    # --- retention ---------------------------------------------------------------------------------------------
+
+    def resolved_before(self, time: datetime) -> set[str]:
+        """Return the claims that were finished before a time and have nothing unresolved.
+
+        Args:
+            time: aware.
+        """
+        query = sql.select(FILES.c.claim).where(
+            FILES.c.finished_at < time.astimezone(UTC).isoformat(timespec="milliseconds"), FILES.c.refusal.is_(None)
+        )
+        with self._database.transaction() as connection:
+            finished = set(connection.execute(query).scalars())
+        return finished - {attempt.claim for attempt in self.unpaid()}
+
+    def forget(self, claim_ids: Iterable[str]) -> None:
+        """Remove all that is known of some claims, and give room back to the disk if there is much of it."""
+        gone = [{"gone": claim_id} for claim_id in claim_ids]
+        if not gone:
+            return
+        with self._database.transaction() as connection:
+            connection.execute(sql.delete(PAYMENTS).where(PAYMENTS.c.claim == sql.bindparam("gone")), gone)
+            connection.execute(sql.delete(FILES).where(FILES.c.claim == sql.bindparam("gone")), gone)
+        self._database.shrink()
+
+
+def _time(written: str | None) -> datetime | None:
+    return datetime.fromisoformat(written) if written else None

@@ -1,0 +1,74 @@
+"""What is SQLite's own about the journal. A second kind of database gets a module of the same functions beside this."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import sqlalchemy as sql
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
+
+# SQLite takes 32,766 values in one statement (SQLITE_MAX_VARIABLE_NUMBER).
+MOST_VALUES = 10_000
+
+
+def file_of(url: str) -> Path | None:
+    """Return the file of a database; None if it is in memory."""
+    name = sql.make_url(url).database
+    return Path(name) if name else None
+
+
+def engine_of(url: str) -> sql.Engine:
+    """Return an engine whose transactions are on disk once they are committed."""
+    engine = sql.create_engine(url)
+    sql.event.listen(engine, "connect", _configure)
+    return engine
+
+
+def _configure(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    cursor = connection.cursor()
+    # SQLite documentation, PRAGMA synchronous.
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def version(connection: sql.Connection) -> int:
+    """Return the version of the tables; 0 before there are any."""
+    return int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
+
+
+def set_version(connection: sql.Connection, number: int) -> None:
+    """Write down the version of the tables, in the file itself."""
+    connection.exec_driver_sql(f"PRAGMA user_version = {number}")
+
+
+def let_readers_in(connection: sql.Connection) -> None:
+    """Keep readers, such as a status command, and the daemon from waiting for each other (documentation, WAL)."""
+    connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+
+
+def begin_change_of_tables(connection: sql.Connection) -> None:
+    """Begin a transaction now: the driver does it at the first row that is written, and not for a change of tables."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def passes(error: sql.exc.DatabaseError) -> bool:
+    """Return True if an error at opening passes by itself: the disk is full or failing."""
+    return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+
+
+def is_damage(error: sql.exc.DatabaseError) -> bool:
+    """Return True if the file is damaged. The driver has a class of error for each other kind."""
+    return type(error) is sql.exc.DatabaseError
+
+
+def shrink(engine: sql.Engine) -> None:
+    """Give the room of removed rows back to the disk once a quarter of the file is empty."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        free = connection.exec_driver_sql("PRAGMA freelist_count").scalar_one()
+        if free * 4 >= pages:
+            connection.exec_driver_sql("VACUUM")
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")

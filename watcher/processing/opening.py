@@ -1,0 +1,165 @@
+"""Claimed files opened: each is read, the journal learns what it asks, and invoice ids become numbers.
+
+Nothing here asks whether a file was claimed a moment ago or before a crash. What the journal knows is not done again,
+and everything else is. So recovery is the ordinary way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from watcher.claim import Claim
+from watcher.documents.formats import PaymentDocuments
+from watcher.errors import DocumentError
+from watcher.folders.work import Work
+from watcher.journal.ledger import Known, Ledger
+from watcher.payments.demands import numbered, unrepeated
+from watcher.payments.model import Payment, Record
+from watcher.processing.claimed import Asking, Decided, by_receipt, changed
+from watcher.processing.look_up import LookUp
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """Which files are taken for what they are.
+
+    Attributes:
+        documents: makes a payment document of a file's content.
+        max_file_bytes: larger files are refused unread.
+        prevent_reprocessing: refuse a file whose content, and a payment whose externalId, has been processed before.
+    """
+
+    documents: PaymentDocuments
+    max_file_bytes: int
+    prevent_reprocessing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A claimed file that has been read.
+
+    Attributes:
+        claim: the claim.
+        begun: when its turn began (monotonic seconds).
+        digest: SHA-256 of its content, hex.
+        known: what the journal knows of it; None if nothing.
+        records: its records; those that give an invoice's id alone have no number yet.
+        refusal: why it cannot be read as a payment document; None if it can.
+    """
+
+    claim: Claim
+    begun: float
+    digest: str
+    known: Known | None
+    records: tuple[Record, ...] = ()
+    refusal: str | None = None
+
+
+class Opener:
+    """Opens the claimed files of a batch."""
+
+    def __init__(self, work: Work, ledger: Ledger, look_up: LookUp, acceptance: Acceptance) -> None:
+        self._work = work
+        self._ledger = ledger
+        self._look_up = look_up
+        self._acceptance = acceptance
+
+    def open(self, claims: Iterable[Claim]) -> list[Asking | Decided]:
+        """Open claimed files, and write down what each asks before anything is done about it.
+
+        Args:
+            claims: in the order of claiming.
+
+        Raises:
+            FolderTrouble: a file cannot be read.
+            Outage: the invoices that are given by their ids cannot be looked up. No file is lost by that.
+        """
+        opened = [by_receipt(claim.id, self._work, self._ledger) or self._read(claim) for claim in claims]
+        numbers = self._look_up.by_id(_ids(opened))
+        return [file if isinstance(file, Decided) else self._write_down(file, numbers) for file in opened]
+
+    def _read(self, claim: Claim) -> _Read:
+        begun = time.monotonic()
+        known = self._ledger.known(claim.id)
+        # What a file was judged to be stays, whatever settings a restart brought.
+        if known is not None and known.refusal is not None:
+            self._check_unchanged(claim, self._work.digest(claim), known)
+            return _Read(claim, begun, known.digest, known, refusal=known.refusal)
+        largest = self._acceptance.max_file_bytes
+        content = self._work.read(claim, None if known else largest)
+        if content is None:
+            refusal = f"The file is larger than {largest} bytes (inbox.max_file_bytes)."
+            return _Read(claim, begun, self._work.digest(claim), known, refusal=refusal)
+        digest = hashlib.sha256(content).hexdigest()
+        if known is not None:
+            self._check_unchanged(claim, digest, known)
+        # Late, as in documents.formats.
+        from watcher.documents.reading import read
+
+        try:
+            records = read(self._payment_document(claim, content, fresh=known is None))
+        except DocumentError as error:
+            return _Read(claim, begun, digest, known, refusal=str(error))
+        return _Read(claim, begun, digest, known, records)
+
+    def _check_unchanged(self, claim: Claim, digest: str, known: Known) -> None:
+        if digest != known.digest:
+            raise changed(claim)
+
+    def _payment_document(self, claim: Claim, content: bytes, *, fresh: bool) -> bytes:
+        """Return a claimed file's payment document: made by the stylesheet, and kept since, or the file itself."""
+        kept = self._work.document(claim.id)
+        if kept is not None:
+            return kept
+        if not fresh:
+            return content
+        made = self._acceptance.documents.of(content)
+        if made is not content:
+            # A stylesheet may be changed, or use the time of day: everything that follows is about what it made now.
+            self._work.keep_document(claim, made)
+        return made
+
+    def _write_down(self, file: _Read, numbers: Mapping[int, str]) -> Asking:
+        claim, known, refusal, records = file.claim, file.known, file.refusal, file.records
+        if refusal is None and known is None and self._acceptance.prevent_reprocessing:
+            refusal = self._repeats(claim, file.digest)
+        if refusal is not None:
+            records = ()
+        else:
+            records = numbered(records, numbers)
+            if self._acceptance.prevent_reprocessing:
+                records = unrepeated(records, self._ledger.earlier_payments(_external_ids(records), claim))
+        if known is None:
+            self._ledger.begin(claim, file.digest, records, refusal)
+            return Asking(claim, file.digest, file.begun, records, refusal)
+        outcomes = frozenset(result.position for result in known.results)
+        return Asking(claim, file.digest, file.begun, records, refusal, outcomes, known.intents)
+
+    def _repeats(self, claim: Claim, digest: str) -> str | None:
+        """Return why a file is refused whose content was processed before; None if it was not."""
+        earlier = self._ledger.earlier(digest, claim)
+        if earlier is None:
+            return None
+        return (
+            f"The same content was processed already, as {earlier.name} taken on "
+            f"{earlier.claimed_at:%Y-%m-%d at %H:%M} UTC (claim {earlier.id}), "
+            "and payments.prevent_reprocessing is set."
+        )
+
+
+def _ids(files: Iterable[_Read | Decided]) -> set[int]:
+    """Return the ids of the invoices of all payments that give no invoice number."""
+    return {
+        record.invoice_id
+        for file in files
+        if isinstance(file, _Read)
+        for record in file.records
+        if isinstance(record, Payment) and record.invoice_id is not None and not record.invoice_number
+    }
+
+
+def _external_ids(records: Sequence[Record]) -> list[str]:
+    return [record.external_id for record in records if isinstance(record, Payment) and record.external_id]
