@@ -6,6 +6,7 @@ gets there through that process: ``/proc/<pid>/root``.
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import subprocess
@@ -70,18 +71,32 @@ class Mounts:
 
 def fill(folder: Path, pages_left: int = 0) -> None:
     """Fill a folder's file system but for some pages of memory."""
-    facts = os.statvfs(folder)
     descriptor = os.open(folder / _FILLER, os.O_WRONLY | os.O_CREAT)
     try:
-        os.posix_fallocate(descriptor, 0, (facts.f_bavail - pages_left) * facts.f_frsize)
+        while True:
+            facts = os.statvfs(folder)
+            try:
+                os.posix_fallocate(descriptor, 0, (facts.f_bavail - pages_left) * facts.f_frsize)
+            except OSError as error:
+                # The daemon has taken some of it since the look.
+                if error.errno != errno.ENOSPC:
+                    raise
+            else:
+                return
     finally:
         os.close(descriptor)
 
 
 def use_up_names(folder: Path) -> None:
     """Make files on a folder's file system until it takes no more."""
-    for number in range(os.statvfs(folder).f_favail):
-        (folder / f"{_FILLER}{number}").touch()
+    number = 0
+    try:
+        while True:
+            (folder / f"{_FILLER}{number}").touch()
+            number += 1
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
 
 
 def make_room(folder: Path) -> None:
