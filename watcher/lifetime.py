@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import NoReturn
 
 from watcher.errors import Stopping
+from watcher.plain import plain
 
 # The longest time between two signs of life in a wait (seconds).
 _BREATH_SECONDS = 1.0
@@ -39,7 +40,8 @@ class Systemd:
         """Say in a plain sentence what is going on; ``systemctl status`` shows it."""
         if sentence != self._status:
             self._status = sentence
-            self.tell(f"STATUS={sentence}")
+            # A line feed in it would be another message to systemd.
+            self.tell(f"STATUS={plain(sentence)}")
 
 
 class Lifetime:

@@ -15,7 +15,7 @@ from watcher.events.notices import Notice
 from watcher.folders.layout import Folders
 
 if TYPE_CHECKING:
-    from watcher.events.messenger import Send
+    from watcher.events.courier import Send
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,7 +126,8 @@ def hearers_of(settings: Settings) -> Iterator[list[Hears]]:
             from watcher.events.metrics import Metrics  # only those who want figures pay for them
 
             silence = max(60.0, 3 * settings.inbox.scan_seconds + 3 * settings.connectwise.timeout_seconds)
-            metrics = Metrics(watcher.__version__, silence_seconds=silence)
+            patience = settings.notify.outage_seconds
+            metrics = Metrics(watcher.__version__, silence_seconds=silence, outage_seconds=patience)
             try:
                 stack.callback(metrics.serve(*settings.status.address))
             except OSError as error:

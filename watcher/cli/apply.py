@@ -151,7 +151,7 @@ def _report(applied: one_document.Applied, *, as_json: bool) -> None:
     waiting = len(applied.results) - len(applied.known)
     console.show_sums(applied.known, waiting)
     if as_json:
-        sys.stdout.write(json.dumps(summary(applied.known) | {"waiting": waiting}, indent=2, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(summary(applied.known) | {"waiting": waiting}, indent=2) + "\n")
     if applied.held_up_by is not None:
         console.err.print("The waiting payments are in neither file: give the same input again to finish them.")
         raise applied.held_up_by

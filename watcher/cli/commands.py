@@ -22,6 +22,7 @@ from watcher.errors import (
     Stopping,
     Unreachable,
 )
+from watcher.plain import plain
 
 # Exit codes beside 0 and what sysexits.h names; the README lists them.
 SOME_FAILED, UNUSABLE, UNREACHABLE, SIGN_IN_REFUSED, CONFIGURATION, INTERRUPTED = 1, 2, 69, 77, 78, 130
@@ -202,7 +203,7 @@ def explain(
 
     sentences = local.sentences(name, config_file)
     if not sentences:
-        typer.echo(f"{name} is not known: it is not in the inbox, not in work, and not in the journal.")
+        typer.echo(f"{plain(name)} is not known: it is not in the inbox, not in work, and not in the journal.")
         raise typer.Exit(SOME_FAILED)
     console.show_sentences(sentences)
 
@@ -240,7 +241,7 @@ def requeue(
     from watcher.cli import local
 
     source, target = local.put_back(name, config_file, anyway=anyway)
-    typer.echo(f"{source} is in the inbox again, as {target.name}.")
+    typer.echo(f"{plain(str(source))} is in the inbox again, as {plain(target.name)}.")
 
 
 @app.command()

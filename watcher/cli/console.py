@@ -15,6 +15,7 @@ from rich.text import Text
 from watcher.errors import ConfigurationError, Fault, Outage, PaymentWatcherError
 from watcher.payments.model import Change, Create, Keep, Plan, Reject, Remove, money
 from watcher.payments.outcomes import Result, total
+from watcher.plain import plain, plain_lines
 
 if TYPE_CHECKING:
     # What is shown, and nothing of what finds it out.
@@ -29,11 +30,6 @@ err = Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
 _MOST_UNPAID = 50
 
 
-def plain(text: str) -> str:
-    """Return a text with escapes in place of what would steer a terminal, and of bytes of a name that are no text."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
-
-
 def show_sentences(sentences: Iterable[str]) -> None:
     """Print sentences, each on a line."""
     for sentence in sentences:
@@ -45,27 +41,28 @@ def show_error(error: PaymentWatcherError) -> None:
     if isinstance(error, ConfigurationError):
         show_faults(error.faults)
     else:
-        err.print(f"{error}. {error.mend}." if isinstance(error, Outage) else str(error), style="red", markup=False)
+        text = f"{error}. {error.mend}." if isinstance(error, Outage) else str(error)
+        err.print(Text(plain_lines(text), style="red"))
 
 
 def show_faults(faults: Iterable[Fault]) -> None:
     """Print faults to standard error, each with its mend."""
     for fault in faults:
-        err.print(Text.assemble((fault.key, "bold red"), f": {fault.problem}\n    {fault.mend}"))
+        err.print(Text.assemble((plain(fault.key), "bold red"), _problem(fault, "    ")))
 
 
 def show_finding(finding: Finding) -> None:
     """Print one finding of a check."""
+    what = (plain(finding.what), "bold")
     if finding.fault is None:
-        out.print(Text.assemble(("ok    ", "green"), (finding.what, "bold"), f": {finding.good}"))
+        out.print(Text.assemble(("ok    ", "green"), what, f": {plain_lines(finding.good)}"))
     else:
-        out.print(
-            Text.assemble(
-                ("FAULT ", "bold red"),
-                (finding.what, "bold"),
-                f": {finding.fault.problem}\n      {finding.fault.mend}",
-            )
-        )
+        out.print(Text.assemble(("FAULT ", "bold red"), what, _problem(finding.fault, "      ")))
+
+
+def _problem(fault: Fault, indent: str) -> str:
+    """Return what is wrong, and on a line of its own what to do."""
+    return f": {plain_lines(fault.problem)}\n{indent}{plain_lines(fault.mend)}"
 
 
 def show_plan(rejected: Sequence[Result], plans: Sequence[Plan]) -> None:
@@ -82,7 +79,7 @@ def show_plan(rejected: Sequence[Result], plans: Sequence[Plan]) -> None:
     table = Table("Line", "Invoice", "Asked", "Would", "Note", title="Plan (nothing is written)", title_justify="left")
     table.columns[2].justify = "right"
     for position in sorted(rows):
-        table.add_row(*(Text(cell) for cell in rows[position]))
+        table.add_row(*(Text(plain(cell)) for cell in rows[position]))
     out.print(table)
 
 
@@ -109,8 +106,9 @@ def show_sums(results: Sequence[Result], waiting: int) -> None:
     for result in results:
         if result.message or result.warning:
             style = "red" if result.message else "yellow"
-            said = result.message or result.warning or ""
-            err.print(Text.assemble((result.invoice_number or f"line {result.line}", f"bold {style}"), f": {said}"))
+            said = plain(result.message or result.warning or "")
+            number = plain(result.invoice_number) or f"line {result.line}"
+            err.print(Text.assemble((number, f"bold {style}"), f": {said}"))
     sums = total(list(results))
     count = sums.records + waiting
     waits = f", {waiting} waiting" if waiting else ""
@@ -124,19 +122,20 @@ def show_sums(results: Sequence[Result], waiting: int) -> None:
 def show_status(status: Status) -> None:
     """Print how things are."""
     line = status.line
-    out.print(Text(f"The daemon is running ({status.running})." if status.running else "The daemon is not running."))
+    running = f"is running ({plain(status.running)})" if status.running else "is not running"
+    out.print(Text(f"The daemon {running}."))
     if line is not None:
         style = "bold red" if line.state == "waiting" else "bold"
         since = f" since {line.since:%Y-%m-%d %H:%M:%S} UTC: {plain(line.reason)}"
         out.print(Text.assemble((line.state.capitalize(), style), since))
         if line.mend:
-            out.print(Text(f"    {line.mend}."))
+            out.print(Text(f"    {plain(line.mend)}."))
         if line.watch:
             out.print(Text(f"Inbox: {plain(line.watch)}"))
     answered = f"; last good answer {_at(line.answered_at)} UTC" if line and line.answered_at else ""
-    out.print(Text(f"ConnectWise: {status.connectwise}{answered}"))
+    out.print(Text(f"ConnectWise: {plain(status.connectwise)}{answered}"))
     for trouble in status.troubles:
-        out.print(Text(trouble, style="bold red"))
+        out.print(Text(plain(trouble), style="bold red"))
     _show_rows(
         "In the inbox",
         ("File", "Bytes", "Last change (UTC)", "Age"),

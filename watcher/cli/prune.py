@@ -10,13 +10,13 @@ from pathlib import Path
 from watcher.actions.prune import aged, remove
 from watcher.assembly.daemon import ages_of
 from watcher.assembly.local import folders_of
-from watcher.cli.console import plain
 from watcher.cli.local import settings_of
 from watcher.disk.hanging import FolderCalls
 from watcher.disk.lock import holding, lock_file
 from watcher.folders.published import Published
 from watcher.journal.database import opened
 from watcher.journal.history import History
+from watcher.plain import plain
 
 
 def prune(config_file: Path | None, *, dry_run: bool) -> Iterator[str]:

@@ -6,6 +6,7 @@ The finished text passes the redaction last, so that it covers a traceback or a 
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 import threading
@@ -18,6 +19,7 @@ import structlog
 
 from watcher.events.catalogue import Event
 from watcher.events.redaction import redactor
+from watcher.plain import plain, plain_lines
 
 # How large a log file gets before it is moved aside (bytes), and how many of them are kept.
 _FILE_BYTES = 10_000_000
@@ -74,9 +76,9 @@ def set_up(
 def _to_stream(stream: TextIO, style: str, redacted: Callable[[str], str]) -> logging.Handler:
     handler = logging.StreamHandler(stream)
     if style == "console" or (style == "auto" and stream.isatty()):
-        plain = structlog.dev.plain_traceback
-        renderer = structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=plain)
-        handler.setFormatter(_Redacting([renderer], redacted))
+        plainly = _Plainly(redacted)
+        renderer = structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=plainly.write_traceback)
+        handler.setFormatter(_Redacting([plainly, renderer], redacted))
     else:
         handler.setFormatter(_Redacting(_as_json(), redacted))
     return handler
@@ -125,6 +127,33 @@ class _Tap:
             except Exception:
                 logging.getLogger(__name__).exception("an event could not be counted or reported")
         return event
+
+
+class _Plainly:
+    """Makes untrusted text in a line for people safe to show; in JSON it is.
+
+    Secrets go first: of a secret that is cut or escaped the rest would not be known any more.
+    """
+
+    def __init__(self, redacted: Callable[[str], str]) -> None:
+        self._redacted = redacted
+
+    def __call__(self, _logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        return {key: value if key == "exc_info" else self._value(value) for key, value in event.items()}
+
+    def write_traceback(self, to: TextIO, error: structlog.typing.ExcInfo) -> None:
+        """Write a traceback, whose last line holds what an error says."""
+        traceback = io.StringIO()
+        structlog.dev.plain_traceback(traceback, error)
+        to.write(plain_lines(self._redacted(traceback.getvalue())))
+
+    def _value(self, value: object) -> object:
+        if isinstance(value, str):
+            return plain(self._redacted(value))
+        # As the line will hold it.
+        shown = self._redacted(repr(value))
+        safe = plain(shown)
+        return value if safe == shown else safe
 
 
 def _what_first(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

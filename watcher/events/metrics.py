@@ -1,4 +1,4 @@
-"""Figures for Prometheus and a health check, made from the log's events and served over HTTP by prometheus_client."""
+"""Figures for Prometheus and a health check, made from the log's events and served over HTTP."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
 
-import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, make_wsgi_app
 
 from watcher.events.catalogue import Event
 from watcher.events.health import Health
+from watcher.events.server import Server
 
 _SUMS = ("asked", "applied", "unchanged", "discarded", "failed")
 # From a call within a data centre to one that times out (seconds).
@@ -22,21 +22,22 @@ _DURATIONS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 class Metrics:
     """Counts the events of one daemon, and serves the figures and its health."""
 
-    def __init__(self, version: str, *, silence_seconds: float) -> None:
+    def __init__(self, version: str, *, silence_seconds: float, outage_seconds: float) -> None:
         """Count from zero.
 
         Args:
             version: of this program.
             silence_seconds: a daemon that logs nothing for longer does not do its job (seconds).
+            outage_seconds: if ConnectWise answers nothing but 429 for so long, payments wait (seconds).
         """
         self._registry = CollectorRegistry()
-        self._health = Health(silence_seconds, time.monotonic())
+        self._health = Health(silence_seconds, outage_seconds, time.monotonic())
         self._calls = _Calls(self._registry)
         self._inbox = _Inbox(self._registry)
         self._work = _Work(self._registry)
         ProcessCollector(registry=self._registry)
         waiting = _gauge(self._registry, "line_waiting", "1 while an outage holds up all payments.")
-        waiting.set_function(lambda: self._health.waits)
+        waiting.set_function(lambda: self._health.waits(time.monotonic()))
         build = Gauge("payment_watcher_build_info", "1, with the version.", ["version"], registry=self._registry)
         build.labels(version).set(1)
 
@@ -68,14 +69,7 @@ class Metrics:
                 case _:
                     return _answer(start, "404 Not Found", "There are /metrics and /healthz.")
 
-        server, _thread = prometheus_client.start_http_server(port, host, self._registry)
-        server.set_app(application)
-
-        def stop() -> None:
-            server.shutdown()
-            server.server_close()
-
-        return stop
+        return Server(application, host, port).stop
 
 
 class _Work:

@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from watcher.claim import Claim
+from watcher.events import throttling
 from watcher.events.catalogue import Event
+from watcher.plain import plain
 
 # An outage that lasts is reported again after so long (seconds).
 _DAY = 86400.0
 # The most payments that are named of those that failed in a file.
 _MOST_NAMED = 20
+# The most characters of a title, of a file's name in it, of one value in a text, and of all texts in one message.
+_LONGEST_TITLE = 200
+_LONGEST_NAME = 100
+_LONGEST_VALUE = 500
+_LONGEST_DIGEST = 30000
+_REST = "... The rest is in the log, and payment-watcher status shows it."
+# Of these, each event may be worth a message. Of others, some are.
+_CONCERNS = frozenset(
+    (
+        Event.FILE_FINISHED,
+        Event.FILE_REFUSED,
+        Event.LINE_WAITING,
+        Event.LINE_MOVING,
+        Event.DISK_LOW,
+        Event.CONNECTWISE_SLOWED,
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +53,8 @@ class _Outage:
     since: float
     reason: str
     mend: str
+    # True if it is none in the log: ConnectWise answers nothing but 429.
+    throttled: bool = False
     reported: float | None = None
 
 
@@ -51,6 +72,11 @@ class Reporter:
     _failed: dict[str, list[str]] = field(default_factory=dict)
     _outage: _Outage | None = None
 
+    def concerns(self, event: str, keys: Mapping[str, Any]) -> bool:
+        """Return True if ``hear`` would make something of an event."""
+        rejected = event == Event.PAYMENT and keys["outcome"] == "rejected"
+        return event in _CONCERNS or rejected or throttling.is_over(event, keys)
+
     def hear(self, event: str, keys: Mapping[str, Any], now: float) -> Notice | None:
         """Take in an event.
 
@@ -64,22 +90,27 @@ class Reporter:
         """
         match event:
             case Event.PAYMENT if keys["outcome"] == "rejected":
-                line = f"{keys['invoice_number'] or 'no number'}, {keys['asked']}: {keys['message']}"
-                self._failed.setdefault(keys["claim"], []).append(line)
+                self._remember(keys)
             case Event.FILE_FINISHED:
                 return self._finished(keys)
             case Event.FILE_REFUSED:
                 self._failed.pop(keys["claim"], None)
-                place = self._fail_file(keys)
-                mend = f"It lies in {place}. Correct it, or export it again, and put it into the inbox."
-                return Notice(f"{keys['file']} could not be read; nothing in it was paid", f"{keys['reason']}\n{mend}")
+                mend = f"It lies in {self._fail_file(keys)}. Correct it, or export it again, and put it into the inbox."
+                title = f"{_name(keys)} could not be read; nothing in it was paid"
+                return _notice(title, f"{_value(keys['reason'])}\n{mend}")
             case Event.LINE_WAITING:
                 return self._waiting(keys, now)
             case Event.LINE_MOVING:
                 return self._moving(now)
+            case Event.CONNECTWISE_SLOWED:
+                if self._outage is None:
+                    self._outage = _Outage(now, throttling.REASON, throttling.MEND, throttled=True)
+                return self.due(now)
             case Event.DISK_LOW:
-                left = f"{keys['folder']} has {keys['free_bytes'] // 1048576} MiB left."
-                return Notice("A disk is nearly full", f"{left} Make room: once it is full, payments wait.")
+                left = f"{_value(keys['folder'])} has {keys['free_bytes'] // 1048576} MiB left."
+                return _notice("A disk is nearly full", f"{left} Make room: once it is full, payments wait.")
+            case _ if self._outage is not None and self._outage.throttled and throttling.is_over(event, keys):
+                return self._moving(now)
         return None
 
     def due(self, now: float) -> Notice | None:
@@ -92,28 +123,33 @@ class Reporter:
         lasting = "still wait" if outage.reported is not None else "wait"
         outage.reported = now
         nothing = "Nothing is lost and nothing fails for it; the work goes on by itself once it is over."
-        return Notice(
-            f"Payments {lasting}: {outage.reason}", f"Since {_span(now - outage.since)}. {outage.mend}.\n{nothing}"
-        )
+        why = f"For {_span(now - outage.since)} now: {outage.reason}. {outage.mend}."
+        return _notice(f"Payments {lasting}: {outage.reason}", f"{why}\n{nothing}")
 
-    def _fail_file(self, keys: Mapping[str, Any]) -> Path:
-        return self.fail / Claim(keys["claim"], keys["file"]).published_name
+    def _remember(self, keys: Mapping[str, Any]) -> None:
+        """Remember a payment that failed until its file is finished."""
+        failed = self._failed.setdefault(keys["claim"], [])
+        if len(failed) < _MOST_NAMED:
+            number = _value(keys["invoice_number"] or "no number")
+            failed.append(f"{number}, {_value(keys['asked'])}: {_value(keys['message'])}")
+
+    def _fail_file(self, keys: Mapping[str, Any]) -> str:
+        """Return where a person finds a file that failed."""
+        return plain(str(self.fail / Claim(keys["claim"], keys["file"]).published_name))
 
     def _finished(self, keys: Mapping[str, Any]) -> Notice | None:
         failed = self._failed.pop(keys["claim"], [])
         if not keys["rejected"]:
             return None
         count = "1 payment" if keys["rejected"] == 1 else f"{keys['rejected']} payments"
-        named = failed[:_MOST_NAMED]
-        if len(named) < keys["rejected"]:
-            named.append(f"... and {keys['rejected'] - len(named)} more, each with its reason in the file.")
-        place = self._fail_file(keys)
-        named.append(f"Correct them in {place} and put that file into the inbox.")
-        title = f"{keys['file']}: {count} of {keys['records']} failed ({keys['failed']} of {keys['asked']})"
-        return Notice(title, "\n".join(named))
+        if len(failed) < keys["rejected"]:
+            failed.append(f"... and {keys['rejected'] - len(failed)} more, each with its reason in the file.")
+        failed.append(f"Correct them in {self._fail_file(keys)} and put that file into the inbox.")
+        title = f"{_name(keys)}: {count} of {keys['records']} failed ({keys['failed']} of {keys['asked']})"
+        return _notice(title, "\n".join(failed))
 
     def _waiting(self, keys: Mapping[str, Any], now: float) -> Notice | None:
-        reason, mend = str(keys["reason"]), str(keys["mend"])
+        reason, mend = _value(keys["reason"]), _value(keys["mend"])
         if self._outage is None:
             self._outage = _Outage(now, reason, mend)
         elif self._outage.mend != mend:
@@ -125,15 +161,44 @@ class Reporter:
         outage, self._outage = self._outage, None
         if outage is None or outage.reported is None:
             return None
-        return Notice("Payments go on", f"After {_span(now - outage.since)}: {outage.reason}. It is over.")
+        return _notice("Payments go on", f"After {_span(now - outage.since)}: {outage.reason}. It is over.")
 
 
-def digest(notices: list[Notice]) -> Notice:
-    """Put notices into one."""
+def digest(notices: Sequence[Notice]) -> Notice:
+    """Put notices into one. If they are too long for one message, it says how many are left out."""
     if len(notices) == 1:
         return notices[0]
-    body = "\n\n".join(f"{notice.title}\n{notice.body}" for notice in notices)
-    return Notice(f"{len(notices)} things to know: {notices[0].title}; ...", body)
+    texts: list[str] = []
+    left = _LONGEST_DIGEST
+    for notice in notices:
+        text = f"{notice.title}\n{notice.body}"
+        left -= len(text)
+        if texts and left < 0:
+            texts.append(f"... and {len(notices) - len(texts)} more, which are in the log.")
+            break
+        texts.append(text)
+    return _notice(f"{len(notices)} things to know: {plain(notices[0].title, _LONGEST_NAME)}; ...", "\n\n".join(texts))
+
+
+def fitted(notice: Notice, longest: int) -> Notice:
+    """Return a notice, with its end left out if a service takes fewer characters, title and text together."""
+    room = longest - len(notice.title) - 2
+    if len(notice.body) <= room:
+        return notice
+    kept = notice.body[: max(0, room - len(_REST) - 1)].rpartition("\n")[0]
+    return Notice(notice.title, f"{kept}\n{_REST}".lstrip()[: max(0, room)])
+
+
+def _notice(title: str, body: str) -> Notice:
+    return Notice(plain(title, _LONGEST_TITLE), body)
+
+
+def _name(keys: Mapping[str, Any]) -> str:
+    return plain(keys["file"], _LONGEST_NAME)
+
+
+def _value(text: object) -> str:
+    return plain(str(text), _LONGEST_VALUE)
 
 
 def _span(seconds: float) -> str:

@@ -282,6 +282,33 @@ def test_line_of_json_holds_what_was_logged_as_it_was(start):
     }
 
 
+@pytest.mark.parametrize("stream", [io.StringIO, Terminal])
+def test_words_of_others_steer_no_terminal(start, stream):
+    """Names, ConnectWise's words, a library's and an error's: in lines for people, each is one piece of plain text."""
+    odd = "a\n2026 [error] forged\x1b]0;x\x07\x9b31m\u202e\u2028\udcfc.xml"
+    stream = start("info", "console", (), stream())
+    structlog.get_logger().info(Event.FILE_CLAIMED, file=odd, listed=[odd], path=Path(odd), error=ValueError(odd))
+    logging.getLogger("library").warning("said %s", odd)
+    try:
+        raise ValueError(odd)
+    except ValueError:
+        structlog.get_logger().exception("failed")
+    said = re.sub(r"\x1b\[\d*m", "", stream.getvalue())
+    assert all(line.isprintable() for line in said.split("\n")), said
+    assert not any(line.startswith("2026 [error]") for line in said.split("\n")[:2])
+    assert said.count(r"\u202e") == 6
+
+
+def test_long_text_is_cut_in_lines_for_people_and_no_part_of_a_secret_stays(start):
+    """Wherever the cut falls: the secret is taken out before."""
+    for before in range(1970, 2000):
+        stream = start("info", "console", (SECRETS.private_key,))
+        structlog.get_logger().info("sent", value="x" * before + SECRETS.private_key + "y" * 10000)
+        said = stream.getvalue()
+        assert len(said) < 2200
+        assert SECRETS.private_key[:6] not in said
+
+
 @pytest.mark.filterwarnings("default")
 def test_libraries_and_warnings_go_the_same_way(start):
     """A library's record and a warning are lines of the same form, with level and time."""
