@@ -289,10 +289,7 @@ def test_words_of_others_steer_no_terminal(start, stream):
     stream = start("info", "console", (), stream())
     structlog.get_logger().info(Event.FILE_CLAIMED, file=odd, listed=[odd], path=Path(odd), error=ValueError(odd))
     logging.getLogger("library").warning("said %s", odd)
-    try:
-        raise ValueError(odd)
-    except ValueError:
-        structlog.get_logger().exception("failed")
+    structlog.get_logger().error("failed", exc_info=ValueError(odd))
     said = re.sub(r"\x1b\[\d*m", "", stream.getvalue())
     assert all(line.isprintable() for line in said.split("\n")), said
     assert not any(line.startswith("2026 [error]") for line in said.split("\n")[:2])
