@@ -45,20 +45,21 @@ def get(address, path):
 
 
 def test_who_reads_slowly_holds_up_nobody():
-    """While twenty clients do not read what they asked for, others are answered; those that read get all of it."""
+    """While five clients do not read what they asked for, others are answered; those that read get all of it."""
     with serving() as address, ExitStack() as stack:
-        for _ in range(20):
+        for _ in range(5):
             deaf = stack.enter_context(socket.create_connection(address, timeout=5))
             deaf.sendall(b"GET /large HTTP/1.0\r\n\r\n")
         began = time.monotonic()
         for _ in range(5):
             assert get(address, "/word") == b"word"
-        assert time.monotonic() - began < 2
+        # Sooner than any of them is given up.
+        assert time.monotonic() - began < servers._CONNECTION_SECONDS - 1
         assert get(address, "/large") == LARGE
 
 
 def test_who_does_not_read_is_given_up(monkeypatch):
-    """In a time that counts from the beginning of the connection: what the system has buffered by then is all it gets."""
+    """In a time that counts from the beginning of the connection: it gets what the system has buffered by then."""
     monkeypatch.setattr(servers, "_CONNECTION_SECONDS", 0.5)
     with serving() as address, socket.create_connection(address, timeout=5) as deaf:
         deaf.sendall(b"GET /large HTTP/1.0\r\n\r\n")
