@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 
 from watcher.errors import DocumentError
+from watcher.plain import plain
 
 _BYTE_ORDER_MARKS = {
     codecs.BOM_UTF32_LE: "utf-32",
@@ -57,6 +58,8 @@ _SIGNATURES = {
 
 # How much is decoded at once (bytes).
 _CHUNK = 65536
+# The longest text of a document that a message quotes whole (characters).
+_LONGEST_QUOTE = 40
 
 
 class CutOff(DocumentError):
@@ -74,9 +77,12 @@ def wide_encoding(data: bytes) -> str | None:
 
 
 def shown(text: str) -> str:
-    """Return a text as a message quotes it: a long one is cut, so that no message holds a megabyte."""
-    limit = 40
-    return text if len(text) <= limit else f"{text[:limit]}…"
+    """Return a text of a document as messages, results and the journal show it: one line of at most 41 characters.
+
+    Every such text goes through here where it is read. So no place that shows it has to ask how long it is, or what is
+    in it.
+    """
+    return plain(text, _LONGEST_QUOTE + 1)
 
 
 def _encoding(data: bytes) -> tuple[str, int]:
@@ -168,7 +174,7 @@ def _agreed(seen: str, declaration: re.Match[str] | None) -> str:
     if (seen in _WIDE) != wide or (seen == "utf-8" and named != "utf-8") or (wide and named not in ("utf-16", seen)):
         written = {"utf-8": "UTF-8, as its byte-order mark (the first bytes) shows", "": "one byte a character"}
         raise DocumentError(
-            f'The declaration says encoding="{declared}", but the file is written in '
+            f'The declaration says encoding="{shown(declared)}", but the file is written in '
             f"{written.get(seen, seen.upper())}. Export it in UTF-8, or with a declaration that is right.",
             line,
         )

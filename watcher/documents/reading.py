@@ -10,11 +10,8 @@ Elements are known by their local names, in any namespace and in any order.
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Iterator
-from datetime import date
-from decimal import Decimal
 from typing import Any
 
 from lxml import etree
@@ -22,7 +19,8 @@ from lxml import etree
 from watcher.documents.encoding import shown
 from watcher.documents.shapes import LINE, SHAPES, Shape, shape_of
 from watcher.documents.unfinished import cut_off
-from watcher.documents.xml_stream import batches, line_of, local_name
+from watcher.documents.values import DIGITS, YEARS, amount_of, bounded_id, day_of, is_invoice_number
+from watcher.documents.xml_stream import batches, line_of, named
 from watcher.errors import DocumentError
 from watcher.payments.model import Misfit, Payment, Record
 
@@ -31,22 +29,9 @@ _FURTHER = etree.XPath("boolean(*/@* | */*/@* | */*/*)")
 # The root element of Excel's "XML Spreadsheet 2003".
 _WORKBOOK = "{urn:schemas-microsoft-com:office:spreadsheet}Workbook"
 _NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
-_AMOUNT = re.compile(r"[0-9]+(\.[0-9]{1,2})?")
-# ConnectWise keeps amounts as doubles, which keep fifteen significant digits exactly (IEEE 754 binary64).
-_DIGITS = 15
-# The characters that are safe inside a quoted ConnectWise condition. The length is that of OpenAPI's invoiceNumber.
-_INVOICE_NUMBER = re.compile(r"[A-Za-z0-9 _./#-]{1,15}")
 # ConnectWise's ids are int32 in OpenAPI.
 _ID = re.compile(r"[0-9]{1,10}")
 _LARGEST_ID = 2**31 - 1
-# xs:dateTime or xs:date (XML Schema part 2, 3.2.7 and 3.2.9); seconds may be left out.
-_DATE = re.compile(
-    r"(?P<day>\d{4}-\d{2}-\d{2})"
-    r"(T([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,9})?)?|T24:00(:00(\.0{1,9})?)?)?"
-    r"(Z|[+-](0\d|1[0-3]):[0-5]\d|[+-]14:00)?",
-    re.ASCII,
-)
-_YEARS = range(1900, 2100)
 # Each record takes memory until its file is done. No file that makes sense holds so many.
 _MOST_RECORDS = 500_000
 
@@ -64,11 +49,6 @@ def read(data: bytes) -> tuple[Record, ...]:
         DocumentError: the document is cut off, not well-formed, or no payment document. Nothing of it may be used.
     """
     return tuple(_records(data))
-
-
-def is_invoice_number(text: str) -> bool:
-    """Return True if a text can be an invoice number. No other text may be sent as one."""
-    return _INVOICE_NUMBER.fullmatch(text) is not None
 
 
 def is_payment_document(data: bytes) -> bool:
@@ -100,7 +80,7 @@ def _records(data: bytes) -> Iterator[Record]:
         for element in elements:
             if names[element.tag] != shape.record:
                 raise DocumentError(
-                    f"<{local_name(element)}> stands where only <{shape.record}> is expected.", line_of(element)
+                    f"<{named(element)}> stands where only <{shape.record}> is expected.", line_of(element)
                 )
             tail = element.tail
             if tail and not tail.isspace():
@@ -126,11 +106,11 @@ def _shape(root: etree._Element) -> Shape:
         return shape
     expected = " or ".join(f"<{root}>" for root in SHAPES)
     inside = next((element for element in root.iter("{*}*") if shape_of(element)), None)
-    hint = f" <{local_name(inside)}> stands inside it (line {line_of(inside)})." if inside is not None else ""
+    hint = f" <{named(inside)}> stands inside it (line {line_of(inside)})." if inside is not None else ""
     if root.tag == _WORKBOOK:
         hint = " It is a whole Excel workbook: in Excel, export the table as XML data instead."
     raise DocumentError(
-        f"This is not a payment document: its outermost element is <{local_name(root)}>, expected {expected}.{hint}",
+        f"This is not a payment document: its outermost element is <{named(root)}>, expected {expected}.{hint}",
         line_of(root),
     )
 
@@ -154,10 +134,10 @@ def _plain(position: int, element: etree._Element, shape: Shape, names: _Names) 
     if len(values) != len(element) or shape.record in values:
         return None
     number = (values.get(shape.number) or "").strip()
-    if not _INVOICE_NUMBER.fullmatch(number):
+    if not is_invoice_number(number):
         return None
-    amount = _amount((values.get(shape.amount) or "").strip())
-    day = _day((values.get(shape.day) or "").strip())
+    amount = amount_of((values.get(shape.amount) or "").strip())
+    day = day_of((values.get(shape.day) or "").strip())
     if amount is None or day is None:
         return None
     return Payment(position, line_of(element), number, amount, day)
@@ -167,7 +147,7 @@ def _read_record(position: int, element: etree._Element, shape: Shape, names: _N
     """Read any record. ``_plain`` repeats these rules for plain records, and must agree."""
     line = line_of(element)
     if element.attrib and (given := element.get(LINE)) is not None:
-        line = int(given) if _ID.fullmatch(given) else 0
+        line = int(given) if _ID.fullmatch(given) and int(given) <= _LARGEST_ID else 0
     faults: list[str] = []
     children = _children(element, names)
     if len(children) != len(element):
@@ -176,23 +156,23 @@ def _read_record(position: int, element: etree._Element, shape: Shape, names: _N
         faults.append(f"another <{shape.record}> stands inside this one; put it beside this one")
     number, invoice_id = _invoice(children, shape, names, faults)
     amount_text = _field(children, shape.amount, faults)
-    amount = _amount(amount_text)
+    amount = amount_of(amount_text)
     if amount_text and amount is None:
         faults.append(
             f'{shape.amount} "{shown(amount_text)}" is not an amount: digits with a point and at most two decimals '
-            f"are accepted, like 1346.34, at most {_DIGITS} digits, no sign, currency or thousands separator"
+            f"are accepted, like 1346.34, at most {DIGITS} digits, no sign, currency or thousands separator"
         )
     date_text = _field(children, shape.day, faults)
-    day = _day(date_text)
+    day = day_of(date_text)
     if date_text and day is None:
         faults.append(
-            f'{shape.day} "{shown(date_text)}" is not a date: a day of the years {_YEARS.start} to {_YEARS.stop - 1}, '
+            f'{shape.day} "{shown(date_text)}" is not a date: a day of the years {YEARS.start} to {YEARS.stop - 1}, '
             "alone or with a time, is accepted, like 2016-09-22 or 2016-09-22T12:05:54+01:00"
         )
-    external_id = _text(children.get(shape.external_id)) if shape.external_id else ""
+    external_id = bounded_id(_text(children.get(shape.external_id))) if shape.external_id else ""
     if faults or amount is None or day is None:
         place = f" (line {line})" if line else ""
-        return Misfit(position, line, number, amount, f"{'; '.join(faults)}{place}")
+        return Misfit(position, line, shown(number), amount, f"{'; '.join(faults)}{place}")
     return Payment(position, line, number, amount, day, invoice_id, external_id)
 
 
@@ -262,24 +242,3 @@ def _text(child: etree._Element | None) -> str:
     if child is None or (child.attrib and child.get(_NIL) in ("true", "1")):
         return ""
     return (child.text or "").strip()
-
-
-def _amount(text: str) -> Decimal | None:
-    if not _AMOUNT.fullmatch(text):
-        return None
-    if len(text) > _DIGITS and len(text.replace(".", "").lstrip("0")) > _DIGITS:
-        return None
-    return Decimal(text)
-
-
-# A document has many payments on few dates.
-@functools.lru_cache(maxsize=1024)
-def _day(text: str) -> date | None:
-    match = _DATE.fullmatch(text)
-    if not match:
-        return None
-    try:
-        day = date.fromisoformat(match["day"])
-    except ValueError:
-        return None
-    return day if day.year in _YEARS else None

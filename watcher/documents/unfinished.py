@@ -7,7 +7,7 @@ import re
 from lxml import etree
 
 from watcher.documents.encoding import CutOff, wide_encoding
-from watcher.documents.xml_stream import Stream, local_name
+from watcher.documents.xml_stream import Stream, named
 from watcher.errors import DocumentError
 
 # The last & of a document, if no reference follows it, not even one that is cut off.
@@ -69,7 +69,7 @@ def cut_off(data: bytes, error: DocumentError) -> DocumentError:
 def _missing_end(stream: Stream) -> str:
     if stream.root is None:
         return "no element in it yet"
-    return f"no closing </{local_name(stream.root)}> yet"
+    return f"no closing </{named(stream.root)}> yet"
 
 
 def _may_be_text(data: bytes) -> bool:

@@ -96,8 +96,11 @@ class _File:
         self._empty = False
 
     def content(self) -> bytes:
-        """Return the whole file."""
-        return bytes(self._content + (b"" if self._empty else b"\n") + self._ending)
+        """Return the whole file, once; nothing is left here, as a large file would take its memory twice."""
+        self._content += (b"" if self._empty else b"\n") + self._ending
+        content = bytes(self._content)
+        self._content.clear()
+        return content
 
 
 def _clean(record: etree._Element) -> None:

@@ -13,6 +13,7 @@ from lxml import etree
 
 from watcher.documents.encoding import decoded, shown
 from watcher.errors import DocumentError
+from watcher.plain import plain
 
 # Everything that may stand before the root element.
 _PROLOG = re.compile(rb"(?:\s++|<!--.*?-->|<\?.*?\?>)*+", re.DOTALL)
@@ -37,6 +38,8 @@ _LONGEST_TAG = 65536
 _LARGEST_RECORD = 8388608
 # The most elements and attributes of one record, counted together. Each takes some 140 bytes of memory.
 _MOST_PARTS = 100_000
+# The most of the parser's words that a message holds (characters).
+_LONGEST_WORDS = 300
 # libxml2 keeps line numbers in short integers.
 _LONGEST_COUNT = 65535
 
@@ -44,7 +47,7 @@ _LONGEST_COUNT = 65535
 def _too_large(root: etree._Element) -> DocumentError:
     place = root[-1] if len(root) else root
     return DocumentError(
-        f"<{local_name(place)}> holds more than {_MOST_PARTS} elements and attributes, or more than "
+        f"<{named(place)}> holds more than {_MOST_PARTS} elements and attributes, or more than "
         f"{_LARGEST_RECORD} bytes. No payment needs that.",
         line_of(place),
     )
@@ -121,6 +124,11 @@ def local_name(element: etree._Element) -> str:
     """Return an element's name without its namespace; empty for a comment or a processing instruction."""
     # QName would refuse some names that the parser accepts.
     return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
+
+
+def named(element: etree._Element) -> str:
+    """Return an element's name without its namespace, as messages show it."""
+    return shown(local_name(element))
 
 
 def line_of(element: etree._Element) -> int:
@@ -263,19 +271,24 @@ def _check(root: etree._Element, log: etree._ListErrorLog) -> None:
     for entry in log:
         if entry.level >= etree.ErrorLevels.ERROR:
             # Namespaces in XML 1.0, section 5, forbids it. A result file with it could not be read again.
-            raise DocumentError(f"The XML is not well-formed: {entry.message}.", entry.line)
+            raise DocumentError(f"The XML is not well-formed: {_words(entry.message)}.", entry.line)
     if root.getroottree().docinfo.doctype:
         raise DocumentError(_DOCTYPE, 1)
     for element in root.iter(_XINCLUDE):
         raise DocumentError(
-            f"<{local_name(element)}> would include another file (XInclude), which payment documents may not do.",
+            f"<{named(element)}> would include another file (XInclude), which payment documents may not do.",
             line_of(element),
         )
 
 
+def _words(message: str) -> str:
+    """Return what the parser says; it quotes names, which may be long."""
+    return plain(" ".join(message.split()), _LONGEST_WORDS)
+
+
 def _unreadable(error: etree.XMLSyntaxError) -> DocumentError:
     # The end of libxml2's message repeats the place, which the error has as a number.
-    words = " ".join(re.sub(r", line \d+, column \d+$", "", error.msg or "unreadable").split())
+    words = _words(re.sub(r", line \d+, column \d+$", "", error.msg or "unreadable"))
     for theirs, ours in _LIMITS.items():
         if theirs in words:
             return DocumentError(ours, error.lineno)

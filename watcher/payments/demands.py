@@ -14,8 +14,13 @@ from watcher.payments.model import (
     Payment,
     Record,
     Rules,
+    listed,
 )
 from watcher.payments.outcomes import Result, reject
+from watcher.plain import plain
+
+# The longest externalId that is quoted whole in a message (characters).
+_LONGEST_QUOTE = 100
 
 
 def demands_of(claim_id: str, records: Sequence[Record], rules: Rules) -> tuple[list[Demand], list[Result]]:
@@ -29,14 +34,20 @@ def demands_of(claim_id: str, records: Sequence[Record], rules: Rules) -> tuple[
     Returns:
         The demands, in the order of their first records, and the results of the rejected records.
     """
-    by_invoice: dict[str, list[Record]] = defaultdict(list)
+    # Most invoices stand in a document once. A list for each would be the largest part of the memory that this takes.
+    by_invoice: dict[str, Record | list[Record]] = {}
     for record in records:
         # A record without a number duplicates no other record.
         key = record.invoice_number.casefold() or f"\0{record.position}"
-        by_invoice[key].append(record)
+        others = by_invoice.setdefault(key, record)
+        if isinstance(others, list):
+            others.append(record)
+        elif others is not record:
+            by_invoice[key] = [others, record]
     wanted: list[Demand] = []
     rejected: list[Result] = []
-    for group in by_invoice.values():
+    for found in by_invoice.values():
+        group = found if isinstance(found, list) else [found]
         faults = _group_faults(group, rules)
         payments = tuple(record for record in group if isinstance(record, Payment))
         if faults:
@@ -88,29 +99,34 @@ def unrepeated(records: Sequence[Record], earlier: Mapping[str, Claim]) -> tuple
     for record in records:
         if isinstance(record, Payment) and record.external_id:
             lines[record.external_id].append(record.line)
+    faults = {
+        external_id: fault
+        for external_id, places in lines.items()
+        if (fault := _repeats(external_id, places, earlier.get(external_id)))
+    }
     return tuple(
-        _unrepeated(record, lines[record.external_id], earlier.get(record.external_id))
-        if isinstance(record, Payment) and record.external_id
+        misfit(record, faults[record.external_id])
+        if isinstance(record, Payment) and record.external_id in faults
         else record
         for record in records
     )
 
 
-def _unrepeated(payment: Payment, lines: Sequence[int], earlier: Claim | None) -> Record:
+def _repeats(external_id: str, lines: Sequence[int], earlier: Claim | None) -> str:
+    """Return why the payments with an externalId are rejected; empty if they are not."""
+    shown = plain(external_id, _LONGEST_QUOTE)
     if earlier is not None:
-        return misfit(
-            payment,
-            f"The payment with externalId {payment.external_id} was processed already, in {earlier.name} taken on "
+        return (
+            f"The payment with externalId {shown} was processed already, in {plain(earlier.name)} taken on "
             f"{earlier.claimed_at:%Y-%m-%d at %H:%M} UTC (claim {earlier.id}), "
-            "and payments.prevent_reprocessing is set",
+            "and payments.prevent_reprocessing is set"
         )
     if len(lines) > 1:
-        return misfit(
-            payment,
-            f"externalId {payment.external_id} stands {len(lines)} times in this file{_places(lines)}, "
-            "and payments.prevent_reprocessing is set",
+        return (
+            f"externalId {shown} stands {len(lines)} times in this file{_places(lines)}, "
+            "and payments.prevent_reprocessing is set"
         )
-    return payment
+    return ""
 
 
 def misfit(payment: Payment, fault: str) -> Misfit:
@@ -129,8 +145,8 @@ def _place(line: int) -> str:
 
 
 def _places(lines: Sequence[int]) -> str:
-    """Return the lines in words; empty if one of them is not known."""
-    return f" (lines {', '.join(str(line) for line in lines)})" if all(lines) else ""
+    """Return the lines in words, the first ten by their numbers; empty if one of them is not known."""
+    return f" (lines {listed(lines)})" if all(lines) else ""
 
 
 def _group_faults(group: Sequence[Record], rules: Rules) -> dict[int, str]:

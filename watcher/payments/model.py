@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 
 ZERO = Decimal(0)
+# The most things that one message names.
+_MOST_NAMED = 10
+
+
+def listed(names: Sequence[object]) -> str:
+    """Return names in words: the first ten, and how many more there are.
+
+    Each of many records may get a message about all of them, so its length must not grow with their number.
+    """
+    words = ", ".join(str(name) for name in names[:_MOST_NAMED])
+    return words if len(names) <= _MOST_NAMED else f"{words} and {len(names) - _MOST_NAMED:,} more"
 
 
 def money(amount: Decimal) -> str:

@@ -19,6 +19,7 @@ from watcher.payments.model import (
     Reject,
     Remove,
     Rules,
+    listed,
     money,
 )
 
@@ -80,7 +81,7 @@ def plan(
 
 
 def _listed(ids: Iterable[int]) -> str:
-    return ", ".join(str(one) for one in sorted(ids))
+    return listed(sorted(ids))
 
 
 def _several(
@@ -93,11 +94,11 @@ def _several(
         surplus = max(row.id for row in rows) if all(row.amount == intent.amount for row in rows) else None
     if surplus is not None:
         return Plan(demand, Remove(invoice.id, surplus, surplus=True), demand.amount)
-    listed = ", ".join(f"{row.id} of {money(row.amount)}" for row in rows)
+    named = listed([f"{row.id} of {money(row.amount)}" for row in rows])
     return Plan(
         demand,
         Reject(
-            f"Invoice {demand.invoice_number} has {len(rows)} payments in ConnectWise ({listed}), "
+            f"Invoice {demand.invoice_number} has {len(rows)} payments in ConnectWise ({named}), "
             "where one was expected; leave one of them and send this again"
         ),
     )

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
 import pytest
 from support.documents import document
-from support.money import RULES, demand, invoice
+from support.money import RULES, demand, invoice, payment
 
+from watcher.claim import Claim
 from watcher.documents.reading import read
-from watcher.payments.demands import demands_of, first_of_each
+from watcher.payments.demands import demands_of, first_of_each, unrepeated
 from watcher.payments.model import (
     ZERO,
     Create,
+    Misfit,
+    Payment,
     Rules,
 )
 from watcher.payments.outcomes import Outcome, finish
@@ -44,6 +49,35 @@ def test_smallest_amount_above_zero_is_a_payment():
     assert rejected == []
 
 
+# --- the same externalId several times ---------------------------------------------------------------------------
+
+
+def receipts(count, external_id):
+    """Return payments on as many invoices, all with one externalId."""
+    return [replace(payment(position, number=f"CW-{position}"), external_id=external_id) for position in range(count)]
+
+
+def test_externalid_of_many_records_is_told_each_in_a_few_words():
+    """Twenty thousand records with one externalId are rejected in a moment, each with ten of the lines."""
+    began = time.process_time()
+
+    records = unrepeated(receipts(20_000, "R-" + "0" * 200 + "\n"), {})
+
+    assert time.process_time() - began < 2
+    assert {len(record.fault) < 400 and record.fault.isprintable() for record in records} == {True}
+    assert "stands 20000 times in this file (lines 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 19,990 more)" in records[7].fault
+    assert records[7].fault.endswith("(line 8)")
+
+
+def test_externalid_that_was_used_before_is_told_with_its_file():
+    """Once or twice in this file: where it was used before counts."""
+    earlier = {"R-1": Claim("20160922T123000Z_0a1b2c3d", "mon\x1bday.xml")}
+    for count in (1, 2):
+        records = unrepeated([*receipts(count, "R-1"), payment(5, number="CW-7")], earlier)
+        assert "processed already, in mon\\x1bday.xml taken on 2016-09-22 at 12:30" in records[0].fault
+        assert [type(record) for record in records] == [Misfit] * count + [Payment]
+
+
 # --- the same invoice several times ------------------------------------------------------------------------------
 
 
@@ -58,7 +92,9 @@ def test_duplicates_are_all_rejected_and_say_how_to_go_on(count):
     assert [result.position for result in rejected] == list(range(count))
     assert {result.outcome for result in rejected} == {Outcome.REJECTED}
     assert [result.failed for result in rejected] == list(range(1, count + 1))
-    lines = ", ".join(str(3 + 5 * place) for place in range(count))
+    lines = ", ".join(str(3 + 5 * place) for place in range(min(count, 10)))
+    if count > 10:
+        lines += f" and {count - 10} more"
     for result in rejected:
         assert f"Invoice CW-1 stands {count} times in this file (lines {lines})" in result.message
         assert "group them into one" in result.message

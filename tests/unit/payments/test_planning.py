@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -463,6 +464,31 @@ def test_row_that_is_known_to_be_ours_makes_way_for_another_users():
     decided = plan(demand("40"), [invoice(*rows)], Intent(Action.CREATE, Decimal(40)), Rules(), made=12)
 
     assert decided.step == Remove(1, 12, surplus=True)
+
+
+def test_message_names_ten_rows_and_how_many_more_there_are():
+    """A message to each of many records must not grow with what it lists."""
+    rows = [row("1.00", row_id=number) for number in range(100, 20_100)]
+
+    message = rejection(decide("40", invoice(*rows)))
+
+    assert "has 20000 payments in ConnectWise (100 of 1.00, 101 of 1.00, " in message
+    assert "109 of 1.00 and 19,990 more), where one was expected" in message
+
+
+@pytest.mark.parametrize("contradicts", [False, True], ids=["one number", "a document that contradicts itself"])
+def test_message_names_ten_ids_and_how_many_more_there_are(contradicts):
+    """Many invoices under one number are named in short, and so are many ids that a document gives."""
+    found = [invoice(id=number) for number in range(1, 1001)]
+    asked = demand(*["1.00"] * 500)
+    if contradicts:
+        asked = replace(asked, parts=tuple(replace(part, invoice_id=part.position + 5000) for part in asked.parts))
+
+    message = rejection(decide(asked, *found))
+
+    assert "1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 990 more" in message
+    assert ("5000, 5001, 5002, 5003, 5004, 5005, 5006, 5007, 5008, 5009 and 490 more" in message) == contradicts
+    assert len(message) < 300
 
 
 # --- what is listed ----------------------------------------------------------------------------------------------

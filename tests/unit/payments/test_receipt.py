@@ -104,6 +104,16 @@ def test_receipt_of_a_read_file_does_not_speak_of_refusal():
     assert "refused" not in content_of(APPLIED)
 
 
+@pytest.mark.parametrize("results", [(), (APPLIED,), (REJECTED, APPLIED, REJECTED)], ids=len)
+@pytest.mark.parametrize("message", ['of a\nlong, "quoted": {way}', "half \ud800 a letter, 漢", ""])
+def test_receipt_is_indented_json(results, message):
+    """It is written record by record, and looks as if it were written at once."""
+    results = [replace(result, message=message) for result in results]
+    written = receipt(CLAIM, DIGEST, DONE, results, message or None)
+    whole = json.dumps(json.loads(written), indent=2, ensure_ascii=False)
+    assert written == whole.encode("utf-8", "backslashreplace") + b"\n"
+
+
 def test_receipt_is_the_same_bytes_whenever_it_is_written():
     """A receipt can be published again after a crash without another content."""
     assert receipt(CLAIM, DIGEST, DONE, [APPLIED]) == receipt(CLAIM, DIGEST, DONE, (APPLIED,))
