@@ -67,7 +67,7 @@ def batches_of(
     """
     ledger, rules, look_up = Ledger(database), rules_of(settings), LookUp(client, workers)
     acceptance = Acceptance(
-        documents_of(settings), settings.inbox.max_file_bytes, settings.payments.prevent_reprocessing
+        documents_of(settings, workers.lifetime), settings.inbox.max_file_bytes, settings.payments.prevent_reprocessing
     )
     return Batches(
         Opener(work, ledger, look_up, acceptance),

@@ -8,6 +8,7 @@ from watcher.documents.formats import PaymentDocuments
 from watcher.errors import ConfigurationError, Fault
 from watcher.folders.layout import Folders
 from watcher.inbox.scan import Inbox, Terms
+from watcher.lifetime import Lifetime
 from watcher.payments.model import Rules
 
 
@@ -29,8 +30,12 @@ def rules_of(settings: Settings) -> Rules:
     return Rules(chosen.duplicates == "sum", chosen.zero_amount == "remove", chosen.date_partial_payments)
 
 
-def documents_of(settings: Settings) -> PaymentDocuments:
+def documents_of(settings: Settings, lifetime: Lifetime) -> PaymentDocuments:
     """Return what makes payment documents of files.
+
+    Args:
+        settings: any.
+        lifetime: of this process; a stylesheet ends with it.
 
     Raises:
         ConfigurationError: the stylesheet cannot be used.
@@ -41,7 +46,7 @@ def documents_of(settings: Settings) -> PaymentDocuments:
     # Late, as in documents.formats.
     from watcher.documents.stylesheet import Stylesheet
 
-    return PaymentDocuments(Stylesheet(section.transform, section.max_file_bytes))
+    return PaymentDocuments(Stylesheet(section.transform, section.max_file_bytes, lifetime))
 
 
 def inbox_of(settings: Settings, calls: FolderCalls) -> Inbox:

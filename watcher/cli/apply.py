@@ -87,7 +87,7 @@ def apply(config_file: Path | None, source: str | None, outputs: Outputs | None,
     lifetime = Lifetime()
     lifetime.catch_signals()
     client, workers = client_of(settings, lifetime)
-    data = documents_of(settings).of(data)
+    data = documents_of(settings, lifetime).of(data)
     if outputs is None:
         return _show_plan(data, client, workers, rules_of(settings))
     applied = _last(one_document.apply(data, client, workers, rules_of(settings)))

@@ -26,7 +26,7 @@ def findings(config_file: Path | None, *, notify: bool) -> list[Finding]:
     settings = config.load(path, folders=True)
     log.set_up("error", settings.logging.format, secrets_of(settings))
     # A stylesheet that cannot be used is a fault of the configuration.
-    documents_of(settings)
+    documents_of(settings, Lifetime())
     found = [Finding("configuration", good=str(path or "from the environment"))]
     default_journal = "url" not in settings.journal.model_fields_set
     found += check_folders(folders_of(settings), settings.journal.path, default_journal=default_journal)

@@ -81,6 +81,7 @@ class Workers:
 
     Attributes:
         count: how many calls may be under way at once.
+        lifetime: of this process.
     """
 
     def __init__(self, count: int, lifetime: Lifetime) -> None:
@@ -91,7 +92,7 @@ class Workers:
             lifetime: hears of every answer, and knows whether the process is asked to end.
         """
         self.count = count
-        self._lifetime = lifetime
+        self.lifetime = lifetime
         self._tasks: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._started = False
 
@@ -153,14 +154,14 @@ class Workers:
         complete = False
         try:
             while batch.awaited and batch.fault is None and (now := time.monotonic()) < leave_at:
-                if self._lifetime.ending:
+                if self.lifetime.ending:
                     leave_at = min(leave_at, now + _GRACE_SECONDS)
                 if answers and now >= due:
                     due = now + seconds
                     yield answers
                     answers = []
                 for answer in batch.take(min(due - now, _LOOK_SECONDS) if answers else _LOOK_SECONDS):
-                    self._lifetime.alive()
+                    self.lifetime.alive()
                     answers.append(answer)
             if answers:
                 yield answers
@@ -170,7 +171,7 @@ class Workers:
                 batch.halted.set()
         if batch.fault is not None:
             raise batch.fault
-        if self._lifetime.ending:
+        if self.lifetime.ending:
             raise Stopping("asked to end between calls" if complete else "asked to end while calls were under way")
 
     def _start(self) -> None:

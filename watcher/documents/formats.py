@@ -46,6 +46,8 @@ class PaymentDocuments:
 
         Raises:
             DocumentError: the stylesheet cannot make a payment document of the bytes.
+            Stopping: the program is asked to end while the stylesheet works.
+            Outage: the stylesheet's process cannot be started.
         """
         if self._stylesheet is None:
             return data

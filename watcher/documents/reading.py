@@ -54,7 +54,8 @@ def read(data: bytes) -> tuple[Record, ...]:
 def is_payment_document(data: bytes) -> bool:
     """Return True if a document has the root element of a payment document; False if it cannot be read that far."""
     try:
-        return any(shape_of(root) for root, _ in batches(data, bare=True))
+        root, _ = next(batches(data, bare=True))
+        return shape_of(root) is not None
     except DocumentError:
         return False
 

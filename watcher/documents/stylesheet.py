@@ -6,35 +6,50 @@ Each file gets a process of its own, ``stylesheet_process``, which has a time li
 from __future__ import annotations
 
 import json
+import os
+import selectors
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from watcher.documents import stylesheet_process
 from watcher.documents.unfinished import cut_off
-from watcher.errors import ConfigurationError, DocumentError, Fault
+from watcher.errors import ConfigurationError, DocumentError, Fault, Outage, Stopping
+from watcher.lifetime import Lifetime
+from watcher.plain import plain
 
 # What one file may take. It may last longer than its processor time, since the machine may be busy.
 _PROCESSOR_SECONDS = 30
 _SECONDS = 60
 _MEMORY_BYTES = 2**30
+# How often a wait for the process looks whether the daemon is asked to end (seconds).
+_LOOK_SECONDS = 0.2
+# How much is written to or read from the process at once (bytes).
+_PIECE = 65536
+# What a process that never began says about it, such as the end of a traceback (bytes).
+_LAST_WORDS = 4096
+_MEND = "Install this program anew, or make room in memory; the work then goes on by itself"
 
 
 class Stylesheet:
     """The operator's stylesheet (``inbox.transform``)."""
 
-    def __init__(self, path: Path, largest: int) -> None:
+    def __init__(self, path: Path, largest: int, lifetime: Lifetime) -> None:
         """Read and check a stylesheet.
 
         Args:
             path: the file.
             largest: the most that a payment document made by it may hold (bytes).
+            lifetime: gets the signs of life while a file is transformed, and knows whether the program is asked to end.
 
         Raises:
             ConfigurationError: the file cannot be read, is no stylesheet, or uses something that is not allowed.
         """
         self._name = path.name
         self._largest = largest
+        self._lifetime = lifetime
         try:
             self._source = path.read_bytes()
             stylesheet_process.compiled(self._source)
@@ -54,6 +69,8 @@ class Stylesheet:
 
         Raises:
             DocumentError: the file is not well-formed, or the stylesheet makes no payment document of it.
+            Stopping: the program is asked to end.
+            Outage: the process cannot be started, whatever the file.
         """
         head = {
             "name": self._name,
@@ -62,31 +79,101 @@ class Stylesheet:
             "seconds": _PROCESSOR_SECONDS,
             "memory": _MEMORY_BYTES,
         }
-        command = [sys.executable, "-I", "-X", "utf8", "-m", stylesheet_process.__name__]
-        try:
-            done = subprocess.run(  # noqa: S603  (our own interpreter and module)
-                command,
-                input=json.dumps(head).encode() + b"\n" + self._source + data,
-                capture_output=True,
-                timeout=_SECONDS,
-                check=False,
-                env={},
-            )
-        except subprocess.TimeoutExpired as error:
-            raise self._stopped() from error
-        if done.returncode != 0:
-            raise self._stopped()
-        kind, answer = done.stdout[:1], done.stdout[1:]
-        if kind == b"+":
-            return answer
-        fault = json.loads(answer)
+        ended_by, answer, words = self._run(json.dumps(head).encode() + b"\n" + self._source + data)
+        if not answer.startswith(stylesheet_process.BEGUN):
+            raise _not_started(words or f"it ended with {ended_by}")
+        kind, content = answer[1:2], answer[2:]
+        if kind == stylesheet_process.MEMORY:
+            raise self._stopped(f"{_MEMORY_BYTES // 2**20} MiB of memory were not enough")
+        if ended_by == -signal.SIGXCPU:
+            raise self._stopped(f"{_PROCESSOR_SECONDS} seconds of processor time were not enough")
+        if ended_by != 0:
+            name = signal.Signals(-ended_by).name if ended_by < 0 else f"exit code {ended_by}"
+            raise self._stopped(f"its process ended by {name}")
+        if kind == stylesheet_process.MADE:
+            return content
+        fault = json.loads(content)
         raise cut_off(data, DocumentError(fault["problem"], fault["line"]))
 
-    def _stopped(self) -> DocumentError:
+    def _run(self, request: bytes) -> tuple[int, bytes, str]:
+        """Send a request to a process; return its exit code (negative: a signal), its answer, and its last words.
+
+        Raises:
+            DocumentError: it takes too long, or its answer is too large.
+            Stopping: the program is asked to end.
+            Outage: it cannot be started.
+        """
+        command = [sys.executable, "-I", "-X", "utf8", "-m", stylesheet_process.__name__]
+        pipe = subprocess.PIPE
+        try:
+            process = subprocess.Popen(command, bufsize=0, stdin=pipe, stdout=pipe, stderr=pipe, env={})  # noqa: S603  (our own)
+        except OSError as error:
+            raise _not_started(os.strerror(error.errno or 0)) from error
+        with process:
+            try:
+                answer, words = self._exchange(process, request)
+                return process.wait(), answer, words
+            finally:
+                # Whatever came up: it does not outlive this call.
+                process.kill()
+
+    def _exchange(self, process: subprocess.Popen[bytes], request: bytes) -> tuple[bytes, str]:
+        """Write the request and read what comes, until the process ends."""
+        assert process.stdin
+        assert process.stdout
+        assert process.stderr
+        # This is real time, even where a test's lifetime only pretends: it is how long a process takes.
+        until = time.monotonic() + _SECONDS
+        left, answer, words = memoryview(request), bytearray(), b""
+        os.set_blocking(process.stdin.fileno(), False)
+        with selectors.DefaultSelector() as selector:
+            selector.register(process.stdin, selectors.EVENT_WRITE)
+            selector.register(process.stdout, selectors.EVENT_READ)
+            selector.register(process.stderr, selectors.EVENT_READ)
+            while selector.get_map():
+                self._check(until)
+                for key, _ in selector.select(_LOOK_SECONDS):
+                    if key.fileobj is process.stdin:
+                        left = _written(key.fd, left)
+                        piece = bytes(left[:1])
+                    else:
+                        piece = os.read(key.fd, _PIECE)
+                    if not piece:
+                        selector.unregister(key.fileobj)
+                        if key.fileobj is process.stdin:
+                            process.stdin.close()
+                    elif key.fileobj is process.stdout:
+                        answer += piece
+                    elif key.fileobj is process.stderr:
+                        words = (words + piece)[-_LAST_WORDS:]
+                if len(answer) > self._largest + _PIECE:
+                    raise DocumentError(stylesheet_process.too_large(self._name, self._largest))
+        return bytes(answer), words.decode(errors="replace").strip().rpartition("\n")[2]
+
+    def _check(self, until: float) -> None:
+        """Give a sign of life, and look whether there is a reason to wait no longer."""
+        self._lifetime.alive()
+        if self._lifetime.ending:
+            raise Stopping("asked to end while a stylesheet was applied")
+        if time.monotonic() > until:
+            raise self._stopped(f"{_SECONDS} seconds were not enough")
+
+    def _stopped(self, reason: str) -> DocumentError:
         return DocumentError(
-            f"The stylesheet {self._name} (inbox.transform) did not come to an end with this file. It may take "
-            f"{_PROCESSOR_SECONDS} seconds and {_MEMORY_BYTES // 2**20} MiB of memory."
+            f"The stylesheet {self._name} (inbox.transform) did not come to an end with this file: {reason}."
         )
+
+
+def _written(pipe: int, left: memoryview) -> memoryview:
+    """Write some of a request to a pipe; return what is left of it, nothing if nobody reads it."""
+    try:
+        return left[os.write(pipe, left[:_PIECE]) :]
+    except BrokenPipeError:
+        return left[len(left) :]
+
+
+def _not_started(reason: str) -> Outage:
+    return Outage(f"the process of the stylesheet (inbox.transform) does not start: {plain(reason, 300)}", _MEND)
 
 
 def _unusable(problem: str) -> ConfigurationError:

@@ -11,19 +11,29 @@ before it is applied.
 from __future__ import annotations
 
 import json
+import os
 import re
 import resource
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NoReturn
 
 from lxml import etree
 
 from watcher.documents.reading import read
 from watcher.documents.shapes import LINE, Shape, shape_of
-from watcher.documents.xml_stream import line_of, local_name, parse
+from watcher.documents.xml_stream import line_of, local_name, named, parse
 from watcher.errors import DocumentError
+from watcher.plain import plain
+
+# What the process answers with: that it has begun, and then one of the others.
+BEGUN, MADE, FAULT, MEMORY = b"!", b"+", b"-", b"m"
+# libxml2's word for what it does not explain.
+_UNKNOWN = "unknown error"
+# The most of libxslt's words that a message holds (characters).
+_LONGEST_WORDS = 300
 
 _XSL = "{http://www.w3.org/1999/XSL/Transform}"
 _FUNCTIONS = ("http://exslt.org/dates-and-times", "http://exslt.org/strings")
@@ -85,12 +95,14 @@ def _transform(name: str, stylesheet: bytes, data: bytes, largest: int) -> bytes
     try:
         root = _root(run(source))
     except etree.XSLTApplyError as error:
-        raise DocumentError(f"The stylesheet {name} (inbox.transform) does not accept this file: {error}.") from error
+        raise DocumentError(
+            f"The stylesheet {name} (inbox.transform) does not accept this file: {_said(error)}."
+        ) from error
     shape = shape_of(root) if root is not None else None
     if root is None or shape is None:
-        result = f"<{local_name(root)}>" if root is not None else "no document"
+        result = f"<{named(root)}>" if root is not None else "no document"
         raise DocumentError(
-            f"The stylesheet {name} (inbox.transform) makes {result} of <{local_name(source)}>, "
+            f"The stylesheet {name} (inbox.transform) makes {result} of <{named(source)}>, "
             "expected <ArrayOfUpdateInvoicePayment> or <InvoicePayments>.",
             line_of(source),
         )
@@ -103,10 +115,25 @@ def _transform(name: str, stylesheet: bytes, data: bytes, largest: int) -> bytes
             f"What the stylesheet {name} (inbox.transform) makes of this file is no payment document: {error.problem}"
         ) from error
     if len(made) > largest:
-        raise DocumentError(
-            f"The stylesheet {name} (inbox.transform) makes more than {largest} bytes (inbox.max_file_bytes) of it."
-        )
+        raise DocumentError(too_large(name, largest))
     return made
+
+
+def too_large(name: str, largest: int) -> str:
+    """Return the fault of a stylesheet that makes too much."""
+    return f"The stylesheet {name} (inbox.transform) makes more than {largest} bytes (inbox.max_file_bytes) of it."
+
+
+def _said(error: etree.XSLTApplyError) -> str:
+    """Return what kept a stylesheet from its end, in its own words or in libxslt's."""
+    words = str(error)
+    if words == _UNKNOWN:
+        # The words for what happened come before it, and those for where it happened come first.
+        found = (
+            entry.message for entry in error.error_log if not entry.message.startswith(("runtime error", _UNKNOWN))
+        )
+        words = next(found, words).partition("\n")[0]
+    return plain(words.strip(), _LONGEST_WORDS).rstrip(".")
 
 
 def _root(result: etree._XSLTResultTree) -> etree._Element | None:
@@ -121,9 +148,10 @@ def _mark_lines(root: etree._Element, shape: Shape, source: etree._Element) -> N
     """
     lines: dict[str, list[int]] = defaultdict(list)
     for element in source.iter("{*}*"):
+        line = line_of(element)
         for value in (element.text, *element.attrib.values()):
             if value and (stripped := str(value).strip()):
-                lines[stripped].append(line_of(element))
+                lines[stripped].append(line)
     records = [child for child in root if local_name(child) == shape.record]
     found: list[int] = [0] * len(records)
     for name in (shape.number, shape.amount, shape.day):
@@ -142,10 +170,30 @@ def _stripped(element: etree._Element) -> str:
     return (element.text or "").strip()
 
 
+class _Memory:
+    """How much memory (address space, bytes) this process may take, and whether it was not enough."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        # Opened before the limits of `_limit`, which allow no further file.
+        self._status = Path("/proc/self/status").open("rb", buffering=0)  # noqa: SIM115  (for as long as the process)
+
+    def was_short(self, part: float) -> bool:
+        """Return True if at least this part of the limit was in use at some time."""
+        self._status.seek(0)
+        peak = re.search(rb"VmPeak:\s*(\d+) kB", self._status.read())
+        return peak is not None and int(peak[1]) * 1024 >= part * self._limit
+
+
 def _limit(seconds: int, memory: int) -> None:
     """Limit what this process may take: processor time (seconds), memory (bytes), and no file of any kind."""
+    # What libraries say about a file may be larger than the file. Nobody reads it.
+    silence = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silence, sys.stderr.fileno())
+    os.close(silence)
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+    # SIGXCPU ends the process at the first limit, and says that it was this one; at the second it would be SIGKILL.
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
     # Standard input, output and error are open. Nothing else can be opened, and no file can grow.
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
@@ -153,24 +201,38 @@ def _limit(seconds: int, memory: int) -> None:
 
 
 def _answer() -> Iterator[bytes]:
-    """Read the request; yield ``+`` and the payment document, or ``-`` and the fault as JSON."""
+    """Read the request; yield what ``stylesheet`` reads.
+
+    Yields:
+        ``BEGUN``; then ``MADE`` and the payment document, or ``FAULT`` and the fault as JSON, or ``MEMORY``.
+    """
     head = json.loads(sys.stdin.buffer.readline())
+    memory = _Memory(head["memory"])
     _limit(head["seconds"], head["memory"])
-    stylesheet = sys.stdin.buffer.read(head["stylesheet"])
+    yield BEGUN
     try:
+        stylesheet = sys.stdin.buffer.read(head["stylesheet"])
         made = _transform(head["name"], stylesheet, sys.stdin.buffer.read(), head["largest"])
+    except MemoryError:
+        yield MEMORY
     except DocumentError as error:
-        yield b"-"
-        yield json.dumps({"problem": error.problem, "line": error.line}).encode()
+        # The libraries do not say that it was memory that they lacked; some say nothing.
+        if memory.was_short(0.5 if _UNKNOWN in error.problem else 0.9):
+            yield MEMORY
+        else:
+            yield FAULT + json.dumps({"problem": error.problem, "line": error.line}).encode()
+    except Exception as error:  # noqa: BLE001  (the file is refused with it)
+        problem = f"The process of the stylesheet {head['name']} failed with this file: {type(error).__name__}."
+        yield MEMORY if memory.was_short(0.9) else FAULT + json.dumps({"problem": problem, "line": None}).encode()
     else:
-        yield b"+"
+        yield MADE
         yield made
 
 
 def _main() -> NoReturn:
     for part in _answer():
         sys.stdout.buffer.write(part)
-    sys.stdout.flush()
+        sys.stdout.flush()
     sys.exit(0)
 
 

@@ -9,6 +9,7 @@ from watcher.documents.formats import PaymentDocuments, unfinished
 from watcher.documents.reading import read
 from watcher.documents.stylesheet import Stylesheet
 from watcher.errors import DocumentError
+from watcher.lifetime import Lifetime
 
 SHEET = """<xsl:stylesheet version="1.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform">
   <xsl:template match="/Receipt">
@@ -28,7 +29,7 @@ def documents(tmp_path):
     """Payment documents, with a stylesheet for receipts."""
     path = tmp_path / "sage.xsl"
     path.write_text(SHEET, encoding="utf-8")
-    return PaymentDocuments(Stylesheet(path, 1_000_000))
+    return PaymentDocuments(Stylesheet(path, 1_000_000, Lifetime()))
 
 
 @pytest.mark.parametrize(

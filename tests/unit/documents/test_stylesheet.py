@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 import socket
+import threading
+import time
+import tracemalloc
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -15,7 +18,8 @@ from watcher.documents import stylesheet
 from watcher.documents.reading import read
 from watcher.documents.stylesheet import Stylesheet
 from watcher.documents.writing import write_results
-from watcher.errors import ConfigurationError, DocumentError
+from watcher.errors import ConfigurationError, DocumentError, Outage, Stopping
+from watcher.lifetime import Lifetime
 from watcher.payments.model import Misfit
 
 README = Path(__file__).parents[3] / "README.md"
@@ -57,10 +61,10 @@ EXPORT = """<?xml version="1.0" encoding="windows-1252"?>
 def sheet(tmp_path):
     """Write a stylesheet and give what it does."""
 
-    def build(text=PLAIN, largest=1_000_000):
+    def build(text=PLAIN, largest=1_000_000, lifetime=None):
         path = tmp_path / "sage.xsl"
         path.write_text(text, encoding="utf-8")
-        return Stylesheet(path, largest)
+        return Stylesheet(path, largest, lifetime or Lifetime())
 
     return build
 
@@ -217,7 +221,7 @@ def test_words_that_only_look_like_calls_are_left_alone(sheet, text):
 def test_missing_stylesheet_is_a_fault_of_the_configuration(tmp_path):
     """The daemon does not start without it."""
     with pytest.raises(ConfigurationError, match="cannot be read"):
-        Stylesheet(tmp_path / "none.xsl", 1)
+        Stylesheet(tmp_path / "none.xsl", 1, Lifetime())
 
 
 def test_nothing_is_opened_by_a_document_element_written_by_the_stylesheet(sheet, tmp_path):
@@ -244,17 +248,165 @@ ENDLESS = (
 )
 
 
+TALKING = "<xsl:message>something about it</xsl:message>"
+
+
 @pytest.mark.parametrize(
-    ("made", "limit", "value"),
-    [("", "_PROCESSOR_SECONDS", 1), ("<a>some text</a>", "_MEMORY_BYTES", 200 * 2**20), ("", "_SECONDS", 1)],
-    ids=["processor time", "memory", "time"],
+    ("made", "limit", "value", "words"),
+    [
+        ("", "_PROCESSOR_SECONDS", 1, "1 seconds of processor time were not enough"),
+        ("<a>some text</a>", "_MEMORY_BYTES", 200 * 2**20, "200 MiB of memory were not enough"),
+        (TALKING, "_MEMORY_BYTES", 200 * 2**20, "200 MiB of memory were not enough"),
+        ("", "_SECONDS", 1, "1 seconds were not enough"),
+    ],
+    ids=["processor time", "memory", "memory for messages", "time"],
 )
-def test_stylesheet_that_does_not_end_is_ended(sheet, monkeypatch, made, limit, value):
+def test_stylesheet_that_does_not_end_is_ended_and_the_limit_is_named(sheet, monkeypatch, made, limit, value, words):
     """Neither time nor memory is without bounds; the file is refused and the daemon goes on."""
     monkeypatch.setattr(stylesheet, limit, value)
 
-    with pytest.raises(DocumentError, match=r"sage\.xsl .*(did not come to an end|does not accept this file)"):
+    with pytest.raises(DocumentError, match=rf"sage\.xsl .*did not come to an end with this file: {words}\.$"):
         sheet(ENDLESS.format(made=made)).transform(EXPORT)
+
+
+def test_file_that_needs_too_much_memory_is_not_called_broken(sheet, monkeypatch):
+    """Many small elements take forty times their size; the parser's own words for that are "unknown error"."""
+    monkeypatch.setattr(stylesheet, "_MEMORY_BYTES", 200 * 2**20)
+
+    with pytest.raises(DocumentError, match=r"200 MiB of memory were not enough"):
+        sheet().transform(b"<ReceiptExport>" + b"<a/>" * 3_000_000 + b"</ReceiptExport>")
+
+
+def test_endless_recursion_is_named(sheet):
+    """Libxslt's own words are passed on, not "unknown error"."""
+    text = template('<xsl:call-template name="a"/>').replace(
+        "</xsl:stylesheet>",
+        '<xsl:template name="a"><xsl:call-template name="a"/></xsl:template></xsl:stylesheet>',
+    )
+    with pytest.raises(DocumentError, match=r"does not accept this file: .*infinite template recursion"):
+        sheet(text).transform(EXPORT)
+
+
+def test_words_of_a_stylesheet_are_bounded(sheet):
+    """What it says before it ends itself may hold the whole file."""
+    text = template(f'<xsl:message terminate="yes">{"no " * 100_000}</xsl:message>')
+    with pytest.raises(DocumentError, match="does not accept this file: no no") as caught:
+        sheet(text).transform(EXPORT)
+    assert len(str(caught.value)) < 500
+
+
+# --- how it is run -------------------------------------------------------------------------------------------------
+
+
+class Pulse(Lifetime):
+    """Counts the signs of life, and ends after so many."""
+
+    def __init__(self, signs):
+        super().__init__()
+        self.left = signs
+        self.at = []
+
+    def alive(self):
+        self.at.append(time.monotonic())
+        self.left -= 1
+        if not self.left:
+            self.end()
+
+
+def child_processes():
+    """Return the ids of this process's children."""
+    return Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()
+
+
+def test_stylesheet_ends_with_the_program(sheet, monkeypatch):
+    """Whoever is asked to end does not wait for a stylesheet, and leaves no process."""
+    monkeypatch.setattr(stylesheet, "_SECONDS", 30)
+    began = time.monotonic()
+
+    with pytest.raises(Stopping):
+        sheet(ENDLESS.format(made=""), lifetime=Pulse(signs=10)).transform(EXPORT)
+
+    assert time.monotonic() - began < 10
+    assert child_processes() == []
+
+
+def test_signs_of_life_go_on_while_a_stylesheet_works(sheet, monkeypatch):
+    """Systemd's watchdog does not end a daemon that waits for a stylesheet."""
+    monkeypatch.setattr(stylesheet, "_PROCESSOR_SECONDS", 2)
+    lifetime = Pulse(signs=1_000_000)
+
+    with pytest.raises(DocumentError):
+        sheet(ENDLESS.format(made=""), lifetime=lifetime).transform(EXPORT)
+
+    assert max(later - sooner for sooner, later in pairwise(lifetime.at)) < 1
+
+
+@pytest.fixture
+def interpreter(monkeypatch, tmp_path):
+    """Put a script in place of the process's interpreter."""
+
+    def replace(script):
+        path = tmp_path / "python"
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+        monkeypatch.setattr(stylesheet.sys, "executable", str(path))
+
+    return replace
+
+
+@pytest.mark.parametrize("stream", [1, 2], ids=["answer", "errors"])
+def test_whatever_the_process_writes_is_bounded(sheet, interpreter, stream):
+    """Gigabytes of an answer are no document, and gigabytes of complaints are not kept."""
+    made = sheet(largest=1000)
+    interpreter(f"printf '!+'; head -c 300000000 /dev/zero >&{stream}")
+    tracemalloc.start()
+    if stream == 1:
+        with pytest.raises(DocumentError, match=r"makes more than 1000 bytes"):
+            made.transform(EXPORT)
+    else:
+        assert made.transform(EXPORT) == b""
+    assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    tracemalloc.stop()
+    assert child_processes() == []
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        (
+            "echo Traceback >&2; echo \"ModuleNotFoundError: No module named 'lxml'\" >&2; exit 1",
+            "No module named 'lxml'",
+        ),
+        ("exit 3", "it ended with 3"),
+        ("kill -9 $$", "it ended with -9"),
+    ],
+    ids=["import error", "exit code", "killed"],
+)
+def test_process_that_does_not_start_is_no_fault_of_the_file(sheet, interpreter, script, words):
+    """A broken installation refuses no file: the file waits, and the log says what the process said."""
+    made = sheet()
+    interpreter(script)
+
+    with pytest.raises(Outage, match=f"does not start: .*{words}") as caught:
+        made.transform(EXPORT)
+
+    assert "Install" in caught.value.mend
+
+
+def test_interpreter_that_is_gone_is_no_fault_of_the_file(sheet, monkeypatch, tmp_path):
+    """A Python that was upgraded away refuses no file, either."""
+    made = sheet()
+    monkeypatch.setattr(stylesheet.sys, "executable", str(tmp_path / "gone"))
+    with pytest.raises(Outage, match="No such file"):
+        made.transform(EXPORT)
+
+
+def test_process_that_dies_with_a_file_refuses_that_file(sheet, interpreter):
+    """Once it has begun, it is the file or the stylesheet that ends it."""
+    made = sheet()
+    interpreter("printf '!'; kill -SEGV $$")
+    with pytest.raises(DocumentError, match=r"sage\.xsl .*: its process ended by SIGSEGV"):
+        made.transform(EXPORT)
 
 
 def test_result_that_is_too_large_is_refused(sheet):
@@ -266,14 +418,13 @@ def test_result_that_is_too_large_is_refused(sheet):
 def test_process_is_given_no_environment(sheet, monkeypatch):
     """Keys that are set in the environment stay with the daemon."""
     given = {}
-    run = stylesheet.subprocess.run
+    start = stylesheet.subprocess.Popen
 
     def spy(*args, **options):
         given.update(options)
-        return run(*args, **options)
+        return start(*args, **options)
 
-    monkeypatch.setattr(stylesheet.subprocess, "run", spy)
+    monkeypatch.setattr(stylesheet.subprocess, "Popen", spy)
     sheet().transform(EXPORT)
 
     assert given["env"] == {}
-    assert json.loads(given["input"].partition(b"\n")[0])["name"] == Path("sage.xsl").name
