@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from watcher.config.settings import Settings
+from watcher.connectwise import proxies
 from watcher.connectwise.client import ConnectWise
 from watcher.connectwise.http import Account, Gateway
 from watcher.connectwise.pace import Pace
@@ -27,7 +28,11 @@ def account_of(settings: Settings) -> Account:
 
 def secrets_of(settings: Settings) -> tuple[str, ...]:
     """Return every text of the settings that must never be shown."""
-    return (*account_of(settings).secrets, *(url.get_secret_value() for url in settings.notify.urls))
+    return (
+        *account_of(settings).secrets,
+        *proxies.secrets(),
+        *(url.get_secret_value() for url in settings.notify.urls),
+    )
 
 
 def client_of(settings: Settings, lifetime: Lifetime) -> tuple[ConnectWise, Workers]:

@@ -10,13 +10,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import date, datetime
-from decimal import Decimal
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from watcher.connectwise.http import Gateway
-from watcher.errors import AnswerLost, Missing
-from watcher.payments.model import ZERO, Call, Change, Create, HeldPayment, Invoice, Remove, money
+from watcher.connectwise import rows
+from watcher.connectwise.http import Gateway, Read, Reads
+from watcher.errors import AnswerLost, Missing, Unreachable
+from watcher.payments.model import Call, Change, Create, HeldPayment, Invoice, Remove, money
 
 # The developer guide recommends URLs of at most 2,000 characters.
 _LONGEST_URL = 2000
@@ -24,9 +24,12 @@ _LONGEST_URL = 2000
 _PAGE_SIZE = 1000
 # Room is kept in a URL for the number of a page of three digits.
 _LAST_PAGE = 999
+# The most pages that are read of one list. No invoice has twenty thousand payments.
+_MOST_PAGES = 20
 _INVOICE_FIELDS = "id,invoiceNumber,type,total,payments,credits"
 
 Term = TypeVar("Term", str, int)
+Row = TypeVar("Row", Invoice, HeldPayment)
 
 
 class ConnectWise:
@@ -58,8 +61,7 @@ class ConnectWise:
         """
         wanted = {number.casefold() for number in invoice_numbers}
         found: dict[str, list[Invoice]] = defaultdict(list)
-        for row in self._pages(_invoices_path("invoiceNumber", invoice_numbers)):
-            invoice = _invoice(row)
+        for invoice in self._pages(_invoices_path("invoiceNumber", invoice_numbers), rows.invoices):
             key = invoice.number.strip().casefold()
             if key in wanted:
                 found[key].append(invoice)
@@ -75,7 +77,7 @@ class ConnectWise:
             The invoices found by id, with all that ``find_invoices`` returns of them.
         """
         wanted = set(invoice_ids)
-        found = map(_invoice, self._pages(_invoices_path("id", invoice_ids)))
+        found = self._pages(_invoices_path("id", invoice_ids), rows.invoices)
         return {invoice.id: invoice for invoice in found if invoice.id in wanted}
 
     def list_payments(self, invoice_id: int) -> tuple[HeldPayment, ...]:
@@ -85,7 +87,7 @@ class ConnectWise:
             Missing: there is no such invoice.
         """
         path = f"/finance/invoices/{invoice_id}/payments?pageSize={_PAGE_SIZE}"
-        return tuple(_held_payment(row) for row in self._pages(path))
+        return tuple(self._pages(path, _about(invoice_id, rows.held_payments)))
 
     def carry_out(self, call: Call) -> int | None:
         """Make the one writing call of a plan.
@@ -104,33 +106,33 @@ class ConnectWise:
                 body: dict[str, Any] = {"type": "P", "amount": amount, "invoice": {"id": call.invoice_id}}
                 if day is not None:
                     body["paymentDate"] = _midnight(day)
-                answer = self._gateway.once("POST", payments, body, sound=_is_record)
-                balance = _decimal(answer.get("invoiceBalance"))
+                reads = _about(call.invoice_id, rows.made)
+                payment_id, balance = self._gateway.once("POST", payments, body, reads=reads)
                 if balance is not None and call.balance_after is not None and balance < call.balance_after:
                     raise AnswerLost(
                         f"the invoice has {money(balance)} left to pay where {money(call.balance_after)} was expected: "
                         "another payment may have come in between",
-                        payment_id=answer["id"],
+                        payment_id=payment_id,
                     )
-                return int(answer["id"])
+                return payment_id
             case Change():
-                self._gateway.repeatedly("PATCH", f"{payments}/{call.payment_id}", _patch(call), sound=_is_record)
+                row = f"{payments}/{call.payment_id}"
+                self._gateway.repeatedly("PATCH", row, _patch(call), reads=_about(call.invoice_id, rows.row_id))
                 return call.payment_id
             case Remove():
                 # A missing row is what we want. Any answer but 204 or 404 leaves it open, so the DELETE is repeated.
                 with suppress(Missing):
-                    self._gateway.repeatedly("DELETE", f"{payments}/{call.payment_id}", sound=lambda _content: False)
+                    self._gateway.repeatedly("DELETE", f"{payments}/{call.payment_id}", reads=rows.gone)
                 return None
 
     def version(self) -> str:
         """Return the version of ConnectWise. This proves that it can be reached, not that the keys are right."""
-        answer = self._gateway.repeatedly("GET", "/system/info", sound=lambda content: isinstance(content, dict))
-        return str(answer.get("version", "unknown"))
+        return self._gateway.repeatedly("GET", "/system/info", reads=rows.version)
 
     def any_invoice_id(self) -> int | None:
         """Return the id of one invoice, or None if there is none; proves the sign-in and the right to read invoices."""
-        rows = self._gateway.repeatedly("GET", "/finance/invoices?pageSize=1&fields=id", sound=_are_records)
-        return int(rows[0]["id"]) if rows else None
+        ids = self._gateway.repeatedly("GET", "/finance/invoices?pageSize=1&fields=id", reads=rows.ids)
+        return ids[0] if ids else None
 
     def _groups(self, field: str, terms: Iterable[Term]) -> Iterator[tuple[Term, ...]]:
         """Split what a field may be into groups that fit into the URL of one look-up."""
@@ -147,22 +149,13 @@ class ConnectWise:
         if group:
             yield tuple(group)
 
-    def _pages(self, path: str) -> Iterator[dict[str, Any]]:
-        page = 1
-        while True:
-            rows = self._gateway.repeatedly("GET", path if page == 1 else _page(path, page), sound=_are_records)
-            yield from rows
-            if len(rows) < _PAGE_SIZE:
+    def _pages(self, path: str, reads: Reads[list[Row]]) -> Iterator[Row]:
+        for page in range(1, _MOST_PAGES + 1):
+            found = self._gateway.repeatedly("GET", path if page == 1 else _page(path, page), reads=reads)
+            yield from found
+            if len(found) < _PAGE_SIZE:
                 return
-            page += 1
-
-
-def _is_record(content: Any) -> bool:
-    return isinstance(content, dict) and isinstance(content.get("id"), int)
-
-
-def _are_records(content: Any) -> bool:
-    return isinstance(content, list) and all(_is_record(row) for row in content)
+        raise Unreachable(f"ConnectWise's list has no end: {_MOST_PAGES} full pages of {path.partition('?')[0]}")
 
 
 def _invoices_path(field: str, terms: Iterable[str | int]) -> str:
@@ -184,29 +177,16 @@ def _page(path: str, page: int) -> str:
     return f"{path}&page={page}"
 
 
-def _invoice(row: dict[str, Any]) -> Invoice:
-    return Invoice(
-        id=int(row["id"]),
-        number=str(row.get("invoiceNumber") or ""),
-        type=str(row.get("type") or ""),
-        total=_decimal(row.get("total")),
-        paid=_decimal(row.get("payments")),
-        credits=_decimal(row.get("credits")) or ZERO,
-    )
+def _about(invoice_id: int, reads: Reads[Read]) -> Reads[Read]:
+    """Let what is not understood in an answer name the invoice."""
 
+    def read(content: Any) -> Read:
+        try:
+            return reads(content)
+        except rows.NotUnderstood as error:
+            raise rows.NotUnderstood(f"invoice of id {invoice_id}: {error}", error.payment_id) from error
 
-def _held_payment(row: dict[str, Any]) -> HeldPayment:
-    written = row.get("paymentDate")
-    return HeldPayment(
-        id=int(row["id"]),
-        amount=_decimal(row.get("amount")) or ZERO,
-        date_paid=date.fromisoformat(written[:10]) if written else None,
-        applies_credit=bool(row.get("credit")),
-    )
-
-
-def _decimal(value: Any) -> Decimal | None:
-    return None if value is None else Decimal(value)
+    return read
 
 
 def _patch(call: Change) -> list[dict[str, Any]]:

@@ -7,28 +7,48 @@ from __future__ import annotations
 
 import re
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import requests
 import simplejson
 import urllib3
 
+from watcher.connectwise.connection import MOST_BYTES, TooLarge
+from watcher.connectwise.rows import NotUnderstood
 from watcher.errors import AnswerLost, ConnectWiseError, Missing, Outage, Rejection, SignInRefused, Unreachable
+from watcher.plain import plain
 
 # The wait where a 429 has no usable Retry-After: ConnectWise's own text says thirty seconds.
 _RETRY_AFTER = 30.0
 _LONGEST_RETRY_AFTER = 600.0
 # A Retry-After of 0 would be no wait at all. Some gateways ask for parts of a second.
 _SHORTEST_RETRY_AFTER = 0.1
+# The most of a page's text, of ConnectWise's words and of an id that is passed on (characters).
 _LONGEST_PAGE_TEXT = 200
+_LONGEST_WORDS = 1000
+_LONGEST_REQUEST_ID = 100
+# How much of a page is looked through for its text (bytes), and the longest form of a secret in it (characters).
+_LONGEST_PAGE = 65536
+_LONGEST_SECRET = 4096
+# The most values that an answer may hold. A full page of a thousand rows has some fifty thousand.
+_MOST_VALUES = 1_000_000
+# Every part of it takes what it can and gives nothing back, so a page of nothing but < is looked through once.
+_TAG = re.compile(r"<(?P<end>/?+)(?P<name>\w*+)[^<>]*+>")
 _MEND_SIGN_IN = (
     "Check connectwise.site, company, codebase, public_key, private_key and client_id, and that the API member's "
     "security role may inquire, add and edit in Finance > Invoicing and Finance > Accounting Interface"
 )
 _MEND_CERTIFICATE = "Check connectwise.site and the clock; name your own certificates in connectwise.ca_bundle"
 
+_MEND_PROXY = (
+    "Check HTTPS_PROXY and ALL_PROXY in the service's environment; in a user name or password, write # / ? @ : and % "
+    "as %23 %2F %3F %40 %3A and %25"
+)
+
 _CODES = requests.codes
+# Takes secrets out of a text.
+Redacted = Callable[[str], str]
 
 
 def of_answer(answer: requests.Response, said: str) -> ConnectWiseError | Outage:
@@ -53,42 +73,115 @@ def of_answer(answer: requests.Response, said: str) -> ConnectWiseError | Outage
     return AnswerLost(reason, number) if answer.request.method == "POST" else Unreachable(reason, number)
 
 
-def of_error(error: OSError, method: str, host: str) -> ConnectWiseError | Outage:
+def not_understood(answer: requests.Response, error: NotUnderstood, redacted: Redacted) -> AnswerLost | Unreachable:
+    """Return the error of an answer that does not hold what was asked for: it is ConnectWise's trouble.
+
+    Args:
+        answer: a good one, by its status.
+        error: what is odd in it.
+        redacted: takes secrets out of a text.
+    """
+    reason = f"ConnectWise's answer ({answer.status_code}) is not understood: {redacted(str(error))}"
+    if answer.request.method == "POST":
+        return AnswerLost(reason, request_id(answer), error.payment_id)
+    return Unreachable(reason, request_id(answer))
+
+
+def of_error(error: Exception, method: str, host: str, redacted: Redacted) -> ConnectWiseError | Outage:
     """Return the error that a call without an answer stands for.
 
     Args:
-        error: what ``requests`` raised. All its errors are OSErrors, and so is a certificate file that is not there.
+        error: what ``requests`` raised, or a certificate file that is not there.
         method: of the call.
         host: who was called.
+        redacted: takes secrets out of a text.
     """
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error)):
-        return SignInRefused(f"the certificate of {host} is not trusted: {_innermost(error)}", _MEND_CERTIFICATE)
-    reason = f"{host} {_trouble(error)}"
+        said = _bounded(redacted(_innermost(error)), _LONGEST_WORDS)
+        return SignInRefused(f"the certificate of {host} is not trusted: {said}", _MEND_CERTIFICATE)
+    reason = f"{host} {_bounded(redacted(_trouble(error)), _LONGEST_WORDS)}"
     return AnswerLost(reason) if method == "POST" and _may_have_arrived(error) else Unreachable(reason)
 
 
+def of_proxy() -> SignInRefused:
+    """Return the error of a proxy's address that cannot be read; it is never shown, as it may hold a password."""
+    return SignInRefused("the address of the proxy that the environment names cannot be read", _MEND_PROXY)
+
+
 def content(answer: requests.Response) -> Any:
-    """Return the JSON of an answer, numbers with a point as Decimal; None if it is no JSON (a page, half a body)."""
+    """Return the JSON of an answer, numbers with a point as Decimal; None if it is no JSON (a page, half a body).
+
+    What would take too much memory, or is nested too deep, is none either.
+    """
+    body = answer.content
+    if sum(map(body.count, (b",", b"[", b"{"))) > _MOST_VALUES:
+        return None
     try:
-        return simplejson.loads(answer.content, use_decimal=True)
-    except ValueError:
+        return simplejson.loads(body, use_decimal=True)
+    except (ValueError, ArithmeticError, RecursionError):
         return None
 
 
-def words(answer: requests.Response) -> str:
-    """Return what ConnectWise said, in its own words."""
+def words(answer: requests.Response, redacted: Redacted) -> str:
+    """Return what ConnectWise said, in its own words: without secrets, on one line, and not too much of it.
+
+    Args:
+        answer: any.
+        redacted: takes secrets out of a text. It comes before every cut: half a secret is not recognized any more.
+    """
     found = content(answer)
-    if isinstance(found, dict):
-        said = [str(found.get("message") or found.get("code") or "")]
-        errors = found.get("errors")
-        for error in errors if isinstance(errors, list) else ():
-            if isinstance(error, dict) and error.get("message"):
-                field = f" ({error['field']})" if error.get("field") else ""
-                said.append(f"{error['message']}{field}")
-        # JSON may hold half characters, which no file and no terminal takes.
-        return ": ".join(filter(None, said)).encode(errors="backslashreplace").decode() or "no reason given"
-    text = re.sub(r"<(style|script).*?</\1>|<[^>]+>", " ", answer.text, flags=re.DOTALL | re.IGNORECASE)
-    return " ".join(text.split())[:_LONGEST_PAGE_TEXT] or "an empty answer"
+    if not isinstance(found, dict):
+        return _words_of_page(answer, redacted)
+    said = [_text(found.get("message")) or _text(found.get("code"))]
+    errors = found.get("errors")
+    for error in errors if isinstance(errors, list) else ():
+        if isinstance(error, dict) and (message := _text(error.get("message"))):
+            field = _text(error.get("field"))
+            said.append(f"{message} ({field})" if field else message)
+    whole = ": ".join(filter(None, said))
+    beginning = redacted(whole[:_LONGEST_PAGE])
+    if len(whole) > _LONGEST_PAGE:
+        beginning = beginning[:-_LONGEST_SECRET]
+    return _bounded(beginning, _LONGEST_WORDS) or "no reason given"
+
+
+def _words_of_page(answer: requests.Response, redacted: Redacted) -> str:
+    """Return the text of a page; its tags, styles and scripts say nothing."""
+    beginning = answer.content[:_LONGEST_PAGE]
+    try:
+        page = beginning.decode(answer.encoding or "utf-8", "replace")
+    except LookupError:
+        page = beginning.decode("utf-8", "replace")
+    page = redacted(page)
+    if len(answer.content) > len(beginning):
+        # The cut may have taken a secret apart; what is left of it stands at the end.
+        page = page[:-_LONGEST_SECRET]
+    return _bounded(_without_tags(page), _LONGEST_PAGE_TEXT) or "an empty answer"
+
+
+def _without_tags(page: str) -> str:
+    parts: list[str] = []
+    hidden, start = "", 0
+    for tag in _TAG.finditer(page):
+        name = tag["name"].lower()
+        if not hidden:
+            parts.append(page[start : tag.start()])
+            hidden = name if name in ("style", "script") and not tag["end"] else ""
+        elif name == hidden and tag["end"]:
+            hidden = ""
+        start = tag.end()
+    if not hidden:
+        parts.append(page[start:])
+    return " ".join(parts)
+
+
+def _bounded(text: str, most: int) -> str:
+    """Return a text as one line of at most so many characters, without what could steer a terminal."""
+    return plain(" ".join(text.split()), most)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def retry_after(answer: requests.Response) -> float:
@@ -105,23 +198,42 @@ def retry_after(answer: requests.Response) -> float:
 
 def request_id(answer: requests.Response) -> str | None:
     """Return the id by which ConnectWise's support finds a call."""
-    return answer.headers.get("x-cw-request-id")
+    number = answer.headers.get("x-cw-request-id")
+    return None if number is None else plain(number, _LONGEST_REQUEST_ID)
 
 
-def _may_have_arrived(error: OSError) -> bool:
+def _may_have_arrived(error: Exception) -> bool:
     """Return True if a failed call can have reached the server. Only a failed connection proves that it has not."""
     if isinstance(error, requests.exceptions.ConnectTimeout):
         return False
     return not any(isinstance(cause, urllib3.exceptions.NewConnectionError) for cause in _causes(error))
 
 
-def _trouble(error: OSError) -> str:
-    if any(isinstance(cause, urllib3.exceptions.NameResolutionError) for cause in _causes(error)):
-        return "has no address: its name could not be resolved"
-    if isinstance(error, requests.exceptions.ConnectTimeout):
-        return "could not be connected to in time"
-    if isinstance(error, requests.exceptions.Timeout):
-        return "did not answer in time"
+# What happened, by what stands among the causes of an error; the first one counts.
+_TROUBLES: tuple[tuple[str, tuple[type[BaseException], ...]], ...] = (
+    ("has no address: its name could not be resolved", (urllib3.exceptions.NameResolutionError,)),
+    # The address may be the proxy's, with a password in it.
+    (
+        "could not be reached: its address, or a proxy's, cannot be read",
+        (urllib3.exceptions.LocationValueError, requests.exceptions.InvalidURL),
+    ),
+    (
+        "could not be connected to in time",
+        (requests.exceptions.ConnectTimeout,),
+    ),
+    (
+        "did not answer in time",
+        (requests.exceptions.Timeout, urllib3.exceptions.ReadTimeoutError, TimeoutError),
+    ),
+    (f"answered more than {MOST_BYTES // 2**20} MiB", (TooLarge,)),
+)
+
+
+def _trouble(error: Exception) -> str:
+    causes = list(_causes(error))
+    for words, kinds in _TROUBLES:
+        if any(isinstance(cause, kinds) for cause in causes):
+            return words
     return f"could not be reached: {_innermost(error)}"
 
 

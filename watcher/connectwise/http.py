@@ -9,10 +9,10 @@ from __future__ import annotations
 import base64
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import requests
@@ -20,11 +20,12 @@ import simplejson
 import structlog
 import tenacity
 import urllib3
-from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 
-from watcher.connectwise import faults
+from watcher.connectwise import faults, proxies
+from watcher.connectwise.connection import Connection
 from watcher.connectwise.pace import Pace
+from watcher.connectwise.rows import NotUnderstood
 from watcher.errors import AnswerLost, Unreachable
 from watcher.events.catalogue import Event
 from watcher.events.redaction import redactor
@@ -44,7 +45,7 @@ class Account:
         client_id: the integration's id, a header of every call.
         api_version: the version of the model, a header of every call: ``2025.1``.
         ca_bundle: a file of certificates to trust in place of the usual ones, or None.
-        timeout_seconds: the longest wait for a connection, and between two pieces of an answer (seconds).
+        timeout_seconds: the longest wait for a connection, and then for the whole answer (seconds).
     """
 
     url: str
@@ -70,33 +71,15 @@ class Account:
         return f"Account(url={self.url!r}, company={self.company!r})"
 
 
-class _OneHost(HTTPAdapter):
-    """Finds the connection once: every call goes to one host, through the same proxies, with the same certificates.
-
-    To find it for each call would be a tenth of the processor time of a call.
-    """
-
-    _pool: urllib3.connectionpool.ConnectionPool | None = None
-
-    def get_connection_with_tls_context(self, *arguments: Any, **named: Any) -> urllib3.connectionpool.ConnectionPool:
-        """Return the pool of the first call."""
-        if self._pool is None:
-            self._pool = super().get_connection_with_tls_context(*arguments, **named)
-        return self._pool
-
-    def request_url(self, request: requests.PreparedRequest, proxies: Mapping[str, str] | None) -> str:
-        """Return what stands in the request line: the part below the host, unless the call goes through a proxy."""
-        if proxies or request.url is None:
-            return super().request_url(request, proxies)
-        return request.url[request.url.index("/", len("https://")) :]
+Read = TypeVar("Read")
+# Returns what the JSON of an answer holds, None for an answer without content; raises NotUnderstood if it does not hold
+# what was asked for.
+Reads = Callable[[Any], Read]
 
 
-Sound = Callable[[Any], bool]
-
-
-def anything(_content: Any) -> bool:
+def anything(content: Any) -> Any:
     """Accept any JSON."""
-    return True
+    return content
 
 
 class Gateway:
@@ -117,8 +100,8 @@ class Gateway:
         self._account = account
         self._pace = pace
         # A server that repeats what it was sent must not bring the keys into messages and files.
-        self._redacted = redactor(account.secrets)
-        self._connection = threading.local()
+        self._redacted = redactor((*account.secrets, *proxies.secrets()))
+        self._local = threading.local()
         self._headers = {
             "Accept": f"application/vnd.connectwise.com+json; version={account.api_version}",
             "Authorization": f"Basic {base64.b64encode(account.login.encode()).decode()}",
@@ -131,23 +114,24 @@ class Gateway:
         # No proxy leads to this machine, whatever no_proxy leaves out.
         loopback = urlsplit(account.url).hostname in ("localhost", "127.0.0.1", "::1")
         self._proxies = {} if loopback else environment["proxies"]
+        self._reachable = proxies.is_usable(account.url, self._proxies)
         self._log = structlog.get_logger()
 
     def url(self, path: str) -> str:
         """Return the whole URL of a path of the API, which is quoted already."""
         return f"{self._account.url}{path}"
 
-    def repeatedly(self, method: str, path: str, body: Any = None, *, sound: Sound = anything) -> Any:
+    def repeatedly(self, method: str, path: str, body: Any = None, *, reads: Reads[Read] = anything) -> Read:
         """Make a call that is safe to repeat, a few times if need be.
 
         Args:
             method: GET, PATCH or DELETE.
             path: below the API's root, with its query, quoted.
             body: what is sent as JSON, amounts as Decimal.
-            sound: returns True if the JSON of an answer is of the kind that was asked for.
+            reads: gets the JSON of the answer, numbers with a point as Decimal; None for 204.
 
         Returns:
-            The JSON of the answer, numbers with a point as Decimal; None for 204.
+            What ``reads`` returns.
 
         Raises:
             Rejection: ConnectWise refuses this record; ``Missing`` if it is not there.
@@ -162,11 +146,12 @@ class Gateway:
             reraise=True,
         )
         try:
-            return retrying(self.once, method, path, body, sound=sound)
+            answer: Read = retrying(self.once, method, path, body, reads=reads)
         except AnswerLost as error:
             raise Unreachable(str(error), error.request_id) from error
+        return answer
 
-    def once(self, method: str, path: str, body: Any = None, *, sound: Sound = anything) -> Any:
+    def once(self, method: str, path: str, body: Any = None, *, reads: Reads[Read] = anything) -> Read:
         """Make one call. Only a 429, which was not carried out, is waited out and the call made again.
 
         Raises:
@@ -177,7 +162,7 @@ class Gateway:
             self._pace.turn()
             answer = self._timed(method, self.url(path), body)
             if answer.status_code != requests.codes.too_many_requests:
-                return self._content(answer, sound)
+                return self._content(answer, reads)
             seconds = faults.retry_after(answer)
             self._pace.hold(seconds)
             self._log.warning(
@@ -196,15 +181,19 @@ class Gateway:
             attempt=state.attempt_number,
         )
 
-    def _content(self, answer: requests.Response, sound: Sound) -> Any:
-        """Return the JSON of an answer, or raise what the answer means if it is not the one that was asked for."""
+    def _content(self, answer: requests.Response, reads: Reads[Read]) -> Read:
+        """Return what an answer holds, or raise what it means if it is not the one that was asked for."""
         content = None
         if answer.status_code != requests.codes.no_content:
             content = faults.content(answer)
-            if not answer.ok or answer.is_redirect or content is None or not sound(content):
-                raise faults.of_answer(answer, self._redacted(faults.words(answer)))
+            if content is None or not 200 <= answer.status_code < 300:
+                raise faults.of_answer(answer, faults.words(answer, self._redacted))
+        try:
+            read = reads(content)
+        except NotUnderstood as error:
+            raise faults.not_understood(answer, error, self._redacted) from error
         self.answered_at = datetime.now(UTC)
-        return content
+        return read
 
     def _timed(self, method: str, url: str, body: Any) -> requests.Response:
         begun = time.monotonic()
@@ -222,6 +211,8 @@ class Gateway:
             )
 
     def _send(self, method: str, url: str, body: Any) -> requests.Response:
+        if not self._reachable:
+            raise faults.of_proxy()
         data = None if body is None else simplejson.dumps(body, use_decimal=True).encode()
         headers = self._headers if body is None else {**self._headers, "Content-Type": "application/json"}
         # The URL is quoted already and the headers are ours. To let the library take both apart and put them together
@@ -230,24 +221,16 @@ class Gateway:
         prepared.method, prepared.url, prepared.headers = method, url, CaseInsensitiveDict(headers)
         prepared.prepare_body(data, None)
         try:
-            answer = self._adapter().send(
-                prepared,
-                timeout=self._account.timeout_seconds,
-                verify=self._verify,
-                proxies=self._proxies,
-            )
-            # Read the body here, so that a connection that breaks off in the middle is no answer.
-            _ = answer.content
-        except OSError as error:
-            raise faults.of_error(error, method, urlsplit(self._account.url).netloc) from error
-        return answer
+            return self._connected().fetch(prepared, self._verify, self._proxies)
+        except (OSError, urllib3.exceptions.HTTPError) as error:
+            raise faults.of_error(error, method, urlsplit(self._account.url).netloc, self._redacted) from error
 
-    def _adapter(self) -> HTTPAdapter:
+    def _connected(self) -> Connection:
         """Return this thread's own connection, kept alive between calls.
 
         A Session would merge settings and look after redirects and cookies for each call. Nothing here needs that.
         """
-        adapter: HTTPAdapter | None = getattr(self._connection, "adapter", None)
-        if adapter is None:
-            adapter = self._connection.adapter = _OneHost(pool_connections=1, pool_maxsize=1)
-        return adapter
+        connection: Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = Connection(self._account.timeout_seconds)
+        return connection

@@ -89,7 +89,7 @@ class Workers:
 
         Args:
             count: how many calls may be under way at once.
-            lifetime: hears of every answer, and knows whether the process is asked to end.
+            lifetime: gets the signs of life while answers are awaited, and knows whether the process is asked to end.
         """
         self.count = count
         self.lifetime = lifetime
@@ -160,9 +160,9 @@ class Workers:
                     due = now + seconds
                     yield answers
                     answers = []
-                for answer in batch.take(min(due - now, _LOOK_SECONDS) if answers else _LOOK_SECONDS):
-                    self.lifetime.alive()
-                    answers.append(answer)
+                # To wait for ConnectWise is on purpose, and each call is bounded in time.
+                self.lifetime.alive()
+                answers += batch.take(min(due - now, _LOOK_SECONDS) if answers else _LOOK_SECONDS)
             if answers:
                 yield answers
             complete = batch.awaited == 0 and batch.fault is None

@@ -37,7 +37,7 @@ def answer(status, body="", content_type=JSON, method="GET", **headers):
 def fault_of(status, body="", **more):
     """Return the error that an answer stands for."""
     made = answer(status, body, **more)
-    return faults.of_answer(made, faults.words(made))
+    return faults.of_answer(made, faults.words(made, str))
 
 
 # --- answers ---------------------------------------------------------------------------------------------------------
@@ -119,10 +119,12 @@ def test_page_is_reported_as_its_text():
     assert not any(part in said for part in ("<", "color"))
 
 
-@pytest.mark.parametrize(("body", "words"), [("", "an empty answer"), ("x" * 5000, "x" * 200)], ids=["empty", "long"])
+@pytest.mark.parametrize(
+    ("body", "words"), [("", "an empty answer"), ("x" * 5000, f"{'x' * 199}…")], ids=["empty", "long"]
+)
 def test_words_of_a_page_are_some_and_not_too_many(body, words):
     """There is always something to read, and a whole page is never logged."""
-    assert faults.words(answer(502, body, content_type="text/html")) == words
+    assert faults.words(answer(502, body, content_type="text/html"), str) == words
 
 
 # --- 429 -------------------------------------------------------------------------------------------------------------
@@ -176,21 +178,21 @@ CONNECTED = {
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_failed_connection_proves_that_nothing_was_done(error, method):
     """Without a connection even a POST is known not to have been carried out."""
-    assert type(faults.of_error(error, method, HOST)) is Unreachable
+    assert type(faults.of_error(error, method, HOST, str)) is Unreachable
 
 
 @pytest.mark.parametrize("error", CONNECTED.values(), ids=CONNECTED)
 @pytest.mark.parametrize(("method", "owner"), [("GET", Unreachable), ("PATCH", Unreachable), ("POST", AnswerLost)])
 def test_broken_connection_leaves_a_post_unknown(error, method, owner):
     """What was sent may have arrived, which matters only if it is not safe to repeat."""
-    assert type(faults.of_error(error, method, HOST)) is owner
+    assert type(faults.of_error(error, method, HOST, str)) is owner
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_certificate_that_is_not_trusted_is_the_operators(method):
     """However deep the library hides it, what to mend is said."""
     error = wrapped(urllib3.exceptions.SSLError(ssl.SSLCertVerificationError(1, "self-signed certificate")))
-    fault = faults.of_error(error, method, HOST)
+    fault = faults.of_error(error, method, HOST, str)
     assert type(fault) is SignInRefused
     assert HOST in str(fault)
     assert "self-signed certificate" in str(fault)
@@ -210,11 +212,11 @@ def test_certificate_that_is_not_trusted_is_the_operators(method):
 )
 def test_error_is_reported_in_plain_words(error, words):
     """The host is named, and what went wrong with it."""
-    assert str(faults.of_error(error, "GET", HOST)) == f"{HOST} {words}"
+    assert str(faults.of_error(error, "GET", HOST, str)) == f"{HOST} {words}"
 
 
 def test_errors_that_wrap_each_other_in_a_circle_are_looked_through_once():
     """What a library does to its errors does not hang this program."""
     one, other = OSError("one"), OSError("other")
     one.__cause__, other.__cause__ = other, one
-    assert type(faults.of_error(one, "GET", HOST)) is Unreachable
+    assert type(faults.of_error(one, "GET", HOST, str)) is Unreachable

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from itertools import pairwise
 
 import pytest
 
@@ -215,16 +216,18 @@ def test_each_answer_is_yielded_as_soon_as_it_comes_in(lifetime):
     assert list(answers) == [("slow", True)]
 
 
-def test_every_answer_is_a_sign_of_life():
-    """The watchdog is fed with each answer."""
+def test_waiting_for_an_answer_gives_signs_of_life():
+    """The watchdog is fed while an answer takes its time, not only when it has come."""
     lives = []
 
     class Watched(Lifetime):
         def alive(self) -> None:
-            lives.append(1)
+            lives.append(time.monotonic())
 
-    list(Workers(2, Watched()).each(raising(Rejection("no")), range(7)))
-    assert len(lives) == 7
+    began = time.monotonic()
+    list(Workers(2, Watched()).each(lambda _: time.sleep(1.5), range(2)))
+    lives.append(time.monotonic())
+    assert max(later - sooner for sooner, later in pairwise([began, *lives])) < 0.6
 
 
 def test_items_that_were_added_belong_to_the_batch(lifetime):
