@@ -202,11 +202,18 @@ def request_id(answer: requests.Response) -> str | None:
     return None if number is None else plain(number, _LONGEST_REQUEST_ID)
 
 
+_NEVER_SENT = (
+    urllib3.exceptions.NewConnectionError,
+    urllib3.exceptions.LocationValueError,
+    requests.exceptions.InvalidURL,
+)
+
+
 def _may_have_arrived(error: Exception) -> bool:
     """Return True if a failed call can have reached the server. Only a failed connection proves that it has not."""
     if isinstance(error, requests.exceptions.ConnectTimeout):
         return False
-    return not any(isinstance(cause, urllib3.exceptions.NewConnectionError) for cause in _causes(error))
+    return not any(isinstance(cause, _NEVER_SENT) for cause in _causes(error))
 
 
 # What happened, by what stands among the causes of an error; the first one counts.

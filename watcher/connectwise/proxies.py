@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import urllib.request
 from collections.abc import Mapping
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 import requests
 import urllib3
@@ -45,8 +45,11 @@ def is_usable(url: str, proxies: Mapping[str, str]) -> bool:
     if not address:
         return True
     try:
-        parsed = urllib3.util.parse_url(address if "://" in address else f"http://{address}")
-    except (ValueError, urllib3.exceptions.HTTPError):
+        # In every way in which the libraries read it during a call.
+        whole: str = requests.utils.prepend_scheme_if_needed(address, "http")  # type: ignore[no-untyped-call]
+        parsed = urllib3.util.parse_url(whole)
+        urlsplit(address), urlsplit(whole)
+    except (ValueError, TypeError, urllib3.exceptions.HTTPError):
         return False
     # An @ behind the host was meant to stand before it.
     behind = f"{parsed.path or ''}{parsed.query or ''}{parsed.fragment or ''}"

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import errno
+import json
 import os
 import ssl
+import time
+import urllib.parse
 
 import pytest
 import requests
@@ -14,6 +18,7 @@ from support.network import INVALID_400
 
 from watcher.connectwise import faults
 from watcher.errors import AnswerLost, Missing, Rejection, SignInRefused, Unreachable
+from watcher.events.redaction import redactor
 
 JSON = "application/json; charset=utf-8"
 HOST = "api-na.myconnectwise.net"
@@ -220,3 +225,63 @@ def test_errors_that_wrap_each_other_in_a_circle_are_looked_through_once():
     one, other = OSError("one"), OSError("other")
     one.__cause__, other.__cause__ = other, one
     assert type(faults.of_error(one, "GET", HOST, str)) is Unreachable
+
+
+# --- bounds ----------------------------------------------------------------------------------------------------------
+
+KEY = "sEcrEt-Key/9+with%40signs"
+FORMS = {
+    "as it is": KEY,
+    "in a URL, in small letters": urllib.parse.quote(KEY, safe="").lower(),
+    "in Base64 with blanks": " ".join(base64.b64encode(KEY.encode()).decode()),
+}
+
+
+@pytest.mark.parametrize("written", FORMS.values(), ids=FORMS)
+@pytest.mark.parametrize("before", [0, 185, 195, 990, 65_500, 65_530])
+@pytest.mark.parametrize("kind", ["text", "hidden", "message", "error"])
+def test_no_part_of_a_key_is_left_wherever_the_words_are_cut(written, before, kind):
+    """A cut through a key would leave a part that nothing recognizes."""
+    filler = "é " * (before // 2)
+    body = {
+        "text": f"{filler}{written}{filler}",
+        "hidden": f"<style>{filler}</style>{written} {written}{filler * 3}",
+        "message": json.dumps({"message": f"{filler}{written}{filler}"}),
+        "error": json.dumps({"message": "No", "errors": [{"message": filler}, {"message": written, "field": filler}]}),
+    }[kind]
+
+    said = faults.words(answer(502, body, "text/html"), redactor([KEY]))
+
+    assert len(said) <= 1000
+    squeezed = said.replace(" ", "")
+    pieces = [written.replace(" ", "")[start : start + 5] for start in range(10)]
+    assert not [piece for piece in pieces if piece in squeezed]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        json.dumps({"message": "no " * 5_000_000}),
+        json.dumps({"message": "no", "errors": [{"message": "no", "field": "x"}] * 200_000}),
+        json.dumps({"message": ["no"] * 100_000, "code": {"a": 1}}),
+        "no " * 5_000_000,
+    ],
+    ids=["message", "errors", "odd", "page"],
+)
+def test_words_are_bounded(body):
+    """They stand in the message of each record that they are about."""
+    began = time.process_time()
+    assert len(faults.words(answer(400, body), redactor([KEY]))) <= 1000
+    assert time.process_time() - began < 5
+
+
+def test_words_steer_no_terminal_and_forge_no_line():
+    """Line feeds become blanks, and what steers a terminal is escaped."""
+    said = faults.words(answer(400, json.dumps({"message": "no\r\n\x1b[2J\u202e\x85 at all"})), str)
+    assert said == r"no \x1b[2J\u202e at all"
+    assert faults.request_id(answer(400, x_cw_request_id="7" * 60_000)) == "7" * 99 + "…"
+
+
+def test_charset_that_nobody_knows_is_no_error():
+    """A page is read all the same."""
+    assert faults.words(answer(502, "<p>Bad gateway", "text/html; charset=klingon"), str) == "Bad gateway"
