@@ -20,6 +20,8 @@ PACKAGES = {
     "curl": "curl",
     "dbus-daemon": "dbus",
     "fusermount3": "fuse3",
+    "groupadd": "passwd",
+    "groupdel": "passwd",
     "mkfs.ext4": "e2fsprogs",
     "mount": "mount",
     "nsenter": "util-linux",
@@ -34,6 +36,8 @@ PACKAGES = {
     "systemd-nspawn": "systemd-container",
     "umount": "mount",
     "unshare": "util-linux",
+    "useradd": "passwd",
+    "userdel": "passwd",
     "xmllint": "libxml2-utils",
 }
 # Debian keeps servers where the path of a user who is not root does not lead.

@@ -103,6 +103,16 @@ def test_what_needs_a_person_is_not_tried_again(unit):
     assert {int(code) for code in unit["RestartPreventExitStatus"][0].split()} == {cli.UNUSABLE, cli.CONFIGURATION}
 
 
+def test_no_key_is_left_in_a_core_dump(unit):
+    """A daemon that crashes, or that the watchdog ends, leaves no memory behind."""
+    assert unit["LimitCORE"] == ["0"]
+
+
+def test_people_cannot_change_what_the_service_writes(unit):
+    """The group of the folders reads results, and others have no right at all."""
+    assert int(unit["UMask"][0], 8) == 0o027
+
+
 def test_the_private_key_can_be_kept_out_of_the_configuration():
     """The comment on credentials names the one the program reads."""
     assert "LoadCredential=connectwise.private_key:" in UNIT.read_text(encoding="utf-8")

@@ -14,6 +14,7 @@ from pathlib import Path
 from watcher.actions import apply as one_document
 from watcher.assembly.connectwise import client_of, secrets_of
 from watcher.assembly.local import documents_of, rules_of
+from watcher.cli import identity
 from watcher.config import load as config
 from watcher.config.settings import InboxSection
 from watcher.connectwise.client import ConnectWise
@@ -76,7 +77,7 @@ def apply(config_file: Path | None, source: str | None, outputs: Outputs | None,
     if outputs is not None:
         outputs.check()
     try:
-        settings = config.load(config.find(config_file), folders=False)
+        settings = config.load(identity.configuration(config_file), folders=False)
     except ConfigurationError:
         _begin(source, outputs, InboxSection().max_file_bytes)
         raise

@@ -7,6 +7,7 @@ from pathlib import Path
 from watcher.actions.check import Finding, check_connectwise, check_folders, check_services
 from watcher.assembly.connectwise import client_of, secrets_of
 from watcher.assembly.local import documents_of, folders_of
+from watcher.cli import identity
 from watcher.config import load as config
 from watcher.events import log
 from watcher.lifetime import Lifetime
@@ -22,8 +23,10 @@ def findings(config_file: Path | None, *, notify: bool) -> list[Finding]:
     Raises:
         ConfigurationError: the settings cannot be used, so nothing else was tried.
     """
-    path = config.find(config_file)
+    path = identity.configuration(config_file)
     settings = config.load(path, folders=True)
+    # What the service's user may do is what counts, and not what root may do.
+    identity.work_as_company(settings)
     log.set_up("error", settings.logging.format, secrets_of(settings))
     # A stylesheet that cannot be used is a fault of the configuration.
     documents_of(settings, Lifetime())

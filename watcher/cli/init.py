@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from watcher.cli import identity
 from watcher.errors import FolderTrouble
 
 
@@ -18,8 +19,11 @@ def init(folder: Path) -> str:
         What was made, and what to do next.
 
     Raises:
+        ConfigurationError: root cannot become the user to whom the folders belong.
         FolderTrouble: there can be no folder.
     """
+    for place in (folder / "inbox", folder):
+        identity.work_as_owner(place)
     # Late, so that whoever only makes a folder imports no tomlkit.
     from watcher.config.writing import template
 

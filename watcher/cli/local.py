@@ -6,7 +6,7 @@ from pathlib import Path
 
 from watcher.actions import explain, requeue, status
 from watcher.assembly.local import folders_of, inbox_of
-from watcher.config import load as config
+from watcher.cli import identity
 from watcher.config.settings import Settings
 from watcher.disk.hanging import FolderCalls
 from watcher.disk.lock import lock_file
@@ -15,12 +15,12 @@ from watcher.folders.work import Work
 
 
 def settings_of(config_file: Path | None) -> Settings:
-    """Return the settings, whose keys may be missing.
+    """Return the settings, whose keys may be missing, and work as the company's user from now on.
 
     Args:
         config_file: the configuration file that was named; None if none was.
     """
-    return config.load(config.find(config_file), folders=True, account=False)
+    return identity.settings_of(config_file, account=False)
 
 
 def look(config_file: Path | None) -> status.Status:

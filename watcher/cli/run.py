@@ -12,8 +12,8 @@ from watcher.actions.check import folder_faults
 from watcher.assembly.connectwise import secrets_of
 from watcher.assembly.daemon import hearers_of, service_of
 from watcher.assembly.local import folders_of
+from watcher.cli import identity
 from watcher.cli.init import make_folder
-from watcher.config import load as config
 from watcher.config.settings import Settings
 from watcher.disk.lock import holding, lock_file
 from watcher.errors import ConfigurationError, Fault
@@ -36,7 +36,7 @@ def run(config_file: Path | None, *, once: bool) -> Tally:
     Raises:
         PaymentWatcherError: the daemon cannot run, or cannot handle everything now.
     """
-    settings = config.load(config.find(config_file), folders=True)
+    settings = identity.settings_of(config_file)
     folders, journal = folders_of(settings), settings.journal.path
     if faults := folder_faults(folders):
         raise ConfigurationError(tuple(faults))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import stat
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,37 @@ _KEYS = ("client_id", "public_key", "private_key")
 
 
 def find(given: Path | None) -> Path | None:
-    """Return the configuration file that counts: the one given, ``$PAYMENT_WATCHER_CONFIG``, or one of ``PLACES``."""
+    """Return the configuration file that counts: the one given, ``$PAYMENT_WATCHER_CONFIG``, or one of ``PLACES``.
+
+    For root, a file of the working directory counts only if nobody else can have put it there.
+    """
     if given is not None:
         return given
     named = os.environ.get("PAYMENT_WATCHER_CONFIG")
     if named:
         return Path(named)
-    return next((place for place in PLACES if place.is_file()), None)
+    return next((place for place in PLACES if place.is_file() and not distrust(place)), None)
+
+
+def distrust(place: Path) -> str | None:
+    """Return why root must not use a file of the working directory; None if it may, and for everybody else.
+
+    Args:
+        place: a file that nobody named. A whole path is one of the machine's own.
+    """
+    if os.geteuid() != 0 or place.is_absolute() or not place.is_file():
+        return None
+    # sudo names the user who calls (sudo(8)).
+    caller = os.environ.get("SUDO_UID", "")
+    trusted = {0, int(caller)} if caller.isdecimal() else {0}
+    folder = place.parent.stat()
+    for facts in (folder, place.lstat(), place.stat()):
+        if facts.st_uid not in trusted:
+            return f"it or its folder belongs to user {facts.st_uid}, and not to root or whoever calls"
+    others = stat.S_IWGRP | stat.S_IWOTH
+    if place.stat().st_mode & others or (folder.st_mode & others and not folder.st_mode & stat.S_ISVTX):
+        return "others may write to it or to its folder"
+    return None
 
 
 def load(path: Path | None, *, folders: bool, account: bool = True) -> Settings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -385,6 +386,58 @@ def test_file_is_looked_for_in_order(monkeypatch, tmp_path, given, named, here, 
     assert place == (Path(found) if found else None)
     (tmp_path / "etc.toml").touch()
     assert config.find(Path(found) if given else None) == (Path(found) if found else tmp_path / "etc.toml")
+
+
+OTHER, CALLER = 2_000_000_001, 2_000_000_002
+HERE = {
+    "root's own": (0, 0o644, 0, 0o755, True),
+    "the caller's own": (CALLER, 0o600, CALLER, 0o755, True),
+    "root's in the caller's folder": (0, 0o644, CALLER, 0o700, True),
+    "root's in a folder like /tmp": (0, 0o644, 0, 0o1777, True),
+    "another user's": (OTHER, 0o644, 0, 0o755, False),
+    "another user's in a folder like /tmp": (OTHER, 0o644, 0, 0o1777, False),
+    "root's in another user's folder": (0, 0o644, OTHER, 0o755, False),
+    "writable for a group": (0, 0o664, 0, 0o755, False),
+    "writable for all": (0, 0o646, 0, 0o755, False),
+    "in a folder that a group can write to": (0, 0o644, 0, 0o775, False),
+}
+
+
+@pytest.mark.parametrize(("owner", "mode", "folder_owner", "folder_mode", "counts"), HERE.values(), ids=HERE.keys())
+def test_a_file_of_the_working_directory_counts_for_root_if_nobody_else_put_it_there(
+    monkeypatch, tmp_path, owner, mode, folder_owner, folder_mode, counts
+):
+    """Root takes its own and that of whoever calls sudo; a named file is root's choice."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    monkeypatch.setattr(config, "PLACES", (config.PLACES[0], tmp_path / "etc.toml"))
+    monkeypatch.setenv("SUDO_UID", str(CALLER))
+    place = tmp_path / "payment-watcher.toml"
+    place.touch()
+    place.chmod(mode)
+    os.chown(place, owner, owner)
+    tmp_path.chmod(folder_mode)
+    os.chown(tmp_path, folder_owner, folder_owner)
+    assert config.find(None) == (config.PLACES[0] if counts else None)
+    assert bool(config.distrust(config.PLACES[0])) is not counts
+    assert config.find(config.PLACES[0]) == config.PLACES[0]
+
+
+def test_a_link_in_the_working_directory_counts_for_root_as_what_it_leads_to(monkeypatch, tmp_path):
+    """Neither a link of another user's counts, nor one to another user's file."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    monkeypatch.setattr(config, "PLACES", config.PLACES[:1])
+    target = tmp_path / "real.toml"
+    target.touch(mode=0o600)
+    link = tmp_path / "payment-watcher.toml"
+    link.symlink_to(target)
+    assert config.find(None) is not None
+    os.chown(link, OTHER, OTHER, follow_symlinks=False)
+    assert config.find(None) is None
+    os.chown(link, 0, 0, follow_symlinks=False)
+    os.chown(target, OTHER, OTHER)
+    assert config.find(None) is None
 
 
 def test_places_of_a_file_are_those_documented():
