@@ -16,6 +16,8 @@ readonly program=/opt/payment-watcher
 readonly settings=/etc/payment-watcher
 readonly units=/etc/systemd/system
 readonly python=${PYTHON:-python3}
+# The services that must be restarted.
+changed=()
 
 stop() {
     printf '%s\n' "$1" >&2
@@ -53,56 +55,102 @@ install_program() {
         install -m 644 systemd/payment-watcher@.service "$units/"
         systemctl daemon-reload
     fi
-    if [ -n "$(find "$program" -mindepth 1 -maxdepth 1 -name 'release-*' ! -path "$release")" ]; then
+}
+
+# Services that run are restarted if they run another release, or have a new right.
+restart_services() {
+    if [ -n "$(older_releases)" ]; then
         systemctl try-restart 'payment-watcher@*.service'
-        find "$program" -mindepth 1 -maxdepth 1 -name 'release-*' ! -path "$release" -exec rm -rf {} +
+        older_releases -exec rm -rf {} +
+    elif [ ${#changed[@]} -gt 0 ]; then
+        systemctl try-restart "${changed[@]}"
     fi
 }
 
-# Makes a user, a configuration that only root and this user can read, and folders that only this user and its group
-# can enter.
-install_company() {
-    local company=$1 folder=$2 user=payment-watcher-$1 file=$settings/$1.toml
+older_releases() {
+    find "$program" -mindepth 1 -maxdepth 1 -name 'release-*' ! -path "$(dirname "$(readlink "$program/bin")")" "$@"
+}
+
+# Makes two groups. The user's own holds nobody else: it reads the configuration with the keys. The other one is for the
+# people and programs that drop files. The service is in it, too, so that it can read what they drop.
+make_groups() {
+    local user=$1 people=$2 name
     if ! id -u "$user" >/dev/null 2>&1; then
         useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin "$user"
     fi
-    install -d "$settings" /var/lib/payment-watcher
-    install -d -m 700 -o "$user" -g "$user" "/var/lib/payment-watcher/$company"
+    getent group "$people" >/dev/null || groupadd --system "$people"
+    if ! id -nG "$user" | tr ' ' '\n' | grep -qxF "$people"; then
+        usermod --append --groups "$people" "$user"
+        changed+=("payment-watcher@${user#payment-watcher-}.service")
+    fi
+    # Version 0.1.0 told people to join the service's own group, which let them read the keys.
+    for name in $(getent group "$user" | cut -d: -f4 | tr ',' ' '); do
+        if gpasswd --add "$name" "$people" >/dev/null && gpasswd --delete "$name" "$user" >/dev/null; then
+            printf '%s\n' "$name is now in the group $people, and no longer in $user. This counts from the next sign-in on." \
+                "  If Samba names the group $user, name $people there." >&2
+        else
+            printf '%s\n' "$name is in the group $user and can read the keys. Move it to the group $people." >&2
+        fi
+    done
+    for name in $(getent passwd | awk -F: -v gid="$(id -g "$user")" -v own="$user" '$4 == gid && $1 != own {print $1}'); do
+        printf '%s\n' "$name has $user as its first group and can read the keys. Give it another one: usermod -g." >&2
+    done
+}
+
+# Mends what version 0.1.0 made. Whatever a person has changed since stays.
+mend_companies() {
+    local file company
+    for file in "$settings"/*.toml; do
+        company=$(basename "$file" .toml)
+        id -u "payment-watcher-$company" >/dev/null 2>&1 || continue
+        make_groups "payment-watcher-$company" "payments-$company"
+        folders mend "$file" "payment-watcher-$company" "payments-$company" ||
+            printf '%s\n' "The folders of $company are not mended. Run this again after that." >&2
+    done
+}
+
+folders() {
+    "$program/bin/python" -I systemd/folders.py "$@"
+}
+
+# Makes a user, a configuration that only root and this user can read, and folders that only this user and its people
+# can enter.
+install_company() {
+    local company=$1 folder=$2 user=payment-watcher-$1 people=payments-$1 file=$settings/$1.toml
+    local state=/var/lib/payment-watcher/$1
+    make_groups "$user" "$people"
+    install -d "$settings" "$(dirname "$state")"
+    # Only root can have made a link here, to another disk.
+    [ -L "$state" ] || install -d -m 700 -o "$user" -g "$user" "$state"
     if [ ! -e "$file" ]; then
-        "$program/bin/payment-watcher" init "$folder" >/dev/null
-        install -m 640 -g "$user" "$folder/payment-watcher.toml" "$file"
-        rm "$folder/payment-watcher.toml"
-        # Written out in full, so that `status` and `history` find the journal for every user.
-        sed -i "s|^# url = .*|url = \"sqlite:////var/lib/payment-watcher/$company/journal.db\"|" "$file"
-        # The setgid bit gives every dropped file the group, whoever drops it.
-        chown "$user:$user" "$folder" "$folder"/{inbox,success,fail,archive,.work} &&
-            chmod 2770 "$folder" "$folder"/{inbox,success,fail,archive} && chmod 700 "$folder/.work" ||
-            printf '%s\n' "The file system of $folder stores no owners." \
-                "Mount it with uid=$user,gid=$user,dir_mode=0770,file_mode=0660." >&2
+        folder=$(folders make "$folder" "$user" "$people")
+        # The journal is written out in full, so that `status` and `history` find it for every user.
+        "$program/bin/python" -I - "$folder" <<'PYTHON' | sed "s|^# url = .*|url = \"sqlite:///$state/journal.db\"|" >"$file.new"
+import pathlib, sys
+from watcher.config.writing import template
+
+sys.stdout.write(template(pathlib.Path(sys.argv[1])))
+PYTHON
+        chown "root:$user" "$file.new"
+        chmod 640 "$file.new"
+        mv -T "$file.new" "$file"
+        printf '%s\n' "To let people in: usermod --append --groups $people NAME" \
+            "To share the folders by Samba, add this to smb.conf:" \
+            "  [$company]" \
+            "  path = $folder" \
+            "  valid users = @$people" \
+            "  read only = no" \
+            "  # The service must be able to read what is dropped." \
+            "  create mask = 0640" \
+            "  force create mode = 0640" \
+            "  veto files = /.work/.payment-watcher*/"
     fi
     install -d "$units/payment-watcher@$company.service.d"
-    "$program/bin/python" - "$file" >"$units/payment-watcher@$company.service.d/folders.conf" <<'PYTHON'
-import os, sys, tomllib
-
-folders = {"work": "", "archive": ""} | tomllib.load(open(sys.argv[1], "rb"))["folders"]
-beside = os.path.dirname(folders["inbox"])
-folders["work"] = folders["work"] or os.path.join(beside, ".work")
-folders["archive"] = folders["archive"] or os.path.join(beside, "archive")
-# systemd makes a mount of each path here, and no file can be renamed from one mount to another. So inbox and work
-# are in one path.
-together = os.path.commonpath([folders["inbox"], folders["work"]])
-apart = [folder for folder in folders.values() if not folder.startswith(together + "/")]
-print("# Made by systemd/install.sh from the [folders] of", sys.argv[1])
-print("[Unit]")
-print("# If the folders are on a share, systemd mounts the share first.")
-print("RequiresMountsFor=" + " ".join(f'"{folder}"' for folder in [together, *apart]))
-print("[Service]")
-print("ReadWritePaths=" + " ".join(f'"-{folder}"' for folder in [together, *apart]))
-PYTHON
+    folders unit "$file" >"$units/payment-watcher@$company.service.d/folders.conf"
     systemctl daemon-reload
     printf '%s\n' "The folders are in $folder, or where $file says." \
         "Next: put site, company and keys into $file, then:" \
-        "  sudo -u $user payment-watcher check --config $file" \
+        "  sudo payment-watcher check --config $file" \
         "  sudo systemctl enable --now payment-watcher@$company"
 }
 
@@ -142,5 +190,8 @@ if [ "${1:-}" = --uninstall ]; then
     if [ -n "${2:-}" ]; then uninstall_company "$2"; else uninstall_program; fi
 else
     install_program
-    [ -z "${1:-}" ] || install_company "$1" "$(realpath --canonicalize-missing "${2:-/srv/payments/$1}")"
+    mend_companies
+    restart_services
+    # Links are kept: others may have made them, and then they are refused.
+    [ -z "${1:-}" ] || install_company "$1" "$(realpath --canonicalize-missing --no-symlinks "${2:-/srv/payments/$1}")"
 fi
