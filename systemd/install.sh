@@ -125,7 +125,8 @@ install_company() {
     if [ ! -e "$file" ]; then
         folder=$(folders make "$folder" "$user" "$people")
         # The journal is written out in full, so that `status` and `history` find it for every user.
-        "$program/bin/python" -I - "$folder" <<'PYTHON' | sed "s|^# url = .*|url = \"sqlite:///$state/journal.db\"|" >"$file.new"
+        # By its real path, Python finds the libraries of its environment.
+        "$(readlink "$program/bin")/python" -I - "$folder" <<'PYTHON' | sed "s|^# url = .*|url = \"sqlite:///$state/journal.db\"|" >"$file.new"
 import pathlib, sys
 from watcher.config.writing import template
 

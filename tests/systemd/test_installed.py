@@ -10,6 +10,7 @@ import urllib.request
 import pytest
 from machine import PROJECT, Machine, Unbootable, impossible
 from support.documents import document
+from support.needs import missing
 from support.network import free_port
 from support.program import END_SECONDS, until
 
@@ -50,7 +51,7 @@ def install(machine):
     """Type what the README says; where it says to edit the configuration, put in the account of a sandbox."""
     first, edit, *rest = commands()
     assert first.startswith("sudo systemd/install.sh acme")
-    machine.do(first.removeprefix("sudo "))
+    machine.said = machine.do(first.removeprefix("sudo "))
     assert edit.split() == ["sudoedit", CONFIG.format("acme")]
     sandbox = f"payment-watcher sandbox --port {PORT} --invoices {2 * LONG} --latency 0.05"
     machine.do(f"systemd-run --quiet --unit=sandbox /usr/local/bin/{sandbox}")
@@ -58,11 +59,19 @@ def install(machine):
     until(lambda: machine.run(f"curl -sf {SITE}/books >/dev/null").returncode == 0)
     for line in rest:
         user = re.match(r"sudo -u (\S+) ", line)
-        machine.do(
-            f"setpriv --reuid={user[1]} --regid={user[1]} --clear-groups {line[user.end() :]}"
-            if user
-            else line.removeprefix("sudo ")
-        )
+        machine.do(become(user[1], line[user.end() :]) if user else line.removeprefix("sudo "))
+    let_in(machine, "acme")
+
+
+def become(user, command):
+    """Return a command as sudo -u and su run it: as a user, with all groups of that user."""
+    return f"setpriv --reuid={user} --regid={user} --init-groups {command}"
+
+
+def let_in(machine, company):
+    """Let Anna drop files, as install.sh says."""
+    machine.do("id anna >/dev/null 2>&1 || useradd --no-create-home anna")
+    machine.do(f"usermod --append --groups payments-{company} anna")
 
 
 def sign_in(machine, company, **changes):
@@ -90,6 +99,7 @@ def globex(machine):
     machine.do("systemd/install.sh globex")
     sign_in(machine, "globex")
     machine.do("systemctl start payment-watcher@globex")
+    let_in(machine, "globex")
     return "globex"
 
 
@@ -104,9 +114,10 @@ def folder(machine, company, name):
 
 
 def drop(machine, company, name, content):
-    """Drop a file into a company's inbox as one of its group does."""
-    machine.write(f"/srv/payments/{company}/{name}", content)
-    machine.do(f"mv /srv/payments/{company}/{name} /srv/payments/{company}/inbox/{name}")
+    """Drop a file into a company's inbox as Anna does."""
+    machine.write(f"/opt/dropped/{name}", content)
+    inbox = f"/srv/payments/{company}/inbox"
+    machine.do(become("anna", f"sh -c 'cp /opt/dropped/{name} {inbox}/.{name} && mv {inbox}/.{name} {inbox}/{name}'"))
 
 
 def number(ordinal):
@@ -175,7 +186,7 @@ def test_two_companies_cannot_read_each_other(machine, globex):
     """Each instance has a user of its own, and configuration, folders and journal are closed to the other one."""
     users = [machine.do(f"ps -o user:32= -p {machine.show(unit(name), 'MainPID')}") for name in ("acme", globex)]
     assert users == ["payment-watcher-acme", "payment-watcher-globex"]
-    as_globex = f"setpriv --reuid={users[1]} --regid={users[1]} --clear-groups"
+    as_globex = become(users[1], "")
     for place in (
         CONFIG.format("acme"),
         "/srv/payments/acme/inbox",
@@ -186,6 +197,119 @@ def test_two_companies_cannot_read_each_other(machine, globex):
     drop(machine, globex, "theirs.xml", document((number(2), "1.00")))
     until(lambda: results(machine, globex, "success", "theirs"))
     assert not list(folder(machine, "acme", "archive").rglob("theirs*"))
+
+
+def test_who_drops_files_reads_no_key(machine):
+    """Neither a person of the company nor the service's group, which holds nobody, opens the configuration."""
+    for command in (
+        f"cat {CONFIG.format('acme')}",
+        "ls /var/lib/payment-watcher/acme",
+        "ls /srv/payments/acme/.work",
+    ):
+        assert "Permission denied" in machine.tell(become("anna", command)), command
+    assert machine.do(f"stat --format='%A %U %G' {CONFIG.format('acme')}") == "-rw-r----- root payment-watcher-acme"
+    assert machine.do("getent group payment-watcher-acme").endswith(":")
+
+
+def test_people_read_results_and_change_none(machine):
+    """What the service writes is readable for the company's people; the folders, the results and the marker stay."""
+    place = "/srv/payments/acme"
+    (done,) = results(machine, "acme", "success", "first")
+    result = f"{place}/success/{done.name}"
+    assert "InvoiceNumber" in machine.do(become("anna", f"cat {result}"))
+    machine.do(become("anna", f"find {place}/success {place}/fail {place}/archive -readable"))
+    for command in (
+        f"rm -f {result}",
+        f"touch {place}/archive/mine",
+        f"mv {place}/inbox {place}/away",
+        f"rm -f {place}/inbox/.payment-watcher",
+        f"tee {place}/inbox/.payment-watcher </dev/null",
+    ):
+        assert machine.run(become("anna", command)).returncode != 0, command
+
+
+def test_roots_commands_do_what_the_service_may_do(machine):
+    """Under sudo's umask 077 a file goes back into the inbox as the service's. Root hears what the service sees."""
+    machine.do("install -m 600 /dev/null /etc/victim && rm -f /etc/made")
+    (failed,) = results(machine, "acme", "fail", "first")
+    claim = failed.stem.partition("__")[2]
+    for target, name in (("/etc/victim", "file"), ("/etc/made", "note")):
+        machine.do(become("anna", f"ln -s {target} /srv/payments/acme/inbox/.{claim}.{name}.tmp"))
+    machine.do(f"systemctl stop {unit('acme')}")
+    machine.tell(f"umask 077; payment-watcher requeue {failed.name} --config {CONFIG.format('acme')}")
+    assert machine.do("stat --format='%s %U' /etc/victim; ls /etc | grep -cx made || true") == "0 root\n0"
+    machine.do(f"find /srv/payments/acme/inbox -type l -delete; systemctl start {unit('acme')}")
+    if failed.exists():
+        # It was refused while the link was in the way.
+        machine.do(f"umask 077; payment-watcher requeue {failed.name} --config {CONFIG.format('acme')}")
+    until(lambda: [path for path in results(machine, "acme", "fail", "first") if path.name != failed.name])
+    machine.do(become("anna", "sh -c 'umask 077; echo x > /srv/payments/acme/inbox/mine.xml'"))
+    explain = f"payment-watcher explain mine.xml --config {CONFIG.format('acme')}"
+    until(lambda: "Permission denied" in machine.tell(explain))
+    machine.do("rm /srv/payments/acme/inbox/mine.xml")
+    assert machine.do("find /srv/payments/acme /var/lib/payment-watcher/acme -user root") == ""
+    assert "folders.inbox" in machine.do(f"payment-watcher check --config {CONFIG.format('acme')}")
+
+
+def test_the_section_for_samba_works(machine):
+    """With what the installer printed, a client drops a file and reads results, and can do no more."""
+    if reason := missing("smbd", "smbclient", "smbpasswd"):
+        pytest.skip(reason)
+    (section,) = re.findall(r"add this to smb.conf:\n((?:  .*\n)+)", machine.said)
+    port = free_port()
+    server = f"smb ports = {port}\ninterfaces = lo\nbind interfaces only = yes\nserver role = standalone server\n"
+    machine.write("/opt/smb.conf", f"[global]\n{server}load printers = no\ndisable spoolss = yes\n{section}")
+    machine.do("mkdir -p /run/samba /var/log/samba /var/lib/samba/private")
+    machine.do("printf 'pw\\npw\\n' | smbpasswd -c /opt/smb.conf -a -s anna")
+    machine.do("systemd-run --quiet --unit=share smbd --foreground --no-process-group --configfile=/opt/smb.conf")
+
+    def client(what):
+        options = f"-s /opt/smb.conf -p {port} -U anna%pw //127.0.0.1/acme"
+        return machine.tell(f"smbclient {options} -c {shlex.quote(what)}")
+
+    until(lambda: "inbox" in client("ls"))
+    machine.write("/opt/dropped/smb.xml", document((number(5), "1.00")))
+    assert "NT_STATUS" not in client("put /opt/dropped/smb.xml inbox/smb.xml")
+    until(lambda: results(machine, "acme", "success", "smb"))
+    (done,) = results(machine, "acme", "success", "smb")
+    assert "NT_STATUS" not in client(f"get success/{done.name} /opt/dropped/got.xml")
+    assert "NT_STATUS" not in client(
+        "put /opt/dropped/smb.xml inbox/own.txt; rename inbox/own.txt inbox/a.txt; rm inbox/a.txt"
+    )
+    assert ".work" not in client("ls")
+    assert ".payment-watcher" not in client("ls inbox/*")
+    for what in (
+        f"rm success/{done.name}",
+        f"put /opt/dropped/smb.xml success/{done.name}",
+        "put /opt/dropped/smb.xml archive/mine",
+        "rename inbox away",
+        "mkdir mine",
+        "ls .work/*",
+        "rm inbox/.payment-watcher",
+    ):
+        assert "NT_STATUS" in client(what), what
+    assert done.exists()
+    assert (folder(machine, "acme", "inbox") / ".payment-watcher").exists()
+    machine.do("systemctl stop share")
+
+
+def test_the_installer_gives_away_nothing_that_a_link_leads_to(machine):
+    """In a share that people write to, a link is refused; the folder and the file of root's stay root's."""
+    machine.do(
+        "mkdir -p /srv/victim /srv/share && chmod 2777 /srv/share && touch /srv/victim/x && chmod 700 /srv/victim"
+    )
+    machine.do("install -m 600 /dev/null /root/other.toml")
+    for target, name in (("/srv/victim", "inbox"), ("/root/other.toml", "payment-watcher.toml")):
+        machine.do(become("anna", f"ln -s {target} /srv/share/{name}"))
+    refused = machine.run("systemd/install.sh initech /srv/share")
+    assert refused.returncode == 1
+    assert "/srv/share/inbox is a link" in refused.stdout
+    assert machine.do("stat --format='%a %U %G' /srv/victim /root/other.toml") == "700 root root\n600 root root"
+    assert machine.run(f"ls {CONFIG.format('initech')}").returncode != 0
+    machine.do("rm /srv/share/inbox && systemd/install.sh initech /srv/share")
+    assert machine.do("stat --format='%a %U %G' /root/other.toml") == "600 root root"
+    assert "/srv/share/inbox" in machine.do(f"cat {CONFIG.format('initech')}")
+    machine.do(f"systemd/install.sh --uninstall initech && rm -r /srv/share {CONFIG.format('initech')}")
 
 
 def test_killed_in_the_middle_it_is_restarted_and_finishes(machine):
@@ -243,9 +367,10 @@ def test_what_needs_a_person_is_not_tried_again(machine, globex, edit, said):
     # For the second daemon to come so far as to see the first one, it needs the rights that it should not have.
     machine.write(
         f"/etc/systemd/system/{unit(globex)}.d/rights.conf",
-        "[Service]\nSupplementaryGroups=payment-watcher-acme\nReadWritePaths=/srv/payments/acme\n",
+        "[Service]\nUser=payment-watcher-acme\nSupplementaryGroups=payment-watcher-globex\n"
+        "ReadWritePaths=/srv/payments/acme\n",
     )
-    machine.do("chmod g+rwx /srv/payments/acme/.work && systemctl daemon-reload")
+    machine.do("systemctl daemon-reload")
     machine.tell(f"systemctl start {unit(globex)}")
     try:
         until(lambda: machine.show(unit(globex), "ActiveState") == "failed")
@@ -254,7 +379,7 @@ def test_what_needs_a_person_is_not_tried_again(machine, globex, edit, said):
         assert said in machine.do(f"journalctl --unit={unit(globex)} --no-pager --lines=20")
     finally:
         machine.do(f"mv {file}.right {file} && rm /etc/systemd/system/{unit(globex)}.d/rights.conf")
-        machine.do("chmod 700 /srv/payments/acme/.work && systemctl daemon-reload")
+        machine.do("systemctl daemon-reload")
         machine.do(f"systemctl reset-failed {unit(globex)} && systemctl start {unit(globex)}")
 
 
@@ -295,6 +420,7 @@ def test_the_share_is_mounted_first_and_its_loss_is_waited_out(machine, globex):
 
 def test_a_newer_version_takes_the_place_of_the_older(machine):
     """An upgrade restarts what runs, keeps configuration and folders, and leaves one environment behind."""
+    make_like_the_first_version(machine, "acme")
     file = machine.root / CONFIG.format("acme").lstrip("/")
     before, pid = file.read_bytes(), machine.show(unit("acme"), "MainPID")
     newer = "/opt/newer"
@@ -306,6 +432,26 @@ def test_a_newer_version_takes_the_place_of_the_older(machine):
     assert machine.show(unit("acme"), "ActiveState") == "active"
     assert machine.show(unit("acme"), "MainPID") != pid
     assert len(list((machine.root / "opt/payment-watcher").glob("release-*"))) == 1
+
+
+def make_like_the_first_version(machine, company):
+    """Give folders and people the group that version 0.1.0 gave them: the service's own."""
+    user, place = f"payment-watcher-{company}", f"/srv/payments/{company}"
+    machine.do(f"chgrp -R {user} {place} && chmod -R g+rwX {place} && chmod 700 {place}/.work")
+    machine.do(f"chmod 2770 {place} {place}/inbox {place}/success {place}/fail {place}/archive")
+    machine.do(f"useradd --no-create-home bert; usermod --append --groups {user} bert")
+    machine.do(f"groupdel payments-{company}")
+
+
+def test_what_the_first_version_let_people_do_is_mended(machine):
+    """The upgrade moved people to a group that reads no key, and took from them what they must not change."""
+    assert machine.do("getent group payment-watcher-acme").endswith(":")
+    assert "bert" in machine.do("getent group payments-acme")
+    let_in(machine, "acme")
+    test_who_drops_files_reads_no_key(machine)
+    test_people_read_results_and_change_none(machine)
+    drop(machine, "acme", "later.xml", document((number(4), "1.00")))
+    until(lambda: results(machine, "acme", "success", "later"))
 
 
 def test_installing_the_same_again_disturbs_nothing(machine):
