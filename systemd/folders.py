@@ -25,9 +25,10 @@ from contextlib import suppress
 from pathlib import Path
 
 # Setgid gives every file the group, whoever drops it. Sticky keeps all but its owner from removing it (chmod(1)).
-INBOX, OUTBOX, WORK, ABOVE, RESULT = 0o3770, 0o2750, 0o700, 0o750, 0o640
+INBOX, OUTBOX, WORK, ABOVE = 0o3770, 0o2750, 0o700, 0o750
+RESULT, PRIVATE = 0o640, 0o600
 MODES = {"inbox": INBOX, "success": OUTBOX, "fail": OUTBOX, "archive": OUTBOX, ".work": WORK}
-# The service's own files in the inbox.
+# The service's own files in the inbox. Whoever can open a lock file can hold the lock.
 OWN_FILES = (".payment-watcher", ".payment-watcher.lock")
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
@@ -200,7 +201,7 @@ def mend_folder(key: str, folder: Path, owners: Owners) -> None:
         return
     if key == "inbox":
         for name in OWN_FILES:
-            mend_file(opened, name, owners)
+            mend_file(opened, name, owners, mode=PRIVATE)
         owners.give(opened, folder, INBOX)
         return
     with suppress(PermissionError):
@@ -229,8 +230,8 @@ def mend_results(folder: int, owners: Owners, *, originals: bool) -> None:
             mend_file(folder, entry.name, owners, originals=originals)
 
 
-def mend_file(folder: int, name: str, owners: Owners, *, originals: bool = False) -> None:
-    """Let people read a file that belongs to the service's group, and no more."""
+def mend_file(folder: int, name: str, owners: Owners, *, originals: bool = False, mode: int = RESULT) -> None:
+    """Let people read a file that belongs to the service's group, and no more; or not even that."""
     try:
         opened = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
     except OSError:
@@ -242,7 +243,7 @@ def mend_file(folder: int, name: str, owners: Owners, *, originals: bool = False
     if ours and stat.S_ISREG(facts.st_mode):
         with suppress(PermissionError):
             os.fchown(opened, owners.service if originals else -1, owners.people)
-            os.fchmod(opened, RESULT)
+            os.fchmod(opened, mode)
     os.close(opened)
 
 

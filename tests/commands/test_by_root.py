@@ -209,6 +209,31 @@ def test_root_is_told_of_a_configuration_in_the_working_directory(company, whose
         assert "no file was given" in ended.stderr
 
 
+def test_init_by_way_of_a_link_of_a_persons_makes_nothing_of_roots(company):
+    """Root does not make folders where a person's link leads."""
+    victim = company.config.parent / "victim"
+    victim.mkdir()
+    assert as_user(company.person, "ln", "-s", victim, company.folders.inbox / "set").returncode == 0
+    program = [sys.executable, "-m", "watcher", "init", str(company.folders.inbox / "set")]
+    env = environment(Path("/root"), PYTHONPATH=str(Path(__file__).parents[2]))
+    ended = subprocess.run(program, env=env, cwd="/", capture_output=True, encoding="utf-8", check=False)
+    assert ended.returncode == CONFIGURATION
+    assert "Permission denied" in ended.stderr
+    assert list(victim.iterdir()) == []
+
+
+def test_without_a_setting_the_journal_is_the_users_and_not_roots(company):
+    """The default is what it is for the company's user: root's own state folder says nothing of the company."""
+    text = company.config.read_text()
+    company.config.write_text("".join(part for part in text.splitlines(keepends=True) if not part.startswith("url = ")))
+    company.drop("new.xml", GOOD)
+    said = company.run("status", "--json")
+    assert [file["name"] for file in json.loads(said.out)["waiting"]] == ["new.xml"]
+    refused = company.run("run", "--once")
+    assert refused.code == CONFIGURATION
+    assert "/nonexistent/" in refused.err
+
+
 # --- who that is -----------------------------------------------------------------------------------------------
 
 BECOME = """
@@ -217,7 +242,7 @@ from pathlib import Path
 from watcher.cli import identity
 journal, inbox = map(Path, sys.argv[1:])
 settings = types.SimpleNamespace(
-    journal=types.SimpleNamespace(path=journal), folders=types.SimpleNamespace(inbox=inbox)
+    journal=types.SimpleNamespace(path=journal, model_fields_set={"url"}), folders=types.SimpleNamespace(inbox=inbox)
 )
 identity.work_as_company(settings)
 try:
@@ -259,12 +284,13 @@ def test_all_of_root_is_given_up_for_good(company):
         ("missing/journal.db", "link of theirs", "theirs"),
         ("missing/journal.db", "lost link of theirs", "theirs"),
         ("link of roots/journal.db", "roots", "theirs"),
+        ("missing/journal.db", "link of theirs/deep", "theirs"),
     ],
 )
 def test_the_owner_of_the_journals_folder_or_else_of_the_inbox_counts(company, journal, inbox, whose):
     """What is root's shows nobody else, unless a person has put a link in its place."""
     place = company.config.parent / "places"
-    for name in ("roots", "theirs"):
+    for name in ("roots/deep", "theirs"):
         (place / name).mkdir(parents=True)
     (place / "roots" / "roots.db").touch()
     (place / "roots" / "their.db").touch()

@@ -205,13 +205,9 @@ def test_folders_of_version_0_1_0_are_mended(users, first, place):
     day = folder / "archive" / "2026" / "01" / "01"
     for path in (day, day.parent, day.parent.parent):
         assert facts(path) == (service, people, "0o2750")
-    for path in (
-        folder / "success" / RESULT,
-        folder / "fail" / RESULT,
-        day / RESULT,
-        folder / "inbox" / ".payment-watcher",
-    ):
+    for path in (folder / "success" / RESULT, folder / "fail" / RESULT, day / RESULT):
         assert facts(path) == (service, people, "0o640")
+    assert facts(folder / "inbox" / ".payment-watcher") == (service, people, "0o600")
     assert_fenced(folder, users)
     assert script("mend", first, service, people).returncode == 0
 

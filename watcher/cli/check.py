@@ -24,9 +24,8 @@ def findings(config_file: Path | None, *, notify: bool) -> list[Finding]:
         ConfigurationError: the settings cannot be used, so nothing else was tried.
     """
     path = identity.configuration(config_file)
-    settings = config.load(path, folders=True)
     # What the service's user may do is what counts, and not what root may do.
-    identity.work_as_company(settings)
+    settings = identity.work_as_company(config.load(path, folders=True))
     log.set_up("error", settings.logging.format, secrets_of(settings))
     # A stylesheet that cannot be used is a fault of the configuration.
     documents_of(settings, Lifetime())

@@ -263,7 +263,7 @@ def init(
     """Make the folders and a commented configuration file."""
     from watcher.cli import init
 
-    typer.echo(init.init(folder.expanduser().resolve()))
+    typer.echo(init.init(folder.expanduser().absolute()))
 
 
 @app.command()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import stat
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +17,7 @@ from pathlib import Path
 import typer
 
 from watcher.config import load as config
-from watcher.config.settings import Settings
+from watcher.config.settings import JournalSection, Settings
 from watcher.disk.hanging import within
 from watcher.errors import ConfigurationError, Fault, FolderTrouble
 
@@ -55,12 +56,10 @@ def settings_of(config_file: Path | None, *, account: bool = True) -> Settings:
         ConfigurationError: the settings cannot be used, or root cannot become the company's user.
         FolderTrouble: the inbox does not answer.
     """
-    settings = config.load(configuration(config_file), folders=True, account=account)
-    work_as_company(settings)
-    return settings
+    return work_as_company(config.load(configuration(config_file), folders=True, account=account))
 
 
-def work_as_company(settings: Settings) -> None:
+def work_as_company(settings: Settings) -> Settings:
     """Become the company's user if this is root's command.
 
     That user is the owner of the journal's folder. If that is root's or is not there yet, it is the owner of the
@@ -69,44 +68,58 @@ def work_as_company(settings: Settings) -> None:
     Args:
         settings: with folders.
 
+    Returns:
+        The settings as they are for this user, who has another default for the journal.
+
     Raises:
         ConfigurationError: root cannot become this user.
         FolderTrouble: the inbox does not answer.
     """
     journal, folders = settings.journal.path, settings.folders
-    work_as_owner(journal.parent)
-    if os.path.lexists(journal):
-        work_as_owner(journal)
-    elif folders is not None:
-        work_as_owner(folders.inbox)
+    became = work_as_owner(journal.parent)
+    if not became and os.path.lexists(journal):
+        became = work_as_owner(journal)
+    elif not became and folders is not None:
+        became = work_as_owner(folders.inbox)
+    if became and "url" not in settings.journal.model_fields_set:
+        return settings.model_copy(update={"journal": JournalSection()})
+    return settings
 
 
-def work_as_owner(place: Path) -> None:
+def work_as_owner(place: Path) -> bool:
     """Become the owner of a folder or file if this is root and the owner is somebody else.
 
     Args:
         place: the folder or file. Nothing happens if it is not there.
+
+    Returns:
+        True if root became somebody else.
 
     Raises:
         ConfigurationError: root cannot become this user.
         FolderTrouble: the place does not answer.
     """
     if os.geteuid() != 0:
-        return
+        return False
     try:
         facts = within(_ANSWER_SECONDS, lambda: _facts(place))
     except OSError:
-        return
+        return False
     except TimeoutError:
         raise FolderTrouble(f"{place} does not answer", "Check the share and its server") from None
-    if facts.st_uid != 0:
-        _become(facts.st_uid, facts.st_gid, place)
+    if facts.st_uid == 0:
+        return False
+    _become(facts.st_uid, facts.st_gid, place)
+    return True
 
 
 def _facts(place: Path) -> os.stat_result:
-    """Return who owns a place. Only a link of root's leads on to somebody else."""
-    facts = place.lstat()
-    return place.stat() if facts.st_uid == 0 else facts
+    """Return who owns a place. Where a link leads counts as its maker's, unless the maker is root."""
+    for step in (*reversed(place.parents), place):
+        facts = step.lstat()
+        if stat.S_ISLNK(facts.st_mode) and facts.st_uid != 0:
+            return facts
+    return place.stat()
 
 
 def _become(user: int, group: int, place: Path) -> None:
@@ -123,9 +136,9 @@ def _become(user: int, group: int, place: Path) -> None:
     try:
         entry = pwd.getpwuid(user)
     except KeyError:
-        name, groups = str(user), [group]
+        name, groups, home = str(user), [group], "/"
     else:
-        name, group = entry.pw_name, entry.pw_gid
+        name, group, home = entry.pw_name, entry.pw_gid, entry.pw_dir
         groups = os.getgrouplist(name, group)
     try:
         os.setgroups(groups)
@@ -145,6 +158,8 @@ def _become(user: int, group: int, place: Path) -> None:
         problem = f"root cannot become {name}, who owns {place}: {os.strerror(error.errno or 0)}"
         raise ConfigurationError((Fault("user", problem, f"Run the command as {name}."),)) from error
     os.umask(_UMASK)
+    os.environ["HOME"] = home
+    os.environ.pop("XDG_STATE_HOME", None)
 
 
 def _can_read_program(ways: Mapping[str, str] | None = None) -> bool:

@@ -24,6 +24,7 @@ def init(folder: Path) -> str:
     """
     for place in (folder / "inbox", folder):
         identity.work_as_owner(place)
+    folder = folder.resolve()
     # Late, so that whoever only makes a folder imports no tomlkit.
     from watcher.config.writing import template
 
