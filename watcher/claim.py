@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+_TIME = "%Y%m%dT%H%M%SZ"
 _ID = r"\d{8}T\d{6}Z_[0-9a-f]{8}"
 _IS_ID = re.compile(_ID)
 _BORNE = re.compile(rf"__({_ID})")
@@ -39,7 +40,8 @@ class Claim:
     """A file taken from the inbox for work.
 
     Attributes:
-        id: ``<UTC yyyymmddThhmmssZ>_<8 hex>``; sorts in the order of claiming.
+        id: ``<UTC yyyymmddThhmmssZ>_<8 hex>``; sorts by time. Only the journal knows the order of claiming, since
+            clocks are set back.
         name: the file's name in the inbox.
     """
 
@@ -49,7 +51,7 @@ class Claim:
     @property
     def claimed_at(self) -> datetime:
         """The second of the claim, aware, in UTC."""
-        return datetime.strptime(self.id.partition("_")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        return datetime.strptime(self.id.partition("_")[0], _TIME).replace(tzinfo=UTC)
 
     @property
     def published_name(self) -> str:
@@ -95,22 +97,23 @@ def next_id(now: datetime, latest: str, chance: int) -> str:
     """
     now = now.astimezone(UTC)
     # Microseconds in five hex digits, three digits of chance: the ids of one second sort by time.
-    fresh = f"{now:%Y%m%dT%H%M%SZ}_{now.microsecond:05x}{chance:03x}"
-    if fresh > latest:
-        return fresh
+    fresh = f"{now:{_TIME}}_{now.microsecond:05x}{chance:03x}"
     stamp, _, counter = latest.partition("_")
+    # The last id that a second has may come from a damaged journal: none follows it.
+    if fresh > latest or counter == "ffffffff":
+        return fresh
     return f"{stamp}_{int(counter, 16) + 1:08x}"
 
 
 def is_claim_id(text: str) -> bool:
     """Return True if a text is the id of a claim."""
-    return _IS_ID.fullmatch(text) is not None
+    return _IS_ID.fullmatch(text) is not None and _is_time(text)
 
 
 def claim_in(name: str) -> str | None:
     """Return the id of the claim that a published file's name bears; None if it bears none."""
     found = _PUBLISHED.search(name)
-    return found[1] if found else None
+    return found[1] if found and _is_time(found[1]) else None
 
 
 def claims_in(name: str) -> list[str]:
@@ -121,6 +124,15 @@ def claims_in(name: str) -> list[str]:
 def without_claim(name: str) -> str:
     """Return a published file's name as it was in the inbox."""
     return _BEFORE_SUFFIX.sub("", name)
+
+
+def _is_time(claim_id: str) -> bool:
+    """Return True if the digits of an id are a time."""
+    try:
+        datetime.strptime(claim_id.partition("_")[0], _TIME)  # noqa: DTZ007  (UTC by its form)
+    except ValueError:
+        return False
+    return True
 
 
 def _parts(name: str) -> tuple[str, str]:

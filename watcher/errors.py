@@ -13,6 +13,8 @@
     │   ├── Unreachable         nobody's: ConnectWise cannot be reached or is in trouble
     │   ├── SignInRefused       the operator's: keys, role, site or codebase are wrong
     │   ├── FolderTrouble       the operator's: a folder is missing, full, read-only or not the one it was
+    │   │   ├── NameTaken       ... something else has a result's name; only that file needs to wait
+    │   │   └── InboxHeld       ... another process took the inbox while the daemon ran
     │   └── JournalTrouble      the operator's: the journal's disk is full, read-only or failing
     └── Stopping                nobody's: the program was asked to end while it waited
 
@@ -141,6 +143,7 @@ class SignInRefused(Outage):
 
 
 _RIGHTS = "Give the service's user the right to create, rename and delete files there"
+_NO_LINK = "No link is followed: name the folder itself, or move away what is in its place"
 _MENDS = {
     errno.ENOENT: "Make it, or mount the share it is on",
     errno.ENOSPC: "Make room on that disk",
@@ -149,6 +152,8 @@ _MENDS = {
     errno.EXDEV: "inbox and work must be on one mount; under systemd, run systemd/install.sh again after moving them",
     errno.EACCES: _RIGHTS,
     errno.EPERM: _RIGHTS,
+    errno.ELOOP: _NO_LINK,
+    errno.ENOTDIR: _NO_LINK,
 }
 
 
@@ -168,7 +173,39 @@ class FolderTrouble(Outage):
             # A file that is written aside: what is missing is its folder.
             place = place.parent
         mend = _MENDS.get(number, "Check the disk or the share; the work goes on by itself once it is back")
-        return cls(f"{place}: {os.strerror(number)}", mend)
+        no_folder = number in (errno.ELOOP, errno.ENOTDIR)
+        return cls(f"{place}: {'A link or a file is in its place' if no_folder else os.strerror(number)}", mend)
+
+
+class NameTaken(FolderTrouble):
+    """Something else has the name of a file that is to be written. Nothing is overwritten; only that file has to wait.
+
+    Attributes:
+        path: the name.
+    """
+
+    def __init__(self, path: Path, reason: str, kind: str = "file") -> None:
+        """Say what has the name.
+
+        Args:
+            path: the name.
+            reason: what is wrong, beginning with "is".
+            kind: what has the name, in a word or two.
+        """
+        super().__init__(
+            f"{path} {reason}, and nothing is overwritten",
+            f"Move that {kind} somewhere else; the work goes on by itself",
+        )
+        self.path = path
+
+
+class InboxHeld(FolderTrouble):
+    """Another process took the inbox's lock while the daemon ran."""
+
+    @classmethod
+    def by(cls, occupied: Occupied) -> InboxHeld:
+        """Return the outage that takes the place of ``Occupied`` once the daemon has started."""
+        return cls(str(occupied), "The work goes on by itself once the other one has ended")
 
 
 class JournalTrouble(Outage):

@@ -70,6 +70,7 @@ def company(sandbox):
             path.mkdir()
             shutil.chown(path, service, people)
             path.chmod(OPEN)
+        folders.inbox.parent.chmod(0o750)
         for path in (folders.work, state):
             path.chmod(0o700)
         config = configure(folders, sandbox.url, journal={"url": f"sqlite:///{state}/journal.db"})

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from support.documents import document, drop
+from support.needs import needs
 from support.program import command, configure, tree
 
 GOOD = document(("CW-1", "100.00"))
@@ -88,6 +94,66 @@ def test_outbox_that_is_the_inbox_by_a_link_is_a_fault(folders, sandbox, tmp_pat
     assert ended.code == 78
     assert "same folder as inbox" in " ".join((ended.out + ended.err).split())
     assert dropped.exists()
+
+
+def _link(folder: Path) -> str:
+    folder.rename(folder.with_name("elsewhere"))
+    folder.symlink_to("elsewhere")
+    return f"{folder} is a link"
+
+
+def _open_to_all(folder: Path) -> str:
+    folder.chmod(0o777)
+    return f"every user of this machine can write to {folder}"
+
+
+def _open_above(folder: Path) -> str:
+    folder.parent.chmod(0o777)
+    return f"people can write to {folder.parent}"
+
+
+def _given_away(folder: Path) -> str:
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to give a folder to another user")
+    os.chown(folder, 65534, 65534)
+    return f"{folder} belongs to another user"
+
+
+@pytest.mark.parametrize("spoil", [_link, _open_to_all, _open_above, _given_away])
+@pytest.mark.parametrize("arguments", [("check",), ("run", "--once")], ids=" ".join)
+def test_folder_that_cannot_be_trusted_is_a_fault(folders, sandbox, arguments, spoil):
+    """Check and run name it with its mend and end with 78; nothing is taken."""
+    settings = configure(folders, sandbox.url)
+    dropped = drop(folders.inbox, "stays.xml", GOOD)
+    problem = spoil(folders.work)
+    ended = command(*arguments, "--config", settings)
+    said = " ".join((ended.out + ended.err).split())
+    assert ended.code == 78
+    assert problem in said
+    assert "folders." in said
+    assert ("chmod" in said) or ("chown" in said) or ("Name the folder" in said)
+    assert dropped.exists()
+    assert sandbox.books()["writes"] == []
+
+
+def test_two_mounts_of_one_disk_are_a_fault(folders, sandbox):
+    """A file cannot be moved between them, though both are on one device; check says so, and what to do."""
+    unshare = needs("unshare", "mount")
+    if subprocess.run([unshare, "-rm", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this system lets nobody make a mount namespace")
+    settings = configure(folders, sandbox.url)
+    bound = 'mount --bind "$1" "$1" && mount --bind "$2" "$2" && exec "$3" check --config "$4"'
+    program = Path(sys.executable).with_name("payment-watcher")
+    ended = subprocess.run(
+        [unshare, "-rm", "sh", "-c", bound, "sh", folders.inbox, folders.work, program, settings],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 78, ended.stdout + ended.stderr
+    assert "no file can be moved to it from the inbox" in " ".join(ended.stdout.split())
+    assert "one mount" in ended.stdout
+    assert list(folders.inbox.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["apply", "check", "run"])

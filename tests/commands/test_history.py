@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -68,6 +69,26 @@ def test_a_refused_file_has_a_history(config, folders):
     (row,) = history(config, "odd.xml")
     assert row["outcome"] == "refused"
     assert "Orders" in row["message"]
+
+
+def test_a_file_whose_name_is_no_text_has_a_history(config, folders):
+    """It is found by the name on disk, shown as escapes, and in JSON, and leads to its files."""
+    name = os.fsdecode(b"pay\xff.xml")
+    drop(folders.inbox, name, document(("CW-404", "5.00")))
+    assert command("run", "--once", "--config", config).code == SOME_FAILED
+    assert [row["file"] for row in history(config, name)] == [name]
+    failed = one(path for path in files(folders.fail) if path.name.startswith("pay"))
+    for asked in (("history", name), ("status",), ("explain", name)):
+        done = command(*asked, "--config", config)
+        assert done.code == 0, done.err
+        assert "pay\\udcff" in done.out
+    assert failed.name == f"pay\udcff__{history(config, name)[0]['claim']}.xml"
+    (finished,) = [
+        file
+        for file in json.loads(command("status", "--json", "--config", config).out)["finished"]
+        if file["name"] == name
+    ]
+    assert finished["rejected"] == 1
 
 
 def test_an_unknown_name_is_an_error(config):
@@ -156,6 +177,38 @@ def test_an_older_file_does_not_undo_a_later_one_by_accident(config, folders, sa
     assert command("requeue", archived.name, "--anyway", "--config", config).code == 0
     command("run", "--once", "--config", config)
     assert [payment["amount"] for payment in payments_of(sandbox, "CW-1")] == [40]
+
+
+def test_an_older_file_is_not_put_back_by_accident_after_a_clock_was_set_back(config, folders):
+    """Later is what was claimed later, whatever the ids say: the journal's order counts."""
+    early = "20200101T000000Z_00000000"
+    with closing(sqlite3.connect(folders.inbox.parent / "journal.db")) as journal, journal:
+        journal.execute("PRAGMA foreign_keys = OFF")
+        (second,) = journal.execute("SELECT claim FROM files WHERE name = 'second.xml'").fetchone()
+        for table in ("files", "payments"):
+            journal.execute(f"UPDATE {table} SET claim = ? WHERE claim = ?", (early, second))
+    archived = one(path for path in files(folders.archive) if path.name.startswith("first"))
+    one(files(folders.fail)).unlink()
+    refused = command("requeue", archived.name, "--config", config)
+    assert refused.code == UNUSABLE
+    assert "CW-1 by second.xml" in refused.err
+    assert not files(folders.inbox)
+
+
+def test_a_file_that_the_journal_does_not_know_is_not_put_back_by_accident(config, folders, sandbox):
+    """After a lost journal nobody can say what later files have set: only --anyway puts a file back."""
+    archived = one(path for path in files(folders.archive) if path.name.startswith("first"))
+    one(files(folders.fail)).unlink()
+    with closing(sqlite3.connect(folders.inbox.parent / "journal.db")) as journal, journal:
+        journal.execute("DELETE FROM payments")
+        journal.execute("DELETE FROM files")
+    refused = command("requeue", archived.name, "--config", config)
+    assert refused.code == UNUSABLE
+    assert "The journal does not know the file" in refused.err
+    assert "--anyway" in refused.err
+    assert not files(folders.inbox)
+    assert command("requeue", archived.name, "--anyway", "--config", config).code == 0
+    assert numbers(one(files(folders.inbox))) == ["CW-1", "CW-404"]
 
 
 def test_no_file_in_the_inbox_is_replaced(config, folders):

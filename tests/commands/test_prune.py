@@ -134,9 +134,12 @@ def test_the_daemon_prunes_by_itself(config, folders):
 def test_the_journal_gives_room_back(config, folders):
     """Its file becomes smaller once most of it is empty."""
     long_ago = "2020-01-01T00:00:00.000+00:00"
-    rows = ((f"20200101T000000Z_{file:08x}", "a.xml", "d", None, long_ago, long_ago) for file in range(2000))
+    rows = ((f"20200101T000000Z_{file:08x}", long_ago, long_ago, 100 + file) for file in range(2000))
     with closing(sqlite3.connect(config.parent / "journal.db")) as journal, journal:
-        journal.executemany("INSERT INTO files VALUES (?, ?, ?, ?, ?, ?)", rows)
+        journal.executemany(
+            "INSERT INTO files (claim, begun_at, finished_at, sequence, name, digest) VALUES (?, ?, ?, ?, 'a.xml', '')",
+            rows,
+        )
 
     def size():
         return sum(path.stat().st_size for path in config.parent.glob("journal.db*"))

@@ -57,7 +57,6 @@ from watcher.assembly.connectwise import client_of
 from watcher.assembly.local import inbox_of
 from watcher.disk.hanging import FolderCalls
 from watcher.disk.lock import lock_file
-from watcher.folders.work import Work
 from watcher.payments.model import Create
 from watcher.sandbox import PaymentSeed, SignIn
 
@@ -225,7 +224,7 @@ class Daemon:
         """Ask as ``payment-watcher status`` does."""
         calls, url = FolderCalls(), self._line.settings.journal.url
         lock = lock_file(self._line.settings.journal.path)
-        return look(inbox_of(self._line.settings, calls), Work(self.folders, calls), url, lock)
+        return look(inbox_of(self._line.settings, calls), url, lock)
 
     def _look(self):
         self.waited.append(self.status())

@@ -217,7 +217,9 @@ class Scene:
         receipt = json.loads(one(files(self.places["archive"], ".receipt.json")).read_bytes())
         assert [row["outcome"] for row in receipt["records"]] == ["applied", "rejected"]
         assert self._seen.items() <= self._published().items()
-        assert list(self.places["work"].iterdir()) == files(self.places["inbox"]) == []
+        # The original is deleted after the file is finished.
+        until(lambda: not list(self.places["work"].iterdir()))
+        assert files(self.places["inbox"]) == []
         assert [path for place in self.places.values() for path in place.rglob("*.tmp")] == []
         expected = TOLD | {"line.waiting": 1, "line.moving": 1}
         assert {name: len(self.daemon.events(name)) for name in expected} == expected
@@ -284,7 +286,6 @@ FULL = {
     "archive: the original": full("archive", 3),
     "archive: the folder of the day, for want of inodes": without_names("archive"),
     "work: the claim, for want of inodes": without_names("work"),
-    "work: the receipt": full("work"),
     "inbox: the marker": full("inbox", moment="start"),
 }
 
@@ -503,7 +504,8 @@ class Call:
 
     Attributes:
         name: its name.
-        path: the path it is made on, the first where there are two, from the scene's folder on; claim and day left out.
+        path: the path it is made on, the first where there are two, from the scene's folder on; claim, day and
+            the names of files that are still written left out.
         thread: who made it.
         failed: it was made to fail.
     """
@@ -522,6 +524,7 @@ class Call:
             if made:
                 path = re.sub(r"\d{8}T\d{6}Z_[0-9a-f]{8}", "CLAIM", made[3])
                 path = re.sub(r"archive/\d{4}/\d\d/\d\d", "archive/DAY", path)
+                path = re.sub(r"\.payment-watcher-[0-9a-f]{8}\.tmp", "ASIDE", path)
                 calls.append(cls(made[2], path, made[1], "(INJECTED)" in line))
         return calls
 
@@ -566,15 +569,15 @@ class Blow:
         return Trouble(self.folder, self.mend, moment="start", starter=starter)
 
 
-ORIGINAL, RECEIPT, JOURNAL = "work/CLAIM/pay.xml", "work/.CLAIM.receipt.tmp", "journal/journal.db-wal"
-LET_GO = ("unlink", ORIGINAL)
+ORIGINAL, RECEIPT, JOURNAL = "work/CLAIM/pay.xml", "archive/ASIDE", "journal/journal.db-wal"
+TAKEN_AWAY, LET_GO = ("rename", "inbox/pay.xml"), ("unlink", ORIGINAL)
 BLOWS = {
     "the place of the claim": Blow(("mkdir", "work/CLAIM"), "EROFS", "work", "Mount it for writing"),
-    "the claim": Blow(("rename", "inbox/pay.xml"), "ENOSPC", "inbox", "Make room"),
-    "the outcome": Blow(("fdatasync", JOURNAL), "EIO", "journal", "", before=("link", RECEIPT)),
-    "the receipt": Blow(("fsync", RECEIPT), "EIO", "work", "Check the disk"),
-    "the name of a result": Blow(("link", "success/.CLAIM.file.tmp"), "EDQUOT", "success", "quota"),
-    "the folder of the day": Blow(("mkdir", "archive/DAY"), "EDQUOT", "archive", "quota"),
+    "the claim": Blow(TAKEN_AWAY, "ENOSPC", "inbox", "Make room"),
+    "the outcome": Blow(("fdatasync", JOURNAL), "EIO", "journal", "", before=("mkdir", "archive")),
+    "the receipt": Blow(("fsync", RECEIPT), "EIO", "archive", "Check the disk"),
+    "a result": Blow(("fsync", "success/ASIDE"), "EDQUOT", "success", "quota"),
+    "the folder of the day": Blow(("mkdir", "archive"), "EDQUOT", "archive", "quota"),
     "the original, to be let go": Blow(LET_GO, "EIO", "work", "Check the disk"),
 }
 
@@ -613,10 +616,9 @@ def test_a_call_that_fails_once_is_made_again(strike):
 
 
 TOLD_OF = {
-    "the file is taken": Blow(("fsync", "inbox"), "EIO", "inbox", "Check the disk"),
-    "the original is gone": Blow(("fsync", "work/CLAIM"), "EIO", "work", "Check the disk", after=LET_GO),
-    "the file is finished": Blow(("fdatasync", JOURNAL), "EIO", "journal", "", after=LET_GO),
-    "the receipt is no more needed": Blow(("unlink", "work/CLAIM.receipt.json"), "EIO", "work", "Check the disk"),
+    "the file is taken": Blow(("fsync", "inbox"), "EIO", "inbox", "Check the disk", after=TAKEN_AWAY),
+    "the file is finished": Blow(("fdatasync", JOURNAL), "EIO", "journal", "", before=LET_GO),
+    "the original is gone": Blow(("rmdir", "work/CLAIM"), "EIO", "work", "Check the disk", after=LET_GO),
 }
 
 
@@ -626,10 +628,11 @@ def test_a_call_that_fails_once_takes_nothing_from_the_log(strike):
 
 
 SYNCS = {
-    "the receipt": Blow(("fsync", "work"), "EIO", "work", "Check the disk", after=("link", RECEIPT)),
+    "the receipt": Blow(("fsync", "archive/DAY"), "EIO", "archive", "Check the disk"),
     "the success file": Blow(("fsync", "success"), "EIO", "success", "Check the disk"),
+    "the fail file": Blow(("fsync", "fail"), "EIO", "fail", "Check the disk"),
     "the day's folder": Blow(("fsync", "archive"), "EIO", "archive", "Check the disk"),
-    "the original": Blow(("fsync", "archive/DAY"), "EIO", "archive", "Check the disk"),
+    "the original": Blow(("fsync", "archive/DAY"), "EIO", "archive", "Check the disk", after=("rename", "success")),
 }
 
 

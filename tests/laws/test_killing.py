@@ -34,7 +34,7 @@ def test_killed_at_a_system_call_and_started_again_all_is_as_if_nothing_had_happ
 
 @pytest.mark.parametrize(
     "kind",
-    ["openat", "write", "fsync", "pwrite64", "fdatasync", "rename", "link", "unlink", "mkdir", "rmdir", "sendto"],
+    ["openat", "write", "fsync", "pwrite64", "fdatasync", "rename", "renameat2", "unlink", "mkdir", "rmdir", "sendto"],
 )
 def test_calls_of_every_kind_that_changes_something_are_kill_points(kind, killing):
     """Files, folders, the journal and ConnectWise: whatever changes one of them is a place to be killed at."""

@@ -43,6 +43,11 @@ NAMES = {
     "long without an earlier claim": (f"{'n' * 220}__{EARLIER}.xml", f"{'n' * 220}__{ID}.xml"),
 }
 
+# The name under which a file is put back whose own name is taken.
+PUT_BACK = r"pay__\d{8}T\d{6}Z_[0-9a-f]{8}\.xml"
+# What servers, network file systems and file managers leave beside files.
+STRAYS = (".fuse_hidden0000000400000001", ".nfs000000000001", ".DS_Store", "._pay.xml", "Thumbs.db", "desktop.ini")
+
 
 def ready(inbox: Path, name: str = "pay.xml", content: bytes = b"<pay/>") -> ReadyFile:
     """Put a file into an inbox and describe it as a scan does."""
@@ -58,6 +63,15 @@ def claimed(folders: Folders, name: str = "pay.xml", content: bytes = b"<pay/>")
     return Claim(ID, name)
 
 
+def leave_strays(place: Path) -> list[str]:
+    """Leave beside an original what others leave there; return the names."""
+    for name in STRAYS:
+        (place / name).write_bytes(b"<pay/>")
+    (place / "@eaDir").mkdir()
+    (place / "@eaDir" / "pay.xml").write_bytes(b"<pay/>")
+    return sorted([*STRAYS, "@eaDir"])
+
+
 def tree(*folders: Path) -> dict[str, bytes]:
     """Return every file of some folders by path, hidden ones too."""
     return {
@@ -71,3 +85,9 @@ def tree(*folders: Path) -> dict[str, bytes]:
 def published(folders: Folders) -> dict[str, bytes]:
     """Return every file of the three folders that people look into."""
     return tree(folders.success, folders.fail, folders.archive)
+
+
+def scanned(inbox: Path) -> list[ReadyFile]:
+    """Return the files of an inbox as a scan does that finds them whole and quiet."""
+    paths = sorted(path for path in inbox.iterdir() if path.is_file() and not path.is_symlink())
+    return [ReadyFile(path.name, path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest()) for path in paths]

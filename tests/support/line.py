@@ -6,14 +6,14 @@ import copy
 import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Self
 
 from support.program import configure
+from support.steps import Stepping
 
 from watcher.assembly.connectwise import client_of
-from watcher.assembly.daemon import batches_of, service_of
+from watcher.assembly.daemon import batches_of, publisher_of, service_of, taker_of
 from watcher.claim import Claim, ReadyFile
 from watcher.config.load import load
 from watcher.config.settings import Settings
@@ -23,6 +23,7 @@ from watcher.daemon.service import Service
 from watcher.disk.hanging import FolderCalls
 from watcher.folders.layout import Folders
 from watcher.folders.work import Work
+from watcher.journal.claims import Claims
 from watcher.journal.database import Database
 from watcher.journal.history import History
 from watcher.journal.ledger import Ledger
@@ -30,6 +31,7 @@ from watcher.lifetime import Lifetime
 from watcher.payments.outcomes import Result
 from watcher.processing.batch import Batches
 from watcher.processing.claimed import Tally
+from watcher.processing.taking import Taker
 from watcher.sandbox import SignIn
 
 
@@ -96,7 +98,8 @@ class Line:
         settings: what it is built from.
         lifetime: of the program that runs now.
         client: the way to ConnectWise.
-        work: claims files.
+        taker: claims files.
+        claims: the files in work, as the journal knows them.
         ledger: what the program keeps in its journal.
         history: what people ask of it.
     """
@@ -117,8 +120,10 @@ class Line:
         self._calls = FolderCalls()
         self.client, self._workers = client_of(self.settings, self.lifetime)
         self.client = client or self.client
-        self.work = Work(folders, self._calls)
         self._database = Database(self.settings.journal.url)
+        self.publisher = publisher_of(self.settings, self._database, self._calls)
+        self.taker = taker_of(self.settings, self._database, self.publisher, self._calls)
+        self.claims = Claims(self._database)
         self.ledger = Ledger(self._database)
         self.history = History(self._database)
 
@@ -126,12 +131,14 @@ class Line:
         """Return the parts of another start over the same folders, journal and client, with some settings changed."""
         other = copy.copy(self)
         other.settings = settings_of(self.folders, self._site, **sections)
+        other.publisher = publisher_of(other.settings, self._database, self._calls)
+        other.taker = taker_of(other.settings, self._database, other.publisher, self._calls)
         return other
 
     @property
     def batches(self) -> Batches:
         """What takes claimed files to their end, as a start of the program builds it."""
-        return batches_of(self.settings, self.client, self._workers, self._database, self.work, self._calls)
+        return batches_of(self.settings, self.client, self._workers, self._database, self.publisher)
 
     def close(self) -> None:
         """Close the journal."""
@@ -144,8 +151,8 @@ class Line:
     def claim(self, name: str, content: bytes) -> Claim:
         """Drop a file and claim it."""
         (self.folders.inbox / name).write_bytes(content)
-        ready = ReadyFile(name, len(content), sha256(content).hexdigest())
-        return self.work.claim(ready, datetime.now(UTC))
+        (claim,) = self.taker.take([ReadyFile(name, len(content), sha256(content).hexdigest())]).claims
+        return claim
 
     def process(self, claims: Sequence[Claim]) -> Tally:
         """Take a batch of claimed files to its end."""
@@ -153,9 +160,17 @@ class Line:
 
     def resume(self) -> Tally:
         """Take whatever is claimed to its end, as the next start does."""
-        return sum(self.batches.finish_emptied(), Tally()) + self.process(self.work.claimed())
+        batches = self.batches
+        batches.tidy()
+        return sum(batches.process(list(self.taker.resume())), Tally())
 
     def results(self, claim_id: str) -> list[Result]:
         """Return the outcomes that the journal holds of a claim."""
         known = self.ledger.known(claim_id)
         return known.results if known else []
+
+
+def stepping(line: Line) -> Taker:
+    """Return the taker of a program that can be ended at each of its steps."""
+    work, limit = Work(line.folders, FolderCalls()), line.settings.inbox.max_file_bytes
+    return Taker(Stepping(work), Stepping(line.claims), line.publisher, limit)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -23,6 +24,17 @@ def need_unprivileged() -> None:
     tried = subprocess.run([*UNPRIVILEGED, "true"], capture_output=True, text=True, check=False)
     if tried.returncode:
         pytest.skip(f"root cannot go without its rights here: {tried.stderr.strip()}")
+
+
+def as_user(user: int, group: int) -> tuple[str, ...]:
+    """Return what starts a program as another user; skip the test where none can run this Python."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to act as another user")
+    before = (needs("setpriv"), f"--reuid={user}", f"--regid={group}", "--clear-groups", "--")
+    tried = subprocess.run([*before, sys.executable, "-c", ""], capture_output=True, text=True, check=False)
+    if tried.returncode:
+        pytest.skip(f"other users cannot run {sys.executable} here: {tried.stderr.strip()}")
+    return before
 
 
 @contextmanager

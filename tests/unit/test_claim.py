@@ -14,6 +14,7 @@ from support.claims import EARLIER, ID, LONGEST, NAMES
 from watcher.claim import Claim, claim_in, claims_in, is_claim_id, next_id, without_claim
 
 NOW = datetime(2025, 6, 1, 12, 30, 15, 250000, tzinfo=UTC)
+NO_TIMES = ["99999999T999999Z_00000000", "20250230T120000Z_00000000", "20250601T126000Z_0123abcd"]
 NEARLY_IDS = ["", "pay", ID[:-1], f"{ID}0", f"{ID}\n", f" {ID}", ID.upper(), ID.replace("_", "-"), ID.replace("Z", "")]
 
 
@@ -44,11 +45,35 @@ def test_ids_rise_however_the_clock_runs(moments_and_chances):
     assert all(map(is_claim_id, ids[1:]))
 
 
+def test_clock_that_runs_on_gives_an_id_its_own_second_again():
+    """A clock that was set back does not leave later claims in the past once it has caught up."""
+    first = next_id(NOW, "", 0)
+    second = next_id(NOW - timedelta(hours=1), first, 0)
+    third = next_id(NOW + timedelta(seconds=1), second, 0)
+    assert first < second < third
+    assert Claim(second, "pay.xml").claimed_at == NOW.replace(microsecond=0)
+    assert Claim(third, "pay.xml").claimed_at == (NOW + timedelta(seconds=1)).replace(microsecond=0)
+
+
+def test_after_the_last_id_of_a_second_comes_an_id():
+    """A forged or damaged id in the future that no other id of its second follows makes no name that is no id."""
+    fresh = next_id(NOW, "99991231T235959Z_ffffffff", 0)
+    assert is_claim_id(fresh)
+    assert Claim(fresh, "pay.xml").claimed_at == NOW.replace(microsecond=0)
+
+
 @given(st.tuples(moments, moments).filter(lambda pair: pair[0] != pair[1]), st.tuples(*[st.integers(0, 4095)] * 2))
 def test_ids_sort_by_time(times, chances):
     """An id that is made later sorts later, if only by a microsecond; chance does not count."""
     earlier, later = sorted(times)
     assert next_id(earlier, "", chances[0]) < next_id(later, "", chances[1])
+
+
+@pytest.mark.parametrize("text", NO_TIMES)
+def test_id_of_no_time_is_none(text):
+    """Every id that is taken for one has a time."""
+    assert not is_claim_id(text)
+    assert claim_in(f"pay__{text}.xml") is None
 
 
 @pytest.mark.parametrize("text", NEARLY_IDS, ids=repr)

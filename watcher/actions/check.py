@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from watcher.connectwise.client import ConnectWise
-from watcher.disk.room import probe
-from watcher.errors import Fault, Outage, PaymentWatcherError, SignInRefused
+from watcher.disk.room import probe, probe_move
+from watcher.errors import Fault, FolderTrouble, Outage, PaymentWatcherError, SignInRefused
 from watcher.events.notices import Notice
 from watcher.folders.layout import Folders
+from watcher.folders.rights import refusals
 
 if TYPE_CHECKING:
     from watcher.events.courier import Send
@@ -36,22 +37,24 @@ class Finding:
 
 
 def check_folders(folders: Folders, journal: Path, *, default_journal: bool) -> Iterator[Finding]:
-    """Try in each folder what the daemon does there: create, rename, delete.
+    """Try in each folder what the daemon does there: write aside, sync, rename, delete; and move from inbox to work.
 
     Args:
         folders: the five folders.
         journal: the journal's file; its folder is tried.
         default_journal: the configuration does not say where the journal is.
     """
-    for name, folder in folders.named():
-        yield _check_folder(f"folders.{name}", folder)
+    found = [_check_folder(f"folders.{name}", folder) for name, folder in folders.named()]
+    yield from found
     yield _check_journal(journal, default_journal=default_journal)
-    for fault in folder_faults(folders):
-        yield Finding(fault.key, fault=fault)
+    faults = folder_faults(folders)
+    yield from (Finding(fault.key, fault=fault) for fault in faults)
+    if all(finding.fault is None for finding in found) and not any(fault.key == "folders.work" for fault in faults):
+        yield from _check_taking(folders)
 
 
 def folder_faults(folders: Folders) -> list[Fault]:
-    """Find what only the file systems know: folders that are the same by a link, inbox and work on two disks.
+    """Find what only the file systems know: the same folder twice, one that cannot be trusted, claims across two disks.
 
     A folder that is missing or does not answer is no fault here: the line waits for it.
     """
@@ -76,18 +79,29 @@ def folder_faults(folders: Folders) -> list[Fault]:
                 "Choose a folder on the same disk or share as the inbox; .work beside it is the default.",
             )
         )
+    faults += [Fault(f"folders.{each.name}", each.problem, f"{each.mend}.") for each in refusals(folders)]
     return faults
 
 
-def _check_folder(key: str, folder: Path) -> Finding:
+def _check_taking(folders: Folders) -> Iterator[Finding]:
+    """Move a file from the inbox to work: between two mounts of one disk that fails, too."""
     try:
-        probe(folder)
+        probe_move(folders.inbox, folders.work)
+    except OSError as error:
+        trouble = FolderTrouble.at(folders.work, error)
+        problem = f"no file can be moved to it from the inbox: {trouble}"
+        yield Finding("folders.work", fault=Fault("folders.work", problem, f"{trouble.mend}."))
+
+
+def _check_folder(key: str, folder: Path, *, follow: bool = False) -> Finding:
+    try:
+        probe(folder, follow=follow)
     except FileNotFoundError:
         mend = "Make it (payment-watcher init DIR makes a whole set), or mount the share it is on."
         return Finding(key, fault=Fault(key, f"{folder} is not there", mend))
     except OSError as error:
-        mend = "Give the service's user the right to create, rename and delete files there."
-        return Finding(key, fault=Fault(key, f"{folder}: {os.strerror(error.errno or 0)}", mend))
+        trouble = FolderTrouble.at(folder, error)
+        return Finding(key, fault=Fault(key, str(trouble), f"{trouble.mend}."))
     return Finding(key, good=f"{folder}: files can be created, renamed and deleted")
 
 
@@ -96,7 +110,8 @@ def _check_journal(journal: Path, *, default_journal: bool) -> Finding:
     folder = journal.parent
     while not os.path.lexists(folder) and folder != folder.parent:
         folder = folder.parent
-    finding = _check_folder("journal.url", folder)
+    # Under systemd, a state folder may be a link (DynamicUser=).
+    finding = _check_folder("journal.url", folder, follow=True)
     if finding.fault is not None and default_journal:
         good = f"{journal} cannot be made by this user; under systemd the journal is in the unit's StateDirectory"
         return Finding("journal.url", good=good)

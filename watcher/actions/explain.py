@@ -9,24 +9,22 @@ from watcher.actions.status import answer
 from watcher.claim import Claim
 from watcher.disk.lock import holder
 from watcher.folders.layout import Folders
-from watcher.folders.work import Work
 from watcher.inbox.scan import Inbox
 from watcher.inbox.verdict import Verdict, judge
 from watcher.journal.bulletins import Bulletin, Bulletins
 from watcher.journal.database import opened
-from watcher.journal.history import FinishedFile, History
+from watcher.journal.history import FinishedFile, History, InWork
 
 # How many earlier files of the name are explained.
 _LATEST = 3
 
 
-def explain(name: str, inbox: Inbox, work: Work, folders: Folders, journal: str, lock: Path) -> list[str]:
+def explain(name: str, inbox: Inbox, folders: Folders, journal: str, lock: Path) -> list[str]:
     """Explain in sentences where a file is and why, whether or not the daemon runs.
 
     Args:
         name: its name in the inbox, or in an outbox or the archive.
         inbox: the inbox.
-        work: the files in work.
         folders: where the files of finished claims lie.
         journal: the journal's URL.
         lock: the journal's lock file.
@@ -38,24 +36,22 @@ def explain(name: str, inbox: Inbox, work: Work, folders: Folders, journal: str,
         FolderTrouble: a folder cannot be read, or does not answer.
         ConfigurationError: the journal cannot be used.
     """
-    verdict, claimed = answer(inbox, lambda: (judge(inbox, name, time.time()), work.claimed_names()))
-    claims = [claim for claim in claimed if claim.name == name]
+    verdict = answer(inbox, lambda: judge(inbox, name, time.time()))
     bulletin: Bulletin | None = None
     finished: list[FinishedFile] = []
-    progress: dict[str, tuple[int, int]] = {}
+    in_work: list[InWork] = []
     with opened(journal) as database:
         if database is not None:
             history = History(database)
             bulletin, finished = Bulletins(database).latest(), history.files_of(name, _LATEST)
-            progress = {claim.id: history.progress(claim.id) for claim in claims}
+            in_work = [file for file in history.in_work() if file.claim.name == name]
     held_up = _held_up(bulletin if holder(lock) else None)
     sentences = []
     if verdict is not None:
         sentences.append(f"{name} lies in the inbox. {verdict.sentence}{_next(verdict, held_up)}")
-    for claim in claims:
-        records, decided = progress.get(claim.id, (0, 0))
-        done = f"{decided} of its {records} records are decided" if records else "it is not read yet"
-        sentences.append(f"{name} was taken at {_at(claim)}; {done}. {held_up or 'It is being worked on.'}")
+    for file in in_work:
+        done = f"{file.decided} of its {file.records} records are decided" if file.records else "it is not read yet"
+        sentences.append(f"{name} was taken at {_at(file.claim)}; {done}. {held_up or 'It is being worked on.'}")
     return sentences + [_where(file, folders) for file in finished]
 
 

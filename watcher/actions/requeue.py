@@ -5,12 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from watcher.claim import claim_in
+from watcher.disk.durable import reading
 from watcher.disk.hanging import FolderCalls
 from watcher.documents.reading import read
 from watcher.errors import DocumentError, PaymentWatcherError
 from watcher.folders.published import Published
 from watcher.journal.database import opened
 from watcher.journal.history import History
+
+# What is read of a file at most (bytes); no payment document is as large.
+_MOST_BYTES = 1 << 28
 
 
 def requeue(name: str, published: Published, journal: str, *, anyway: bool) -> tuple[Path, Path]:
@@ -47,8 +51,8 @@ def requeue(name: str, published: Published, journal: str, *, anyway: bool) -> t
 
 def _check_latest(source: Path, journal: str) -> None:
     """Make sure that no later file has set any of a file's invoices: a file that is put back would replace it."""
-    with FolderCalls().at(source):
-        content = source.read_bytes()
+    with FolderCalls().at(source), reading(source) as file:
+        content = b"" if file is None else file.read(_MOST_BYTES)
     try:
         numbers = {record.invoice_number for record in read(content)}
     except DocumentError:
@@ -58,6 +62,11 @@ def _check_latest(source: Path, journal: str) -> None:
         if claim_id is None or database is None:
             return
         since = History(database).set_since(claim_id, sorted(numbers))
+    if since is None:
+        raise PaymentWatcherError(
+            f"The journal does not know the file {source.name}. So nobody can say whether later files have set its "
+            "invoices, and putting it back could undo that. Repeat with --anyway if its amounts are the right ones."
+        )
     if since:
         listed = "\n".join(f"  {number} by {file}" for number, file in since.items())
         raise PaymentWatcherError(

@@ -12,11 +12,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from watcher.actions.history import attempt_as_json
-from watcher.claim import Claim
 from watcher.disk.hanging import within
 from watcher.disk.lock import holder
 from watcher.errors import FolderTrouble, SignInRefused, Unreachable
-from watcher.folders.work import Work
 from watcher.inbox.scan import Inbox
 from watcher.journal.bulletins import Bulletin, Bulletins
 from watcher.journal.database import file_of, opened
@@ -101,12 +99,11 @@ class Status:
         return content
 
 
-def look(inbox: Inbox, work: Work, journal: str, lock: Path, last: int = 10) -> Status:
+def look(inbox: Inbox, journal: str, lock: Path, last: int = 10) -> Status:
     """Look how things are, whether or not the daemon runs.
 
     Args:
         inbox: the inbox.
-        work: the files in work.
         journal: the journal's URL.
         lock: the journal's lock file.
         last: how many finished files to return.
@@ -115,10 +112,8 @@ def look(inbox: Inbox, work: Work, journal: str, lock: Path, last: int = 10) -> 
         ConfigurationError: the journal cannot be used.
     """
     status = Status(holder(lock), None)
-    claims: list[Claim] = []
     try:
-        waiting, claims = answer(inbox, lambda: (list(_waiting(inbox)), work.claimed_names()))
-        status.waiting.extend(waiting)
+        status.waiting.extend(answer(inbox, lambda: list(_waiting(inbox))))
     except FolderTrouble as trouble:
         status.troubles.append(f"{trouble}. {trouble.mend}.")
     with opened(journal) as database:
@@ -126,9 +121,9 @@ def look(inbox: Inbox, work: Work, journal: str, lock: Path, last: int = 10) -> 
             return status
         status.troubles.extend(_full_disk(file_of(journal)))
         history = History(database)
-        for claim in claims:
-            records, decided = history.progress(claim.id)
-            status.claimed.append(ClaimedFile(claim.name, claim.id, claim.claimed_at, records, decided))
+        for file in history.in_work():
+            claim = file.claim
+            status.claimed.append(ClaimedFile(claim.name, claim.id, claim.claimed_at, file.records, file.decided))
         status.finished.extend(history.last_files(last))
         status.unpaid.extend(history.unpaid())
         return replace(status, line=Bulletins(database).latest())

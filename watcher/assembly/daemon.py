@@ -28,6 +28,7 @@ from watcher.folders.published import Published
 from watcher.folders.work import Work
 from watcher.inbox.observer import Observer
 from watcher.journal.bulletins import Bulletins
+from watcher.journal.claims import Claims
 from watcher.journal.database import Database
 from watcher.journal.history import History
 from watcher.journal.ledger import Ledger
@@ -37,6 +38,7 @@ from watcher.processing.look_up import LookUp
 from watcher.processing.opening import Acceptance, Opener
 from watcher.processing.publishing import Publisher
 from watcher.processing.rounds import Rounds
+from watcher.processing.taking import Taker
 
 # The most files of a batch: their look-ups are shared.
 _BATCH_FILES = 100
@@ -52,8 +54,34 @@ def ages_of(settings: Settings) -> Ages:
     )
 
 
+def publisher_of(settings: Settings, database: Database, calls: FolderCalls) -> Publisher:
+    """Return what publishes and archives decided files.
+
+    Args:
+        settings: with folders.
+        database: the journal.
+        calls: makes calls on folders.
+    """
+    folders = folders_of(settings)
+    work, outboxes = Work(folders, calls), Outboxes(folders, calls)
+    return Publisher(work, outboxes, Claims(database), Ledger(database), settings.inbox.max_file_bytes)
+
+
+def taker_of(settings: Settings, database: Database, publisher: Publisher, calls: FolderCalls) -> Taker:
+    """Return what takes files from the inbox.
+
+    Args:
+        settings: with folders.
+        database: the journal.
+        publisher: knows what to do with an original at its end.
+        calls: makes calls on folders.
+    """
+    work = Work(folders_of(settings), calls)
+    return Taker(work, Claims(database), publisher, settings.inbox.max_file_bytes)
+
+
 def batches_of(
-    settings: Settings, client: ConnectWise, workers: Workers, database: Database, work: Work, calls: FolderCalls
+    settings: Settings, client: ConnectWise, workers: Workers, database: Database, publisher: Publisher
 ) -> Batches:
     """Return what takes claimed files to their end.
 
@@ -62,17 +90,16 @@ def batches_of(
         client: the way to ConnectWise.
         workers: make its calls.
         database: the journal.
-        work: the claimed files.
-        calls: makes calls on folders.
+        publisher: publishes what they come to.
     """
     ledger, rules, look_up = Ledger(database), rules_of(settings), LookUp(client, workers)
     acceptance = Acceptance(
         documents_of(settings, workers.lifetime), settings.inbox.max_file_bytes, settings.payments.prevent_reprocessing
     )
     return Batches(
-        Opener(work, ledger, look_up, acceptance),
+        Opener(Claims(database), ledger, look_up, acceptance),
         Rounds(client, workers, look_up, rules),
-        Publisher(work, Outboxes(folders_of(settings), calls), ledger),
+        publisher,
         ledger,
         rules,
     )
@@ -91,7 +118,6 @@ def service_of(settings: Settings, lifetime: Lifetime, client: ConnectWise | Non
         ConfigurationError: the journal or the stylesheet cannot be used.
     """
     folders, calls = folders_of(settings), FolderCalls()
-    work = Work(folders, calls)
     own, workers = client_of(settings, lifetime)
     client = client or own
     url = settings.journal.url
@@ -100,11 +126,13 @@ def service_of(settings: Settings, lifetime: Lifetime, client: ConnectWise | Non
         speaker = Speaker(Bulletins(apart), client, lifetime)
         observer = Observer(folders.inbox, settings.inbox.observer)
         lifetime.when_ending(observer.wake)
+        publisher = publisher_of(settings, database, calls)
+        taker = taker_of(settings, database, publisher, calls)
         measures = Measures(settings.inbox.scan_seconds, _BATCH_FILES, settings.inbox.max_file_bytes)
         service = Service(
             Tenure(folders.inbox, Ledger(database), observer, calls),
-            Arrivals(inbox_of(settings, calls), observer, work, lifetime, measures),
-            batches_of(settings, client, workers, database, work, calls),
+            Arrivals(inbox_of(settings, calls), observer, taker, lifetime, measures),
+            batches_of(settings, client, workers, database, publisher),
             Upkeep(Published(folders, calls), History(database), ages_of(settings), calls, lifetime),
             speaker,
             lifetime,

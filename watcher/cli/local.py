@@ -11,7 +11,6 @@ from watcher.config.settings import Settings
 from watcher.disk.hanging import FolderCalls
 from watcher.disk.lock import lock_file
 from watcher.folders.published import Published
-from watcher.folders.work import Work
 
 
 def settings_of(config_file: Path | None) -> Settings:
@@ -26,16 +25,16 @@ def settings_of(config_file: Path | None) -> Settings:
 def look(config_file: Path | None) -> status.Status:
     """Return how things are."""
     settings, calls = settings_of(config_file), FolderCalls()
-    journal, work = settings.journal, Work(folders_of(settings), calls)
-    return status.look(inbox_of(settings, calls), work, journal.url, lock_file(journal.path))
+    journal = settings.journal
+    return status.look(inbox_of(settings, calls), journal.url, lock_file(journal.path))
 
 
 def sentences(name: str, config_file: Path | None) -> list[str]:
     """Return what is known of a file, in sentences; none if it is not known."""
     settings, calls = settings_of(config_file), FolderCalls()
     folders, journal = folders_of(settings), settings.journal
-    inbox, work = inbox_of(settings, calls), Work(folders, calls)
-    return explain.explain(Path(name).name, inbox, work, folders, journal.url, lock_file(journal.path))
+    inbox = inbox_of(settings, calls)
+    return explain.explain(Path(name).name, inbox, folders, journal.url, lock_file(journal.path))
 
 
 def put_back(name: str, config_file: Path | None, *, anyway: bool) -> tuple[Path, Path]:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import structlog
 
 from watcher.claim import Claim, ReadyFile
 from watcher.events.catalogue import Event
-from watcher.folders.work import Changed, Work
 from watcher.inbox.observer import Observer
 from watcher.inbox.scan import Inbox
 from watcher.lifetime import Lifetime
+from watcher.processing.taking import Taker
 
 # After an event the scan waits this long (seconds), and in a large inbox ten times as long as a scan takes. So a burst
 # of events, or a file that is written to for minutes, costs few scans.
@@ -48,10 +47,10 @@ class Arrivals:
         measures: how often, and how much at once.
     """
 
-    def __init__(self, inbox: Inbox, observer: Observer, work: Work, lifetime: Lifetime, measures: Measures) -> None:
+    def __init__(self, inbox: Inbox, observer: Observer, taker: Taker, lifetime: Lifetime, measures: Measures) -> None:
         self._inbox = inbox
         self._observer = observer
-        self._work = work
+        self._taker = taker
         self._lifetime = lifetime
         self.measures = measures
         self._scan_took = 0.0
@@ -97,14 +96,14 @@ class Arrivals:
         """Return the files that are claimed already, in the order of claiming.
 
         Raises:
-            FolderTrouble: work cannot be read.
+            FolderTrouble: the inbox or work cannot be used.
         """
-        claims = self._work.claimed()
-        for claim in claims:
+        claims = self._taker.resume()
+        for claim, size in claims.items():
             if claim not in self._logged:
                 # A claim of this run that a folder trouble interrupted has not been logged yet.
-                self._log_claim(Event.FILE_CLAIMED if claim.id in self._work.made else Event.FILE_RESUMED, claim)
-        return claims
+                self._log_claim(Event.FILE_CLAIMED if claim.id in self._taker.made else Event.FILE_RESUMED, claim, size)
+        return list(claims)
 
     def claim(self, ready: Sequence[ReadyFile]) -> list[Claim]:
         """Claim the first of the ready files, up to a batch.
@@ -112,26 +111,30 @@ class Arrivals:
         Raises:
             FolderTrouble: the inbox or work cannot be used; what is claimed by then is resumed later.
         """
-        claims: list[Claim] = []
-        size = 0
+        taken = self._taker.take(self._batch(ready))
+        for name, reason in taken.returned.items():
+            self._log.info(Event.FILE_RETURNED, file=name, reason=reason)
+            self._inbox.taken(name)
+        for name, reason in taken.held_back.items():
+            self._inbox.hold_back(name, reason)
+        for claim, size in taken.claims.items():
+            self._inbox.taken(claim.name)
+            self._log_claim(Event.FILE_CLAIMED, claim, size)
+        return list(taken.claims)
+
+    def _batch(self, ready: Sequence[ReadyFile]) -> list[ReadyFile]:
+        """Return the first files, up to the one that goes beyond the size of a batch."""
+        batch: list[ReadyFile] = []
         for file in ready:
-            try:
-                claim = self._work.claim(file, datetime.now(UTC))
-            except Changed as changed:
-                self._log.info(Event.FILE_RETURNED, file=file.name, reason=str(changed))
-                self._inbox.taken(file.name)
-                continue
-            self._inbox.taken(file.name)
-            self._log_claim(Event.FILE_CLAIMED, claim)
-            claims.append(claim)
-            size += file.size
-            if size >= self.measures.bytes:
+            batch.append(file)
+            if sum(each.size for each in batch) >= self.measures.bytes:
                 break
-        return claims
+        return batch
 
     def finished(self, claims: Sequence[Claim]) -> None:
         """Forget claims that have come to their end."""
         self._logged.difference_update(claims)
+        self._taker.made.difference_update(claim.id for claim in claims)
 
     def wait(self, *, took_files: bool) -> None:
         """Wait for an event, for a file to be quiet, or for the next scan.
@@ -152,6 +155,6 @@ class Arrivals:
                 return
             self._lifetime.alive()
 
-    def _log_claim(self, event: Event, claim: Claim) -> None:
-        self._log.info(event, file=claim.name, claim=claim.id, bytes=self._work.size(claim))
+    def _log_claim(self, event: Event, claim: Claim, size: int | None) -> None:
+        self._log.info(event, file=claim.name, claim=claim.id, bytes=size)
         self._logged.add(claim)

@@ -89,16 +89,15 @@ class Service:
         ready = self._scan()
         self._batches.check()
         self._upkeep.check_room()
-        tally = self._advance(self._batches.finish_emptied())
-        claims = self._arrivals.resumed()
-        while True:
-            if claims:
-                tally += self._process(claims)
-                ready = self._scan()
-            if not ready or self._lifetime.ending:
-                self._advanced()
-                return tally
+        self._batches.tidy()
+        tally = Tally()
+        claims = self._arrivals.resumed() or self._arrivals.claim(ready)
+        while claims:
+            tally += self._process(claims)
+            ready = [] if self._lifetime.ending else self._scan()
             claims = self._arrivals.claim(ready)
+        self._advanced()
+        return tally
 
     def _scan(self) -> list[ReadyFile]:
         ready = self._arrivals.scan()

@@ -8,7 +8,8 @@ from pathlib import Path
 import structlog
 
 from watcher.disk.hanging import FolderCalls
-from watcher.disk.lock import holding, lock_file
+from watcher.disk.lock import Hold, holding, lock_file
+from watcher.errors import InboxHeld, Occupied
 from watcher.events.catalogue import Event
 from watcher.inbox import marker
 from watcher.inbox.marker import Marker
@@ -35,8 +36,9 @@ class Tenure:
         self._calls = calls
         self._marker = Marker(folder, calls)
         self._locks = ExitStack()
-        # Device and inode of the lock file that is held.
-        self._held: tuple[int, int] | None = None
+        self._held: Hold | None = None
+        # The lock was held once.
+        self._began = False
         self._log = structlog.get_logger()
 
     @property
@@ -49,10 +51,14 @@ class Tenure:
 
         Raises:
             FolderTrouble: it is away, is another one, or cannot be used.
-            Occupied: another process holds it.
+            Occupied: another process holds it, and this one never did.
+            InboxHeld: another process has taken it.
         """
         place = str(self._folder)
         expected = self._ledger.marker(place)
+        if expected is not None and not marker.is_marker(expected):
+            # Earlier versions took whatever stood under the marker's name.
+            expected = None
         if expected is not None:
             self._marker.check(expected)
         # Not before the marker is seen: a lock on the bare mount point of a share would keep nobody off the share.
@@ -69,12 +75,20 @@ class Tenure:
 
     def _hold(self, lock: Path) -> None:
         """Hold the lock. If the inbox was made or mounted anew, the lock held so far lies in what was there before."""
-        if self._held is not None and self._held == _identity(lock):
+        if self._held is not None and self._held.lasts():
             return
+        self._held = None
         self._locks.close()
-        if not self._locks.enter_context(holding(lock)):
+        try:
+            # People who drop files can write to the inbox.
+            self._held = self._locks.enter_context(holding(lock, own=True))
+        except Occupied as occupied:
+            if self._began:
+                raise InboxHeld.by(occupied) from occupied
+            raise
+        self._began = True
+        if not self._held:
             self._log.warning(Event.NOT_LOCKED, inbox=str(self._folder))
-        self._held = _identity(lock)
 
     def _watch(self) -> None:
         """Keep the inbox watched. Where that fails it is logged once and tried again at every check."""
@@ -87,12 +101,3 @@ class Tenure:
         if lost or watching != self._watching:
             self._log.info(Event.WATCHING, mode=watching.mode, reason=watching.reason)
         self._watching = watching
-
-
-def _identity(file: Path) -> tuple[int, int] | None:
-    """Return what tells a file from another of its name; None where there is none."""
-    try:
-        facts = file.stat()
-    except OSError:
-        return None
-    return facts.st_dev, facts.st_ino

@@ -1,27 +1,47 @@
 """Files that survive a power cut, are never seen half written, and never replace another one by mistake.
 
-A file is synced before it gets its final name, so that a name never stands for half a file. Its folder is synced after
-that, so that the name is on disk before the next step relies on it (rename(2), fsync(2)).
+A file is written aside, under a name that nobody knows beforehand. It is synced before it gets its final name, so that
+a name never stands for half a file. Its folder is synced after that, so that the name is on disk before the next step
+relies on it (rename(2), fsync(2)).
 """
 
 from __future__ import annotations
 
-import errno
 import os
-import secrets
-import shutil
-import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
-from io import BufferedReader
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
 from watcher.disk.hanging import FolderCalls
-from watcher.errors import FolderTrouble
+from watcher.disk.naming import give_name
+from watcher.disk.opened import OpenFolder, aside_name, kind_of, opened
+from watcher.errors import NameTaken
 
-# The answers of a file system that cannot make this link; the file is then renamed or copied instead (link(2)).
-_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV, errno.EMLINK)
+# The content of a file: its bytes, or an open file that is copied.
+Content = bytes | BinaryIO
+_CHUNK = 1 << 20
+# How often a name is tried that is taken at one moment and free at the next.
+_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """Who may use a new file.
+
+    Attributes:
+        mode: its mode. The umask takes rights away from it.
+        exact: the mode is set whatever the umask is, and the file gets the group of its folder. If root writes the
+            file, it gets the folder's owner, too.
+    """
+
+    mode: int = 0o666
+    exact: bool = False
+
+
+_USUAL = Rights()
 
 
 def sync_file(path: Path) -> None:
@@ -30,7 +50,11 @@ def sync_file(path: Path) -> None:
     Raises:
         OSError: that is not possible.
     """
-    _sync(path, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def sync_folder(folder: Path) -> None:
@@ -41,16 +65,13 @@ def sync_folder(folder: Path) -> None:
     Raises:
         OSError: that is not possible.
     """
-    try:
-        _sync(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):
-            raise
+    with opened(folder) as there:
+        there.sync()
 
 
 @contextmanager
 def reading(path: Path) -> Iterator[BufferedReader | None]:
-    """Open a file to read it. A link is not followed, and a pipe without a writer does not block.
+    """Open a file. A link is not followed, and a pipe without a writer does not block.
 
     Yields:
         The file; None if something other than a regular file has the name.
@@ -58,25 +79,12 @@ def reading(path: Path) -> Iterator[BufferedReader | None]:
     Raises:
         OSError: it cannot be opened.
     """
-    descriptor = _open_no_link(path)
-    if descriptor is None:
-        yield None
-        return
-    try:
-        if stat.S_ISREG(os.fstat(descriptor).st_mode):
-            with open(descriptor, "rb", closefd=False) as file:
-                yield file
-        else:
-            yield None
-    finally:
-        os.close(descriptor)
+    with opened(path.parent) as folder, folder.reading(path.name) as file:
+        yield file
 
 
 def place(aside: Path, target: Path) -> bool:
-    """Give a finished file its final name. Another file of that name is never replaced.
-
-    Where the file system knows links, the file keeps its first name, too. Elsewhere the file is renamed after a check
-    that the name is free. That check is enough in a folder where only this process writes such names.
+    """Give a finished file its final name in place of its first one. Another file is never replaced.
 
     Args:
         aside: the file.
@@ -88,71 +96,67 @@ def place(aside: Path, target: Path) -> bool:
     Raises:
         OSError: the name cannot be given.
     """
-    try:
-        os.link(aside, target, follow_symlinks=False)
-    except FileExistsError:
-        return False
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-        if target.exists():
-            return False
-        aside.rename(target)
-    return True
+    with opened(aside.parent) as source, opened(target.parent) as folder:
+        return give_name(source, aside.name, folder, target.name)
 
 
-def write_new(target: Path, content: bytes | Path, aside: Path) -> None:
+def write_new(target: Path, content: Content, rights: Rights = _USUAL) -> None:
     """Write a file that must not replace another one. It is no error if the same content is there already.
 
-    Args:
-        target: its final name.
-        content: its content, or a file that is copied.
-        aside: the name beside the target under which it is written; the same at every attempt.
-
     Raises:
-        FolderTrouble: a file with other content has the name.
+        NameTaken: something else has the name.
         OSError: it cannot be written.
     """
-    if target.exists():
-        _check_same(target, content)
-        aside.unlink(missing_ok=True)
-    else:
-        with aside.open("wb") as file:
-            _fill(file, content)
-            file.flush()
-            os.fsync(file.fileno())
-        if not place(aside, target):
-            _check_same(target, content)
-        aside.unlink(missing_ok=True)
-    # If the file was there already, this very sync may be what failed at the last attempt.
-    sync_folder(target.parent)
+    with opened(target.parent) as folder:
+        put_new(folder, target.name, content, rights=rights)
+        # If the file was there already, this very sync may be what failed at the last attempt.
+        folder.sync()
 
 
-def link_new(source: Path, target: Path, aside: Path) -> None:
-    """Give a file that is on disk a second name; where links do not work, copy it. Another file is never replaced.
-
-    The caller syncs the target's folder.
+def put_new(
+    folder: OpenFolder, name: str, content: Content, *, rights: Rights = _USUAL, aside: OpenFolder | None = None
+) -> None:
+    """Do what ``write_new`` does in a folder that is open. The caller syncs the folder.
 
     Args:
-        source: the file.
-        target: its second name.
-        aside: the name beside the target under which a copy is written.
+        folder: the folder.
+        name: the file's name in it.
+        content: its content.
+        rights: who may use it.
+        aside: the folder in which it is written aside; without one, the same folder.
 
     Raises:
-        FolderTrouble: a file with other content has the name.
-        OSError: the name cannot be given.
+        NameTaken: something else has the name.
+        OSError: it cannot be written.
     """
+    source = BytesIO(content) if isinstance(content, bytes) else content
+    beside = folder if aside is None else aside
+    written = _write_aside(beside, source, rights)
+    placed = False
     try:
-        os.link(source, target, follow_symlinks=False)
-    except FileExistsError:
-        _check_same(target, source)
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            # The system names the source of the link, but the target's folder is what refuses it.
-            raise OSError(error.errno, error.strerror, str(target.parent)) from error
-        write_new(target, source, aside)
-    # An earlier attempt may have begun a copy.
-    aside.unlink(missing_ok=True)
+        placed = _place_once(beside, written, folder, name, source)
+    finally:
+        if not placed:
+            with suppress(OSError):
+                beside.unlink(written)
+
+
+def put_over(folder: OpenFolder, name: str, content: bytes, rights: Rights = _USUAL) -> None:
+    """Write a file that may replace what has its name; nobody ever sees it half written.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    written = _write_aside(folder, BytesIO(content), rights)
+    replaced = False
+    try:
+        folder.replace(written, name)
+        replaced = True
+    finally:
+        if not replaced:
+            with suppress(OSError):
+                folder.unlink(written)
+    folder.sync()
 
 
 def write_whole(target: Path, content: bytes) -> None:
@@ -161,49 +165,76 @@ def write_whole(target: Path, content: bytes) -> None:
     Raises:
         FolderTrouble: it cannot be written there.
     """
-    aside = target.with_name(f".payment-watcher-{secrets.token_hex(4)}.tmp")
-    with FolderCalls().at(target):
-        try:
-            with aside.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            aside.replace(target)
-        finally:
-            aside.unlink(missing_ok=True)
-        sync_folder(target.parent)
+    with FolderCalls().at(target.parent), opened(target.parent, follow=True) as folder:
+        put_over(folder, target.name, content)
 
 
-def _sync(path: Path, flags: int) -> None:
-    descriptor = os.open(path, flags)
+def _write_aside(folder: OpenFolder, source: BinaryIO, rights: Rights) -> str:
+    """Write and sync a file under a name that nobody knows beforehand; return that name."""
+    name = aside_name()
+    descriptor = folder.create(name, rights.mode)
+    whole = False
     try:
+        if rights.exact:
+            _set_rights(descriptor, folder, rights.mode)
+        source.seek(0)
+        while chunk := memoryview(source.read(_CHUNK)):
+            while chunk:
+                chunk = chunk[os.write(descriptor, chunk) :]
         os.fsync(descriptor)
+        whole = True
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(folder.path)) from error
     finally:
         os.close(descriptor)
+        if not whole:
+            with suppress(OSError):
+                folder.unlink(name)
+    return name
 
 
-def _open_no_link(path: Path) -> int | None:
-    """Return a descriptor; None for a link (ELOOP) and for a socket or device that cannot be opened (ENXIO)."""
+def _set_rights(descriptor: int, folder: OpenFolder, mode: int) -> None:
+    """Give a new file its folder's group, and its owner if root makes it, as far as the file system knows them."""
+    facts = os.fstat(folder.descriptor)
+    owner = facts.st_uid if os.geteuid() == 0 else -1
+    with suppress(OSError):
+        os.fchown(descriptor, owner, facts.st_gid)
+    with suppress(OSError):
+        os.fchmod(descriptor, mode)
+
+
+def _place_once(source: OpenFolder, aside: str, folder: OpenFolder, name: str, content: BinaryIO) -> bool:
+    """Give a file its final name. Return False if a file of the same content has it already."""
+    for _ in range(_ATTEMPTS):
+        if give_name(source, aside, folder, name):
+            return True
+        try:
+            _check_same(folder, name, content)
+        except FileNotFoundError:
+            continue
+        return False
+    raise NameTaken(folder.path / name, "is taken and given back by somebody")
+
+
+def _check_same(folder: OpenFolder, name: str, source: BinaryIO) -> None:
+    """Make sure that a name stands for a regular file of the same content."""
+    path = folder.path / name
     try:
-        return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError as error:
-        if error.errno in (errno.ELOOP, errno.ENXIO):
-            return None
-        raise
+        with folder.reading(name) as file:
+            if file is None:
+                kind = kind_of(folder.facts(name))
+                raise NameTaken(path, f"is {kind}", kind.partition(" ")[2])
+            if not _same(file, source):
+                raise NameTaken(path, "is there already with other content")
+    except PermissionError as error:
+        raise NameTaken(path, "is there already and cannot be read") from error
 
 
-def _check_same(target: Path, content: bytes | Path) -> None:
-    expected = content if isinstance(content, bytes) else content.read_bytes()
-    if target.read_bytes() != expected:
-        raise FolderTrouble(
-            f"{target} is there already with other content, and nothing is overwritten",
-            "Move that file somewhere else; the work goes on by itself",
-        )
-
-
-def _fill(file: BinaryIO, content: bytes | Path) -> None:
-    if isinstance(content, bytes):
-        file.write(content)
-    else:
-        with content.open("rb") as source:
-            shutil.copyfileobj(source, file)
+def _same(file: BinaryIO, source: BinaryIO) -> bool:
+    source.seek(0)
+    while True:
+        found, wanted = file.read(_CHUNK), source.read(_CHUNK)
+        if found != wanted:
+            return False
+        if not found:
+            return True

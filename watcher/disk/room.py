@@ -2,32 +2,53 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from watcher.disk.durable import put_new
 from watcher.disk.hanging import FolderCalls
+from watcher.disk.opened import aside_name, opened
 
 # A disk is nearly full when less than this is free, and less than this share of its size (bytes).
 _LITTLE_BYTES = 1 << 30
 _LITTLE_SHARE = 0.05
 
 
-def probe(folder: Path) -> None:
-    """Create, rename and delete a file in a folder, as the daemon does.
+def probe(folder: Path, *, follow: bool = False) -> None:
+    """Do in a folder what the daemon does there: write a file aside, sync it, give it its name, delete it.
+
+    Args:
+        folder: the folder.
+        follow: it may be a link to a folder.
 
     Raises:
         OSError: one of these is not possible.
     """
-    name = folder / f".payment-watcher-probe-{secrets.token_hex(4)}"
-    renamed = name.with_suffix(".renamed")
-    try:
-        name.write_bytes(b"probe")
-        name.rename(renamed)
-    finally:
-        name.unlink(missing_ok=True)
-        renamed.unlink(missing_ok=True)
+    name = aside_name()
+    with opened(folder, follow=follow) as there:
+        try:
+            put_new(there, name, b"probe")
+            there.sync()
+        finally:
+            there.unlink(name)
+
+
+def probe_move(folder: Path, target: Path) -> None:
+    """Move a file from one folder to another, as the daemon does with a file that it takes, and delete it.
+
+    Raises:
+        OSError: that is not possible.
+    """
+    name = aside_name()
+    with opened(folder) as source, opened(target) as there:
+        try:
+            put_new(source, name, b"probe")
+            os.rename(name, name, src_dir_fd=source.descriptor, dst_dir_fd=there.descriptor)
+        finally:
+            there.unlink(name)
+            source.unlink(name)
 
 
 def nearly_full(folder: Path) -> int | None:

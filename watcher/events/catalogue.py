@@ -31,7 +31,7 @@ class Event(StrEnum):
     ENTRY_IGNORED = "inbox.ignored", "an entry is no payment file and is left alone; logged once", "file reason"
     FILE_WAITING = (
         "file.waiting",
-        "a quiet file is not whole yet and waits; logged once",
+        "a file is not whole yet, or cannot be read or moved, and waits; logged once",
         "file reason",
     )
     FILE_CLAIMED = "file.claimed", "a file was taken from the inbox", "file claim bytes"
@@ -39,6 +39,11 @@ class Event(StrEnum):
         "file.returned",
         "a file changed or vanished while it was taken, so it is not processed",
         "file reason",
+    )
+    FILE_CHANGED = (
+        "file.changed",
+        "a writer went on writing to a file after it was taken; what it wrote was not processed and is kept",
+        "file claim kept",
     )
     FILE_RESUMED = "file.resumed", "a file that an earlier run claimed is finished first", "file claim bytes"
     FILE_FINISHED = (
@@ -89,7 +94,7 @@ class Event(StrEnum):
     NOTICE_SENT = "notify.sent", "a service of `[notify]` took a message", "service notices"
     NOTICE_FAILED = (
         "notify.failed",
-        "a service of `[notify]` did not take a message; it gets it again every 5 minutes",
+        "a service of `[notify]` did not take a message; it gets it again every 5 minutes, until it is given up",
         "service reason notices",
     )
     STOPPING = "service.stopping", "the daemon was asked to end", "signal"

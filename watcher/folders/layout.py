@@ -41,16 +41,8 @@ class Folders:
         return self.work / claim_id
 
     def held(self, claim: Claim) -> Path:
-        """Return where a claimed file lies until it is archived."""
+        """Return where a claimed file lies until its end."""
         return self.place(claim.id) / claim.name
-
-    def kept_receipt(self, claim_id: str) -> Path:
-        """Return where a claim's receipt lies until it is archived."""
-        return self.work / f"{claim_id}.receipt.json"
-
-    def kept_document(self, claim_id: str) -> Path:
-        """Return where the payment document that a stylesheet made of a claimed file lies until it is archived."""
-        return self.work / f"{claim_id}.payments.xml"
 
     # --- outboxes and archive ----------------------------------------------------------------------------------
 
@@ -66,6 +58,12 @@ class Folders:
         """Return the place of the note beside a refused file."""
         return self.fail / claim.note_name
 
+    def changed(self, claim: Claim, digest: str) -> Path:
+        """Return where an original is kept whose writer went on writing; each content has a name of its own."""
+        stem, dot, suffix = claim.published_name.rpartition(".")
+        mark = f"changed-{digest[:8]}"
+        return self.fail / (f"{stem}.{mark}.{suffix}" if dot else f"{claim.published_name}.{mark}")
+
     def archive_day(self, claim: Claim) -> Path:
         """Return the archive's folder of the day of the claim (UTC)."""
         return self.archive / f"{claim.claimed_at:%Y/%m/%d}"
@@ -77,9 +75,3 @@ class Folders:
     def archived_receipt(self, claim: Claim) -> Path:
         """Return the place of a claim's receipt in the archive."""
         return self.archive_day(claim) / claim.receipt_name
-
-
-def aside(target: Path, claim_id: str) -> Path:
-    """Return the name beside a claim's file under which that file is written; the same at every attempt."""
-    kind = "receipt" if target.name.endswith(".receipt.json") else "note" if target.name.endswith(".txt") else "file"
-    return target.with_name(f".{claim_id}.{kind}.tmp")

@@ -1,17 +1,34 @@
-"""From work into the outboxes and the archive.
+"""From the journal into the outboxes and the archive.
 
 Every step can be repeated: a file that is there already with the same bytes is done, and nothing is overwritten.
+Folders are opened once for each step and used by descriptor; no link is followed.
 """
 
 from __future__ import annotations
 
-import errno
+import os
+import re
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from watcher.claim import Claim
-from watcher.disk.durable import link_new, sync_folder, write_new
+from watcher.disk.durable import Content, Rights, put_new, write_new
 from watcher.disk.hanging import FolderCalls
-from watcher.folders.layout import Folders, aside
+from watcher.disk.opened import OpenFolder, is_aside, opened
+from watcher.errors import FolderTrouble
+from watcher.folders.layout import Folders
+from watcher.folders.rights import refusal
+
+# The archive is to be read, not to be written to.
+_ARCHIVED = Rights(0o640)
+_DAY_MODE = 0o750
+# A receipt has some hundred bytes for each payment; no document within the limits has a longer one (bytes).
+_LONGEST_RECEIPT = 1 << 30
+# The names under which version 0.1 wrote files aside.
+_EARLIER_ASIDE = re.compile(r"\.\d{8}T\d{6}Z_[0-9a-f]{8}\.(?:file|note|receipt)\.tmp")
 
 
 class Outboxes:
@@ -20,86 +37,202 @@ class Outboxes:
     def __init__(self, folders: Folders, calls: FolderCalls) -> None:
         self._folders = folders
         self._calls = calls
+        self._began = time.time()
+        # What was seen of each folder that can be trusted: device, inode, mode and owner.
+        self._trusted: dict[str, tuple[int, ...]] = {}
 
     def check(self) -> None:
-        """Make sure that every folder but the inbox is there, before a file is claimed.
+        """Make sure that every folder but the inbox is there and can be trusted, before a file is claimed.
 
         Raises:
-            FolderTrouble: one is missing.
+            FolderTrouble: one is missing, or people can write to it who should not.
         """
         for name, folder in self._folders.named():
-            if name != "inbox":
-                with self._calls.at(folder):
-                    folder.stat()
+            if name == "inbox":
+                continue
+            with self._calls.at(folder):
+                facts = folder.lstat()
+                seen = (facts.st_dev, facts.st_ino, facts.st_mode, facts.st_uid)
+                if self._trusted.get(name) == seen:
+                    continue
+                refused = refusal(name, folder)
+                if refused is not None:
+                    raise FolderTrouble(refused.problem, refused.mend)
+                self._trusted[name] = seen
+
+    def sweep(self) -> None:
+        """Remove what earlier processes wrote aside and were killed over. To be called once, when the inbox is held.
+
+        A folder that is not there is passed over: its first use says so.
+
+        Raises:
+            FolderTrouble: a folder cannot be used.
+        """
+        for name, folder in self._folders.named():
+            if name == "work":
+                continue
+            with self._calls.at(folder), suppress(FileNotFoundError), opened(folder) as there:
+                for aside in there.names():
+                    if is_aside(aside) or _EARLIER_ASIDE.fullmatch(aside):
+                        self._sweep_one(there, aside)
 
     def publish_success(self, claim: Claim, content: bytes) -> Path:
         """Publish the success file of a claim.
 
         Raises:
-            FolderTrouble: it cannot be written, or another file has its name.
+            NameTaken: something else has its name.
+            FolderTrouble: it cannot be written.
         """
-        return self._publish(self._folders.success_file(claim), content, claim)
+        return self._publish(self._folders.success_file(claim), content)
 
     def publish_fail(self, claim: Claim, content: bytes) -> Path:
         """Publish the fail file of a claim.
 
         Raises:
-            FolderTrouble: it cannot be written, or another file has its name.
+            NameTaken: something else has its name.
+            FolderTrouble: it cannot be written.
         """
-        return self._publish(self._folders.fail_file(claim), content, claim)
+        return self._publish(self._folders.fail_file(claim), content)
 
-    def publish_refusal(self, claim: Claim, note: bytes) -> Path:
+    def publish_refusal(self, claim: Claim, content: Content | None, note: bytes) -> None:
         """Publish the note about a refused file, and then the file itself, byte for byte.
 
+        Args:
+            claim: its claim.
+            content: the file's content; None if it is gone.
+            note: why it was refused.
+
         Raises:
-            FolderTrouble: they cannot be written, or other files have their names.
+            NameTaken: something else has the name of one of them.
+            FolderTrouble: they cannot be written.
         """
-        self._publish(self._folders.note(claim), note, claim)
-        return self._publish(self._folders.fail_file(claim), self._folders.held(claim), claim)
+        self._publish(self._folders.note(claim), note)
+        if content is not None:
+            self._publish(self._folders.fail_file(claim), content)
 
-    def archive(self, claim: Claim) -> Path:
-        """Move a claim's receipt and then its original from work into the archive.
+    def publish_changed(self, claim: Claim, digest: str, content: Content, note: bytes) -> Path:
+        """Publish an original whose writer went on writing, and a note beside it.
 
-        The receipt stays in work, too, until the claim is cleared.
+        Args:
+            claim: its claim.
+            digest: SHA-256 of the content, hex.
+            content: what is in it now.
+            note: what happened.
 
         Returns:
-            Where the original lies now.
+            Where it lies.
 
         Raises:
-            FolderTrouble: that is not possible, or other files have their names.
+            NameTaken: something else has the name of one of them.
+            FolderTrouble: they cannot be written.
         """
-        day = self._folders.archive_day(claim)
-        with self._calls.at(self._folders.archive):
-            self._make_day(day)
-        self._link(self._folders.kept_receipt(claim.id), self._folders.archived_receipt(claim), claim)
-        held, target = self._folders.held(claim), self._folders.archived(claim)
-        self._link(held, target, claim)
-        with self._calls.at(target):
-            sync_folder(day)
-        with self._calls.at(held):
-            held.unlink()
-            sync_folder(held.parent)
+        target = self._folders.changed(claim, digest)
+        self._publish(target.with_name(f"{target.name}.txt"), note)
+        return self._publish(target, content)
+
+    def publish_receipt(self, claim: Claim, receipt: bytes) -> Path:
+        """Put a claim's receipt into the archive.
+
+        Returns:
+            Where it lies.
+
+        Raises:
+            NameTaken: something else has its name.
+            FolderTrouble: it cannot be written, or the folder of the day cannot be trusted.
+        """
+        return self._archive(self._folders.archived_receipt(claim), receipt)
+
+    def receipt(self, claim: Claim) -> bytes | None:
+        """Return a claim's receipt from the archive.
+
+        People can put files there. So only what nobody but this user can have written counts as a receipt.
+
+        Returns:
+            The receipt; None if there is none.
+
+        Raises:
+            FolderTrouble: it cannot be read.
+        """
+        path = self._folders.archived_receipt(claim)
+        with self._calls.at(path), suppress(FileNotFoundError), ExitStack() as stack:
+            folder = stack.enter_context(opened(self._folders.archive))
+            for part in path.parent.relative_to(folder.path).parts:
+                folder = stack.enter_context(folder.enter(part))
+            file = stack.enter_context(folder.reading(path.name))
+            if file is None:
+                return None
+            facts = os.fstat(file.fileno())
+            if facts.st_uid != os.geteuid() or facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+                return None
+            content = file.read(_LONGEST_RECEIPT + 1)
+            return None if len(content) > _LONGEST_RECEIPT else content
+        return None
+
+    def archive(self, claim: Claim, content: Content | None) -> Path:
+        """Put the content of a claim's original into the archive, beside its receipt.
+
+        Args:
+            claim: the claim.
+            content: the original's content; None if it is gone.
+
+        Returns:
+            Where it lies.
+
+        Raises:
+            NameTaken: something else has its name.
+            FolderTrouble: it cannot be written, or the folder of the day cannot be trusted.
+        """
+        target = self._folders.archived(claim)
+        return target if content is None else self._archive(target, content)
+
+    def _archive(self, target: Path, content: Content) -> Path:
+        with self._calls.at(target), opened(self._folders.archive) as archive, self._day(archive, target.parent) as day:
+            # Aside in the archive itself, where the next start looks for what was left.
+            put_new(day, target.name, content, rights=_ARCHIVED, aside=archive)
+            # If the file was there already, this very sync may be what failed at the last attempt.
+            day.sync()
         return target
 
-    def _publish(self, target: Path, content: bytes | Path, claim: Claim) -> Path:
+    def _publish(self, target: Path, content: Content) -> Path:
         with self._calls.at(target):
-            write_new(target, content, aside(target, claim.id))
+            write_new(target, content)
         return target
 
-    def _link(self, source: Path, target: Path, claim: Claim) -> None:
-        with self._calls.at(target):
-            link_new(source, target, aside(target, claim.id))
+    @contextmanager
+    def _day(self, archive: OpenFolder, day: Path) -> Iterator[OpenFolder]:
+        """Open the archive's folder of a day; make what is missing of it."""
+        year, month, last = day.relative_to(archive.path).parts
+        with (
+            _entered(archive, year) as of_year,
+            _entered(of_year, month) as of_month,
+            _entered(of_month, last) as of_day,
+        ):
+            yield of_day
 
-    def _make_day(self, day: Path) -> None:
-        """Make the archive's folder of a day. The archive itself is never made: if missing, it is not mounted."""
-        missing = [part for part in (day, *day.parents) if not part.exists()]
-        if self._folders.archive in missing:
-            raise FileNotFoundError(errno.ENOENT, "No such folder")
-        for part in reversed(missing):
-            part.mkdir(exist_ok=True)
-            try:
-                sync_folder(part.parent)
-            except OSError:
-                # A folder that is there counts as synced. So it goes, and the next attempt makes and syncs it again.
-                part.rmdir()
-                raise
+    def _sweep_one(self, folder: OpenFolder, name: str) -> None:
+        with suppress(FileNotFoundError):
+            facts = folder.facts(name)
+            owned = facts.st_uid in (os.geteuid(), os.fstat(folder.descriptor).st_uid)
+            if stat.S_ISREG(facts.st_mode) and owned and facts.st_mtime < self._began:
+                folder.unlink(name)
+
+
+@contextmanager
+def _entered(parent: OpenFolder, name: str) -> Iterator[OpenFolder]:
+    """Open a folder of the archive, and make it if it is missing.
+
+    A link that stands in its place is not followed, and a folder of another user is not used.
+    """
+    if parent.make(name, _DAY_MODE):
+        try:
+            parent.sync()
+        except OSError:
+            # A folder that is there counts as synced. So it goes, and the next attempt makes and syncs it again.
+            parent.rmdir(name)
+            raise
+    with parent.enter(name) as folder:
+        owner = os.fstat(folder.descriptor).st_uid
+        if owner not in (os.geteuid(), 0, os.fstat(parent.descriptor).st_uid):
+            mend = "Move it somewhere else; the daemon makes its own"
+            raise FolderTrouble(f"{folder.path} belongs to another user", mend)
+        yield folder

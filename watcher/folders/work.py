@@ -1,250 +1,287 @@
-"""The files in work: taken from the inbox, put back if they changed, found again after a crash.
+"""The originals in work: set aside while they are worked on, put back if they changed, deleted at the end.
 
-A claimed file lies alone in ``work/<claim>/``. Beside that folder lie the claim's receipt and the payment document
-that a stylesheet made of the file, until the archive has both the file and its receipt.
+A claimed file lies in ``work/<claim>/`` under its own name. Nothing here is believed: the journal has a copy of each
+file, and whatever else lies beside the original is left alone. Others may write to this folder, on a share.
 """
 
 from __future__ import annotations
 
-import hashlib
+import errno
 import os
-import secrets
-from contextlib import suppress
-from datetime import datetime
+import re
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
+from typing import BinaryIO
 
-from watcher.claim import Claim, ReadyFile, is_claim_id, next_id
-from watcher.disk.durable import place, reading, sync_folder, write_new
+from watcher.claim import Claim, is_claim_id
+from watcher.disk.durable import place, reading, sync_folder
 from watcher.disk.hanging import FolderCalls
-from watcher.folders.layout import Folders, aside
+from watcher.disk.room import probe
+from watcher.folders.layout import Folders
+from watcher.folders.originals import Original, is_folder, is_same, originals, read
+
+# What version 3 kept in work itself, half written or whole.
+_OF_VERSION_3 = re.compile(r"\.?([0-9TZ]{16}_[0-9a-f]{8})\.(?:payments\.xml|receipt\.json|receipt\.tmp|file\.tmp)")
+# Trouble with a whole folder or its disk, whichever file meets it first.
+_OF_THE_FOLDER = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EXDEV, errno.ENOTDIR)
 
 
-class Changed(Exception):
-    """A file was taken away or changed before it was claimed. It is back in the inbox, or gone."""
+class Gone(Exception):
+    """A file is not in the inbox any more."""
+
+
+class Unmovable(Exception):
+    """A file cannot be moved now, and others can: somebody has it open, or may not let go of it. The reason."""
 
 
 class Work:
-    """Claims files and keeps what belongs to a claim until it is archived.
-
-    Attributes:
-        made: the ids of the claims that this process made and has not cleared; the others are of an earlier process.
-    """
+    """Sets originals aside."""
 
     def __init__(self, folders: Folders, calls: FolderCalls) -> None:
-        self.made: set[str] = set()
         self._folders = folders
         self._calls = calls
 
     # --- claiming ----------------------------------------------------------------------------------------------
 
-    def claim(self, ready: ReadyFile, now: datetime) -> Claim:
-        """Take a file from the inbox.
-
-        Args:
-            ready: the file as the scan saw it.
-            now: aware; the claim's id is made of it.
-
-        Returns:
-            The claim.
+    def set_aside(self, claim: Claim) -> None:
+        """Move a file from the inbox into the place of its claim. ``sync`` brings that to disk.
 
         Raises:
-            Changed: the file is gone; or it differs from what the scan saw, and was put back.
+            Gone: it is not there.
+            Unmovable: it cannot be moved now, though other files can.
             FolderTrouble: inbox or work cannot be used. The file stays where it is.
         """
+        folder = self._folders.place(claim.id)
         with self._calls.at(self._folders.work):
-            claim = Claim(next_id(now, self._latest_id(), secrets.randbelow(1 << 12)), ready.name)
-            self.made.add(claim.id)
-            folder = self._folders.place(claim.id)
-            folder.mkdir()
-            sync_folder(self._folders.work)
-        held = self._folders.held(claim)
+            with suppress(FileExistsError):
+                folder.mkdir(mode=0o700)
+            if not is_folder(folder):
+                raise Unmovable("something else has the name of its place in work")
         with self._calls.at(self._folders.inbox):
             try:
-                self._folders.dropped(claim).rename(held)
-            except FileNotFoundError as error:
-                folder.rmdir()
-                # If the inbox itself is missing, this raises.
-                self._folders.inbox.stat()
-                raise Changed("it was taken away") from error
-            sync_folder(folder)
-            sync_folder(self._folders.inbox)
-            # A writer may have come between the scan and the rename. From now on, nobody finds the file by its name.
-            if not _is_still(held, ready):
-                self._put_back(claim)
-                raise Changed("it was changed while it was taken")
-        return claim
+                self._folders.dropped(claim).rename(self._folders.held(claim))
+            except OSError as error:
+                # Unless something else lies in it.
+                with suppress(OSError):
+                    folder.rmdir()
+                if isinstance(error, FileNotFoundError):
+                    # If the inbox itself is missing, this raises.
+                    self._folders.inbox.stat()
+                    raise Gone from error
+                if error.errno in _OF_THE_FOLDER:
+                    raise
+                # If nothing at all can be moved out of the inbox, this raises.
+                probe(self._folders.inbox)
+                raise Unmovable(os.strerror(error.errno or 0)) from error
 
-    def _latest_id(self) -> str:
-        return max((folder.name for folder in self._folders.work.iterdir() if is_claim_id(folder.name)), default="")
-
-    def _put_back(self, claim: Claim) -> None:
-        held = self._folders.held(claim)
-        if not place(held, self._folders.dropped(claim)):
-            # Its name has been taken again. Both files wait in the inbox; neither replaces the other.
-            place(held, self._folders.dropped_beside(claim))
-        held.unlink(missing_ok=True)
-        held.parent.rmdir()
-
-    # --- finding -----------------------------------------------------------------------------------------------
-
-    def claimed(self) -> list[Claim]:
-        """List the claims in work in the order of claiming, and finish what a crash left of putting a file back.
+    def sync(self, claims: Iterable[Claim]) -> None:
+        """Bring to disk that files lie in work, and no longer in the inbox.
 
         Raises:
-            FolderTrouble: work cannot be read.
+            FolderTrouble: that is not possible.
         """
-        return [claim for claim in self.claimed_names() if not self._was_put_back(claim)]
-
-    def claimed_names(self) -> list[Claim]:
-        """List the claims in work without repairing anything.
-
-        Raises:
-            FolderTrouble: work cannot be read.
-        """
-        return [Claim(folder.name, names[0]) for folder, names in self._places() if names]
-
-    def emptied(self) -> list[str]:
-        """List the ids of the claims whose file has left work and whose folder there is still to be cleared.
-
-        Raises:
-            FolderTrouble: work cannot be read.
-        """
-        return [folder.name for folder, names in self._places() if not names]
-
-    def _was_put_back(self, claim: Claim) -> bool:
-        """Return True if a file has its name in the inbox again; its name in work is then removed."""
-        held = self._folders.held(claim)
-        with self._calls.at(held):
-            facts = held.lstat()
-            if facts.st_nlink == 1:
-                return False
-            for path in (self._folders.dropped(claim), self._folders.dropped_beside(claim)):
-                with suppress(FileNotFoundError):
-                    if os.path.samestat(path.lstat(), facts):
-                        held.unlink()
-                        return True
-        return False
-
-    def _places(self) -> list[tuple[Path, list[str]]]:
-        """List the folders of the claims in work, each with the names in it."""
         with self._calls.at(self._folders.work):
-            return [
-                (folder, [entry.name for entry in folder.iterdir()])
-                for folder in sorted(self._folders.work.iterdir())
-                if is_claim_id(folder.name) and folder.is_dir()
-            ]
+            for claim in claims:
+                with suppress(FileNotFoundError, NotADirectoryError):
+                    sync_folder(self._folders.place(claim.id))
+            sync_folder(self._folders.work)
+        with self._calls.at(self._folders.inbox):
+            sync_folder(self._folders.inbox)
 
-    # --- the claimed file --------------------------------------------------------------------------------------
-
-    def read(self, claim: Claim, limit: int | None = None) -> bytes | None:
-        """Return the content of a claimed file.
+    def is_still(self, claim: Claim, digest: str) -> bool | None:
+        """Compare a file that was set aside with what was read of it.
 
         Args:
             claim: the claim.
-            limit: the largest size that is read (bytes).
+            digest: SHA-256 of what was read, hex.
 
         Returns:
-            The content; None if it is larger than the limit.
-
-        Raises:
-            FolderTrouble: the file cannot be read.
-        """
-        path = self._folders.held(claim)
-        with self._calls.at(path):
-            return None if limit is not None and path.stat().st_size > limit else path.read_bytes()
-
-    def size(self, claim: Claim) -> int:
-        """Return the size of a claimed file (bytes).
-
-        Raises:
-            FolderTrouble: the file cannot be looked at.
-        """
-        path = self._folders.held(claim)
-        with self._calls.at(path):
-            return path.stat().st_size
-
-    def digest(self, claim: Claim) -> str:
-        """Return the SHA-256 of a claimed file of any size (hex).
-
-        Raises:
-            FolderTrouble: the file cannot be read.
-        """
-        path = self._folders.held(claim)
-        with self._calls.at(path), path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-
-    # --- what is kept beside it --------------------------------------------------------------------------------
-
-    def keep_receipt(self, claim: Claim, content: bytes) -> None:
-        """Keep a claim's receipt until it is archived.
-
-        Raises:
-            FolderTrouble: it cannot be written.
-        """
-        self._keep(self._folders.kept_receipt(claim.id), content, claim)
-
-    def receipt(self, claim_id: str) -> bytes | None:
-        """Return a claim's receipt; None as long as the claim is not decided.
+            True if it is the same; False if it is another one, or something other than a file; None if nothing has its
+            name in work.
 
         Raises:
             FolderTrouble: it cannot be read.
         """
-        return self._kept(self._folders.kept_receipt(claim_id))
+        held = self._folders.held(claim)
+        with self._calls.at(held):
+            return is_same(held, digest) if is_folder(held.parent) else None
 
-    def keep_document(self, claim: Claim, content: bytes) -> None:
-        """Keep the payment document that a stylesheet made of a claimed file until that file is archived.
+    def is_dropped(self, claim: Claim, digest: str) -> bool | None:
+        """Compare the file of that name in the inbox with what was read of it; as ``is_still``.
 
         Raises:
-            FolderTrouble: it cannot be written.
+            FolderTrouble: it cannot be read, or the inbox is missing.
         """
-        self._keep(self._folders.kept_document(claim.id), content, claim)
+        with self._calls.at(self._folders.inbox):
+            self._folders.inbox.stat()
+            return is_same(self._folders.dropped(claim), digest)
 
-    def document(self, claim_id: str) -> bytes | None:
-        """Return the payment document that a stylesheet made of a claimed file; None if none was made.
+    def put_back(self, claim: Claim) -> None:
+        """Put a file back into the inbox. If its name is taken there, it gets one that bears the claim.
+
+        Raises:
+            FolderTrouble: inbox or work cannot be used.
+        """
+        held = self._folders.held(claim)
+        with self._calls.at(self._folders.inbox):
+            # It is gone if a person took it away.
+            with suppress(FileNotFoundError):
+                if is_folder(held.parent):
+                    self._give_name(held, claim)
+            sync_folder(self._folders.inbox)
+        self.clear(claim)
+
+    def _give_name(self, held: Path, claim: Claim) -> None:
+        """Give a file in work the first name in the inbox that is free. All files wait there; none replaces another."""
+        facts = held.lstat()
+        for name in _names_back(claim):
+            target = self._folders.inbox / name
+            with suppress(FileNotFoundError):
+                if os.path.samestat(target.lstat(), facts):
+                    # It has two names: a crash came before the one in work went.
+                    return
+            if place(held, target):
+                return
+
+    # --- the end -----------------------------------------------------------------------------------------------
+
+    def clear(self, claim: Claim) -> None:
+        """Delete the original of a claim, and its folder unless something else lies in it.
+
+        Raises:
+            FolderTrouble: it cannot be deleted.
+        """
+        held = self._folders.held(claim)
+        with self._calls.at(held), suppress(FileNotFoundError, IsADirectoryError):
+            if is_folder(held.parent):
+                held.unlink()
+        self.clear_place(claim.id)
+
+    def clear_place(self, claim_id: str) -> None:
+        """Delete the folder of a claim, unless something lies in it.
+
+        Raises:
+            FolderTrouble: it cannot be deleted.
+        """
+        place = self._folders.place(claim_id)
+        with self._calls.at(place):
+            try:
+                place.rmdir()
+            except OSError as error:
+                # A link or a file in its place is left alone, too.
+                if error.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                    raise
+
+    # --- finding -----------------------------------------------------------------------------------------------
+
+    def found(self) -> list[tuple[str, Claim | None]]:
+        """List what lies in work, by its names alone: each claim's id with its original, None if there is none.
+
+        Returns:
+            In the order of the ids.
+
+        Raises:
+            FolderTrouble: work cannot be read.
+        """
+        with self._calls.at(self._folders.work):
+            places = sorted(
+                folder
+                for folder in self._folders.work.iterdir()
+                if is_claim_id(folder.name) and stat.S_ISDIR(folder.lstat().st_mode)
+            )
+            found = [(folder.name, next(iter(originals(folder)), None)) for folder in places]
+            return [(claim_id, None if name is None else Claim(claim_id, name)) for claim_id, name in found]
+
+    def read(self, claim: Claim, limit: int) -> Original | None:
+        """Read the original of a claim from work.
+
+        Args:
+            claim: the claim.
+            limit: the largest size that is kept (bytes).
+
+        Returns:
+            None if no such file lies in work.
 
         Raises:
             FolderTrouble: it cannot be read.
         """
-        return self._kept(self._folders.kept_document(claim_id))
+        path = self._folders.held(claim)
+        with self._calls.at(path):
+            return read(path, limit) if is_folder(path.parent) else None
 
-    def clear(self, claim_id: str) -> None:
-        """Remove the empty folder of an archived claim from work, and everything that was kept beside it.
+    @contextmanager
+    def opened(self, claim: Claim) -> Iterator[BinaryIO | None]:
+        """Open the original of a claim; None if no such file lies in work.
 
         Raises:
-            FolderTrouble: something cannot be removed.
+            FolderTrouble: it cannot be read.
         """
-        self.made.discard(claim_id)
-        with self._calls.at(self._folders.work), suppress(FileNotFoundError):
-            for kept in (self._folders.kept_receipt(claim_id), self._folders.kept_document(claim_id)):
-                for path in (aside(kept, claim_id), kept):
-                    path.unlink(missing_ok=True)
-            self._folders.place(claim_id).rmdir()
-
-    def _keep(self, path: Path, content: bytes, claim: Claim) -> None:
+        path = self._folders.held(claim)
         with self._calls.at(path):
-            write_new(path, content, aside(path, claim.id))
+            if is_folder(path.parent) and not path.is_symlink() and path.is_file():
+                with reading(path) as file:
+                    yield file
+            else:
+                yield None
 
-    def _kept(self, path: Path) -> bytes | None:
-        with self._calls.at(path), suppress(FileNotFoundError):
-            content = path.read_bytes()
-            # A process that was killed may have given the name before it was on disk. The next steps rely on it.
-            sync_folder(path.parent)
-            return content
+    def read_dropped(self, claim: Claim, limit: int) -> Original | None:
+        """Read the file that is to be claimed from the inbox, as ``read`` does from work.
+
+        Raises:
+            Unmovable: it cannot be read now.
+        """
+        path = self._folders.dropped(claim)
+        with self._calls.at(path):
+            try:
+                return read(path, limit)
+            except OSError as error:
+                raise Unmovable(os.strerror(error.errno or 0)) from error
+
+    # --- what version 3 of the journal left here ---------------------------------------------------------------
+
+    def document_of_version_3(self, claim: Claim) -> bytes | None:
+        """Return the payment document that was kept beside the place of a claim; None if none was.
+
+        Raises:
+            FolderTrouble: it cannot be read.
+        """
+        path = self._folders.work / f"{claim.id}.payments.xml"
+        with self._calls.at(path), suppress(FileNotFoundError), reading(path) as file:
+            return None if file is None else file.read()
         return None
 
+    def of_version_3(self) -> dict[str, list[str]]:
+        """List what was kept beside the places of claims: the names, by the ids of the claims.
 
-def _is_still(path: Path, ready: ReadyFile) -> bool:
-    """Return True if a claimed file is what the scan saw: by its size, and by its content if that was read.
+        Raises:
+            FolderTrouble: work cannot be read.
+        """
+        names: dict[str, list[str]] = {}
+        with self._calls.at(self._folders.work):
+            for path in self._folders.work.iterdir():
+                kept = _OF_VERSION_3.fullmatch(path.name)
+                if kept and is_claim_id(kept[1]):
+                    names.setdefault(kept[1], []).append(path.name)
+        return names
 
-    Such a file is synced, too: its sender may not have done so.
-    """
-    with reading(path) as file:
-        if file is None:
-            return False
-        facts = os.fstat(file.fileno())
-        if facts.st_nlink != 1 or facts.st_size != ready.size:
-            return False
-        if ready.digest is not None and hashlib.file_digest(file, "sha256").hexdigest() != ready.digest:
-            return False
-        os.fsync(file.fileno())
-    return True
+    def forget_version_3(self, names: Iterable[str]) -> None:
+        """Delete what was kept beside the place of a claim.
+
+        Raises:
+            FolderTrouble: it cannot be deleted.
+        """
+        with self._calls.at(self._folders.work):
+            for name in names:
+                with suppress(IsADirectoryError):
+                    (self._folders.work / name).unlink(missing_ok=True)
+
+
+def _names_back(claim: Claim) -> Iterator[str]:
+    """Yield the names under which a file may be put back: its own, the one with its claim, and more like that."""
+    yield claim.name
+    second, _, last = claim.id.partition("_")
+    for number in count(int(last, 16)):
+        yield Claim(f"{second}_{number % (1 << 32):08x}", claim.name).published_name

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import fnmatch
 import os
 import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-from watcher.disk.durable import reading
+from watcher.disk.opened import OpenFolder
 from watcher.inbox import marker
 from watcher.inbox.quiet import Sighting
 
 # The reason why a file waits that is busy or may not be read.
 UNREADABLE = "it cannot be read yet"
+# What a file system answers about a file that another program has open for itself alone.
+_BUSY = (errno.EAGAIN, errno.EBUSY, errno.EIO, errno.ETXTBSY)
 # What writers, editors, file managers and servers leave beside real files (case-folded). The leading dots are those of
 # rsync, Syncthing, macOS, NFS and Samba; see the manuals of these programs.
 _JUNK_NAMES = (
@@ -34,11 +36,13 @@ class Remark:
         name: the entry's name.
         reason: why it is not taken.
         waits: True for a payment file that may still become ready; False for an entry that is left alone.
+        overdue: True for a payment file that has waited for longer than ``stalled_after_seconds``.
     """
 
     name: str
     reason: str
     waits: bool = False
+    overdue: bool = False
 
 
 def name_pattern(pattern: str) -> re.Pattern[str]:
@@ -46,7 +50,7 @@ def name_pattern(pattern: str) -> re.Pattern[str]:
     return re.compile(fnmatch.translate(pattern.casefold()))
 
 
-def entries(folder: Path, pattern: re.Pattern[str]) -> Iterator[Sighting | Remark]:
+def entries(folder: OpenFolder, pattern: re.Pattern[str]) -> Iterator[Sighting | Remark]:
     """Look at every entry of the inbox but the marker and its lock.
 
     Args:
@@ -59,7 +63,7 @@ def entries(folder: Path, pattern: re.Pattern[str]) -> Iterator[Sighting | Remar
     Raises:
         OSError: the inbox cannot be read.
     """
-    with os.scandir(folder) as listing:
+    with os.scandir(folder.descriptor) as listing:
         for entry in listing:
             if entry.name.casefold().startswith(marker.NAME):
                 continue
@@ -103,11 +107,23 @@ def unfit_kind(facts: os.stat_result) -> str | None:
     return "a device or socket, not a file"
 
 
-def content_of(path: Path) -> bytes | None:
-    """Return the content of a listed file; None if something other than a file has taken its place since.
+def unreadable(error: OSError) -> str:
+    """Return why a file cannot be read, with what a person can do about it."""
+    busy = "; another program may have it open" if error.errno in _BUSY else ""
+    return f"{UNREADABLE}: {os.strerror(error.errno or 0)}{busy}"
+
+
+def content_of(folder: OpenFolder, name: str, limit: int) -> bytes | None:
+    """Return the content of a listed file; None if it is larger, or something other than a file took its place since.
+
+    Args:
+        folder: the inbox.
+        name: the file's name.
+        limit: the largest size that is read (bytes).
 
     Raises:
         OSError: it cannot be read.
     """
-    with reading(path) as file:
-        return None if file is None else file.read()
+    with folder.reading(name) as file:
+        content = None if file is None else file.read(limit + 1)
+    return None if content is None or len(content) > limit else content

@@ -107,7 +107,9 @@ class Observer:
                 observer.stop()
             # There are no inotify watches or instances left, or the folder is gone. In that case the scan reports it.
             return Watching("off", f"it cannot be watched: {os.strerror(error.errno or 0)}; scans alone do the work")
-        self._observer, self._identity = observer, (facts.st_dev, facts.st_ino)
+        # Polling looks at whichever folder has the path. Some mounts give a folder new numbers at each look.
+        self._identity = (facts.st_dev, facts.st_ino) if watching.mode == "native" else None
+        self._observer = observer
         return watching
 
     def healthy(self) -> bool:
@@ -119,7 +121,7 @@ class Observer:
         except OSError:
             return False
         alive = self._observer.is_alive() and all(emitter.is_alive() for emitter in self._observer.emitters)
-        return alive and self._identity == (facts.st_dev, facts.st_ino)
+        return alive and self._identity in (None, (facts.st_dev, facts.st_ino))
 
     @property
     def watches(self) -> bool:

@@ -6,16 +6,24 @@ Only a scan decides. What the observer reports merely brings the next scan forwa
 from __future__ import annotations
 
 import hashlib
-import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from watcher.claim import ReadyFile
 from watcher.disk.hanging import FolderCalls
+from watcher.disk.opened import OpenFolder, opened
 from watcher.documents.formats import unfinished
 from watcher.inbox import quiet
-from watcher.inbox.entries import UNREADABLE, Remark, content_of, entries, name_pattern
+from watcher.inbox.entries import UNREADABLE, Remark, content_of, entries, name_pattern, unreadable
+
+_STILL_WRITTEN = "it is still being written to"
+_FLICKERS = (
+    "its inode number and its time of change are others at every look, so nobody can know whether it is still being "
+    "written to. Put the inbox on another mount"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +59,8 @@ class Inbox:
         self._pattern = name_pattern(terms.pattern)
         self._waiting: dict[str, quiet.Waiting] = {}
         self._next_arrival = 0
+        # The time of the latest scan.
+        self._now = 0.0
         # The remarks that still apply, by name, and those that nobody has asked for yet.
         self._remarks: dict[str, Remark] = {}
         self._fresh: list[Remark] = []
@@ -68,17 +78,21 @@ class Inbox:
         Raises:
             FolderTrouble: the inbox cannot be read. What earlier scans found out is kept.
         """
-        sightings = self._without_gaps()
-        self._waiting = quiet.observe(self._waiting, sightings, now, self._next_arrival)
-        self._next_arrival = 1 + max((file.arrival for file in self._waiting.values()), default=self._next_arrival - 1)
-        ready: list[ReadyFile] = []
-        for file in sorted(self._waiting.values(), key=lambda waiting: waiting.arrival):
-            if len(ready) == limit:
-                break
-            if quiet.quiet(file, now, self.terms.settle_seconds):
-                checked = self._check(file, now)
-                if checked:
-                    ready.append(checked)
+        with self._opened() as folder:
+            sightings = self._without_gaps(folder)
+            self._now = now
+            self._waiting = quiet.observe(self._waiting, sightings, now, self._next_arrival)
+            last = max((file.arrival for file in self._waiting.values()), default=self._next_arrival - 1)
+            self._next_arrival = last + 1
+            ready: list[ReadyFile] = []
+            for file in sorted(self._waiting.values(), key=lambda waiting: waiting.arrival):
+                if not quiet.quiet(file, now, self.terms.settle_seconds):
+                    if self._overdue(file):
+                        self._remark_wait(file, _FLICKERS if file.flickers else _STILL_WRITTEN)
+                elif len(ready) < limit:
+                    checked = self._check(folder, file)
+                    if checked:
+                        ready.append(checked)
         return ready
 
     def files(self) -> list[quiet.Sighting]:
@@ -87,19 +101,24 @@ class Inbox:
         Raises:
             FolderTrouble: the inbox cannot be read.
         """
-        with self.calls.at(self.folder):
-            found = list(entries(self.folder, self._pattern))
-        for entry in found:
-            if isinstance(entry, Remark):
-                self._remark(entry)
-        present = {entry.name for entry in found}
-        self._remarks = {name: remark for name, remark in self._remarks.items() if name in present}
-        return [entry for entry in found if isinstance(entry, quiet.Sighting)]
+        with self._opened() as folder:
+            return self._list(folder)
 
     def taken(self, name: str) -> None:
         """Forget a file that has left the inbox."""
         self._waiting.pop(name, None)
         self._remarks.pop(name, None)
+
+    def hold_back(self, name: str, reason: str) -> None:
+        """Take in that a ready file could not be taken. Every scan tries it again.
+
+        Args:
+            name: its name.
+            reason: why, in words.
+        """
+        file = self._waiting.get(name)
+        if file is not None:
+            self._must_wait(file, UNREADABLE, reason)
 
     def remarks(self) -> list[Remark]:
         """Return the remarks that are new since the last call."""
@@ -125,51 +144,81 @@ class Inbox:
         changed = min((file.sighting.modified_ns for file in self._waiting.values()), default=None)
         return None if changed is None else datetime.fromtimestamp(changed / 1e9, UTC)
 
-    def _without_gaps(self) -> list[quiet.Sighting]:
+    @contextmanager
+    def _opened(self) -> Iterator[OpenFolder]:
+        """Open the inbox. Each look into it is a call of its own, so that a long scan does not look like a hung one."""
+        with ExitStack() as stack:
+            with self.calls.at(self.folder):
+                folder = stack.enter_context(opened(self.folder))
+            yield folder
+
+    def _list(self, folder: OpenFolder) -> list[quiet.Sighting]:
+        with self.calls.at(self.folder):
+            found = list(entries(folder, self._pattern))
+        for entry in found:
+            if isinstance(entry, Remark):
+                self._remark(entry)
+        present = {entry.name for entry in found}
+        self._remarks = {name: remark for name, remark in self._remarks.items() if name in present}
+        return [entry for entry in found if isinstance(entry, quiet.Sighting)]
+
+    def _without_gaps(self, folder: OpenFolder) -> list[quiet.Sighting]:
         """List the payment files. No file is listed while one that arrived earlier was missed.
 
         A listing may miss a file that arrives meanwhile and still hold a later one (POSIX, readdir). So a second
         listing is made. It holds every file that arrived before the latest file of the first one.
         """
-        sightings = self.files()
+        sightings = self._list(folder)
         fresh = [sighting.changed_ns for sighting in sightings if sighting.name not in self._waiting]
         if fresh:
             names = {sighting.name for sighting in sightings}
             sightings += [
-                missed for missed in self.files() if missed.name not in names and missed.changed_ns <= max(fresh)
+                missed for missed in self._list(folder) if missed.name not in names and missed.changed_ns <= max(fresh)
             ]
         return sightings
 
-    def _check(self, file: quiet.Waiting, now: float) -> ReadyFile | None:
+    def _check(self, folder: OpenFolder, file: quiet.Waiting) -> ReadyFile | None:
         """Read a quiet file, once for each state of it. Return None if it has to wait."""
         seen = file.sighting
         if seen.size > self.terms.max_file_bytes:
             return ReadyFile(seen.name, seen.size)
-        stalled = now - file.quiet_since >= self.terms.stalled_after_seconds
+        if file.digest is not None:
+            return ReadyFile(seen.name, seen.size, file.digest)
+        stalled = self._now - file.quiet_since >= self.terms.stalled_after_seconds
         if file.missing not in (None, UNREADABLE) and not stalled:
+            if self._overdue(file):
+                # It has changed now and then since it was first seen.
+                self._remark_wait(file, file.missing or "")
             return None
-        path = self.folder / seen.name
-        with self.calls.at(path):
+        with self.calls.at(self.folder / seen.name):
             try:
-                content = content_of(path)
+                content = content_of(folder, seen.name, self.terms.max_file_bytes)
             except FileNotFoundError:
                 return None
             except OSError as error:
                 # A busy or unreadable file waits and never fails. Every scan tries it again.
-                self._must_wait(file, UNREADABLE, f"{UNREADABLE}: {os.strerror(error.errno or 0)}")
+                self._must_wait(file, UNREADABLE, unreadable(error))
                 return None
-        if content is None:
+        if content is None or len(content) != seen.size:
+            # It has changed since it was listed.
             return None
         missing = unfinished(content)
         if missing is not None and not stalled:
             self._must_wait(file, missing, missing)
             return None
-        return ReadyFile(seen.name, len(content), hashlib.sha256(content).hexdigest())
+        digest = hashlib.sha256(content).hexdigest()
+        self._waiting[seen.name] = replace(file, digest=digest)
+        return ReadyFile(seen.name, seen.size, digest)
 
     def _must_wait(self, file: quiet.Waiting, missing: str, reason: str) -> None:
-        name = file.sighting.name
-        self._waiting[name] = replace(file, missing=missing)
-        self._remark(Remark(name, reason, waits=True))
+        self._waiting[file.sighting.name] = replace(file, missing=missing)
+        self._remark_wait(file, reason)
+
+    def _remark_wait(self, file: quiet.Waiting, reason: str) -> None:
+        self._remark(Remark(file.sighting.name, reason, waits=True, overdue=self._overdue(file)))
+
+    def _overdue(self, file: quiet.Waiting) -> bool:
+        return self._now - file.seen_since >= self.terms.stalled_after_seconds
 
     def _remark(self, remark: Remark) -> None:
         if self._remarks.get(remark.name) != remark:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
+from watcher.disk.opened import opened
 from watcher.documents.formats import unfinished
-from watcher.inbox.entries import UNREADABLE, content_of, name_pattern, unfit_kind, unfit_name
+from watcher.inbox.entries import content_of, name_pattern, unfit_kind, unfit_name, unreadable
 from watcher.inbox.scan import Inbox
 
 
@@ -37,25 +37,28 @@ def judge(inbox: Inbox, name: str, now: float) -> Verdict | None:
     Raises:
         FolderTrouble: the inbox cannot be read.
     """
-    path, terms = inbox.folder / name, inbox.terms
-    with inbox.calls.at(path):
+    terms = inbox.terms
+    content: bytes | None = None
+    with inbox.calls.at(inbox.folder), opened(inbox.folder) as folder:
         try:
-            facts = path.lstat()
+            facts = folder.facts(name)
         except FileNotFoundError:
             return None
-    unfit = unfit_name(name, name_pattern(terms.pattern)) or unfit_kind(facts)
-    if unfit is not None:
-        return Verdict(f"It is left alone: {unfit}.")
-    age = max(0.0, now - max(facts.st_mtime, facts.st_ctime))
-    if age < terms.settle_seconds:
-        return Verdict(f"It may still be written to: its last change was {age:.0f} s ago.")
-    if facts.st_size <= terms.max_file_bytes:
-        with inbox.calls.at(path):
+        unfit = unfit_name(name, name_pattern(terms.pattern)) or unfit_kind(facts)
+        if unfit is not None:
+            return Verdict(f"It is left alone: {unfit}.")
+        age = max(0.0, now - max(facts.st_mtime, facts.st_ctime))
+        if age < terms.settle_seconds:
+            return Verdict(f"It may still be written to: its last change was {age:.0f} s ago.")
+        if facts.st_size <= terms.max_file_bytes:
             try:
-                content = content_of(path)
+                content = content_of(folder, name, terms.max_file_bytes)
             except OSError as error:
-                return Verdict(f"It waits: {UNREADABLE}: {os.strerror(error.errno or 0)}.")
-        missing = unfinished(content or b"")
+                return Verdict(f"It waits: {unreadable(error)}.")
+            if content is None:
+                return Verdict("It may still be written to: it changed during this look.")
+    if content is not None:
+        missing = unfinished(content)
         if missing is not None:
             minutes = terms.stalled_after_seconds / 60
             return Verdict(

@@ -18,7 +18,7 @@ from watcher.journal.tables import TABLES
 # The most values in one statement.
 MOST_VALUES = sqlite.MOST_VALUES
 # The version of the tables.
-_VERSION = 3
+_VERSION = 4
 # The statements that bring a journal of one version to the next.
 _MIGRATIONS = {
     1: (
@@ -30,6 +30,19 @@ _MIGRATIONS = {
     2: (
         "ALTER TABLE payments ADD COLUMN external_id VARCHAR",
         "CREATE INDEX ix_payments_external_id ON payments (external_id)",
+    ),
+    3: (
+        "ALTER TABLE files ADD COLUMN sequence INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE files ADD COLUMN taken INTEGER NOT NULL DEFAULT 1",
+        "ALTER TABLE files ADD COLUMN opened_at VARCHAR",
+        # Until now the order was that of the claims' ids.
+        "UPDATE files SET opened_at = begun_at, sequence = numbered.place FROM "
+        "(SELECT claim, ROW_NUMBER() OVER (ORDER BY claim) AS place FROM files) AS numbered "
+        "WHERE numbered.claim = files.claim",
+        "CREATE UNIQUE INDEX files_sequence ON files (sequence)",
+        "CREATE TABLE documents (claim VARCHAR NOT NULL PRIMARY KEY REFERENCES files (claim), content BLOB)",
+        "CREATE TABLE made_documents (claim VARCHAR NOT NULL PRIMARY KEY REFERENCES files (claim), "
+        "content BLOB NOT NULL)",
     ),
 }
 
@@ -64,12 +77,7 @@ class Database:
         with self._engine.begin() as connection:
             version = sqlite.version(connection)
             if version == 0:
-                names = set(sql.inspect(connection).get_table_names())
-                if names - TABLES.tables.keys():
-                    raise self._fault("is another program's database", "Name a file of payment-watcher's own.")
-                sqlite.let_readers_in(connection)
-                TABLES.create_all(connection)
-                sqlite.set_version(connection, _VERSION)
+                version = self._make_tables(connection)
         if 0 < version < _VERSION:
             if not self._upgrade:
                 raise self._fault(
@@ -84,6 +92,24 @@ class Database:
             )
         self._prepared = True
 
+    def _make_tables(self, connection: sql.Connection) -> int:
+        """Make the tables, altogether or not at all. Return their version: another process may have made them."""
+        if set(sql.inspect(connection).get_table_names()) - TABLES.tables.keys():
+            raise self._foreign()
+        sqlite.let_readers_in(connection)
+        sqlite.begin_change_of_tables(connection)
+        version = sqlite.version(connection)
+        if version == 0:
+            names = sql.inspect(connection).get_table_names()
+            if any(_holds_rows(connection, name) for name in names):
+                raise self._foreign()
+            # Version 0.1.0 may have been killed while it made them: they have its columns, and no row yet.
+            TABLES.drop_all(connection)
+            TABLES.create_all(connection)
+            sqlite.set_version(connection, _VERSION)
+            version = _VERSION
+        return version
+
     def _migrate(self, version: int) -> None:
         """Bring an older journal up to date, altogether or not at all."""
         with self._engine.begin() as connection:
@@ -92,6 +118,9 @@ class Database:
                 for statement in _MIGRATIONS[step]:
                     connection.exec_driver_sql(statement)
             sqlite.set_version(connection, _VERSION)
+
+    def _foreign(self) -> ConfigurationError:
+        return self._fault("is another program's database", "Name a file of payment-watcher's own.")
 
     def _unusable(self, error: sql.exc.DatabaseError) -> ConfigurationError:
         return self._fault(
@@ -162,6 +191,10 @@ def opened(url: str) -> Iterator[Database | None]:
         return
     with closing(Database(url, upgrade=False)) as database:
         yield database
+
+
+def _holds_rows(connection: sql.Connection, table: str) -> bool:
+    return connection.execute(sql.select(sql.literal(1)).select_from(sql.table(table)).limit(1)).first() is not None
 
 
 def _exists(file: Path | None) -> bool:

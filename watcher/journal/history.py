@@ -7,10 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import sqlalchemy as sql
 
-from watcher.claim import claims_in
+from watcher.claim import Claim, claims_in
 from watcher.journal.database import Database
 from watcher.journal.tables import FILES, PAYMENTS, Text
 from watcher.payments.model import ZERO
@@ -24,7 +25,7 @@ class Attempt:
     Attributes:
         file: the file's name in the inbox.
         claim: the file's claim.
-        begun_at: when it was begun, aware.
+        begun_at: when it was claimed, aware.
         finished_at: when its results were all published, aware; None if they are not yet.
         line: the record's line in the file; 0 where the file could not be read as a payment document.
         invoice_number: as written.
@@ -51,6 +52,21 @@ class Attempt:
     invoice_id: int | None
     payment_id: int | None
     decided_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class InWork:
+    """A file that is claimed and not finished.
+
+    Attributes:
+        claim: its claim.
+        records: how many records it has; 0 before it is read.
+        decided: how many of them have an outcome.
+    """
+
+    claim: Claim
+    records: int
+    decided: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +110,7 @@ class History:
         """
         text = sql.literal(wanted, Text())
         of_invoice = sql.func.lower(PAYMENTS.c.invoice_number) == sql.func.lower(text)
-        return self._attempts(sql.or_(of_invoice, FILES.c.name == text, FILES.c.claim == text))
+        return self._attempts(sql.or_(of_invoice, FILES.c.name == wanted, FILES.c.claim == text))
 
     def unpaid(self) -> list[Attempt]:
         """Return the rejected payments that are unresolved, the earliest first.
@@ -102,11 +118,12 @@ class History:
         One is resolved if its invoice has been set or tried again, or if its fail file has been dropped in again. The
         later file's row says what happened then, perhaps under a corrected invoice number.
         """
-        later = PAYMENTS.alias()
+        later, of_later = PAYMENTS.alias(), FILES.alias()
         tried = sql.exists().where(
             later.c.invoice_number == PAYMENTS.c.invoice_number,
+            of_later.c.claim == later.c.claim,
             sql.or_(
-                later.c.claim > PAYMENTS.c.claim,
+                of_later.c.sequence > FILES.c.sequence,
                 sql.and_(later.c.claim == PAYMENTS.c.claim, later.c.outcome != Outcome.REJECTED),
             ),
         )
@@ -130,7 +147,7 @@ class History:
             sql.select(FILES, *(column for column in PAYMENTS.c if column.name != "claim"))
             .outerjoin(PAYMENTS)
             .where(condition)
-            .order_by(FILES.c.claim, PAYMENTS.c.position)
+            .order_by(FILES.c.sequence, PAYMENTS.c.position)
         )
         with self._database.transaction() as connection:
             return [
@@ -142,7 +159,7 @@ class History:
                     line=row.line or 0,
                     invoice_number=row.invoice_number or "",
                     asked=row.asked,
-                    outcome="refused" if row.refusal else row.outcome or ("waiting" if row.invoice_number else "empty"),
+                    outcome=_outcome(row),
                     held=row.settled,
                     message=row.refusal or row.message or row.warning,
                     invoice_id=row.invoice_id,
@@ -152,32 +169,45 @@ class History:
                 for row in connection.execute(query)
             ]
 
-    def set_since(self, claim_id: str, invoice_numbers: Sequence[str]) -> dict[str, str]:
+    def set_since(self, claim_id: str, invoice_numbers: Sequence[str]) -> dict[str, str] | None:
         """Return which of some invoices later files have set, each with the name of the last such file.
 
         Args:
             claim_id: the claim after which files are later.
             invoice_numbers: letter case is ignored.
+
+        Returns:
+            Names of files by invoice number; None if the claim is not known, so that nobody can say what is later.
         """
+        since = sql.select(FILES.c.sequence).where(FILES.c.claim == claim_id).scalar_subquery()
         query = (
             sql.select(PAYMENTS.c.invoice_number, FILES.c.name)
             .join(FILES)
-            .where(PAYMENTS.c.claim > claim_id, PAYMENTS.c.outcome.in_([Outcome.APPLIED, Outcome.UNCHANGED]))
-            .order_by(PAYMENTS.c.claim)
+            .where(FILES.c.sequence > since, PAYMENTS.c.outcome.in_([Outcome.APPLIED, Outcome.UNCHANGED]))
+            .order_by(FILES.c.sequence)
         )
         wanted = {number.casefold() for number in invoice_numbers}
         with self._database.transaction() as connection:
+            if connection.execute(sql.select(since)).scalar_one() is None:
+                return None
             rows = connection.execute(query)
             return {row.invoice_number: row.name for row in rows if row.invoice_number.casefold() in wanted}
 
     # --- files -------------------------------------------------------------------------------------------------
 
-    def progress(self, claim_id: str) -> tuple[int, int]:
-        """Return how many records a claim has, and how many of them have an outcome."""
-        query = sql.select(sql.func.count(), sql.func.count(PAYMENTS.c.outcome)).where(PAYMENTS.c.claim == claim_id)
+    def in_work(self) -> list[InWork]:
+        """Return the files that are claimed and not finished, in the order of claiming."""
+        query = (
+            sql.select(
+                FILES.c.claim, FILES.c.name, sql.func.count(PAYMENTS.c.position), sql.func.count(PAYMENTS.c.outcome)
+            )
+            .outerjoin(PAYMENTS)
+            .where(FILES.c.finished_at.is_(None))
+            .group_by(FILES.c.claim, FILES.c.name, FILES.c.sequence)
+            .order_by(FILES.c.sequence)
+        )
         with self._database.transaction() as connection:
-            records, decided = connection.execute(query).one()
-        return records, decided
+            return [InWork(Claim(*row[:2]), *row[2:]) for row in connection.execute(query)]
 
     def last_files(self, count: int) -> list[FinishedFile]:
         """Return the files that were finished last, the latest first."""
@@ -244,6 +274,14 @@ class History:
             connection.execute(sql.delete(PAYMENTS).where(PAYMENTS.c.claim == sql.bindparam("gone")), gone)
             connection.execute(sql.delete(FILES).where(FILES.c.claim == sql.bindparam("gone")), gone)
         self._database.shrink()
+
+
+def _outcome(row: sql.Row[Any]) -> str:
+    if row.refusal:
+        return "refused"
+    if row.position is None and row.opened_at:
+        return "empty"
+    return str(row.outcome or "waiting")
 
 
 def _time(written: str | None) -> datetime | None:

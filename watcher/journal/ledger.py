@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sql
@@ -20,7 +19,7 @@ import sqlalchemy as sql
 from watcher.claim import Claim
 from watcher.journal.database import MOST_VALUES, Database
 from watcher.journal.tables import FILES, INBOXES, PAYMENTS
-from watcher.payments.model import Action, Demand, Intent, Payment, Record
+from watcher.payments.model import Action, Demand, Intent, Misfit, Payment, Record
 from watcher.payments.outcomes import Outcome, Result
 
 _of_record = sql.and_(PAYMENTS.c.claim == sql.bindparam("of_claim"), PAYMENTS.c.position == sql.bindparam("at"))
@@ -32,14 +31,12 @@ class Known:
     """What is written down of a claimed file.
 
     Attributes:
-        digest: SHA-256 of its content when it was read first, hex.
         refusal: why it was refused; None if it is a payment document.
         results: the outcomes of its records that have one, in order.
         intents: the calls that were planned for records without an outcome, by position.
-        decided_at: when its last record got its outcome, aware; when it was begun if none has one.
+        decided_at: when its last record got its outcome, aware; when the file was opened if none has one.
     """
 
-    digest: str
     refusal: str | None
     results: list[Result]
     intents: dict[int, Intent]
@@ -67,58 +64,50 @@ class Ledger:
 
     # --- what is written down ----------------------------------------------------------------------------------
 
-    def begin(self, claim: Claim, digest: str, records: Sequence[Record], refusal: str | None = None) -> None:
-        """Write down a claimed file and what it asks. A file that is there already is left as it is.
+    def open(
+        self, claim_id: str, records: Sequence[Record], refusal: str | None = None, at: datetime | None = None
+    ) -> None:
+        """Write down what a claimed file asks.
 
         Args:
-            claim: the file.
-            digest: SHA-256 of its content, hex.
+            claim_id: its claim, which is not opened yet.
             records: its records; none if it is refused.
             refusal: why it cannot be read as a payment document; None if it can.
+            at: when it was opened, aware; now if None.
         """
-        asked = [
-            (record.position, record.line, record.invoice_number, record.amount, _external_id(record))
+        rows = [
+            {
+                "claim": claim_id,
+                "position": record.position,
+                "line": record.line,
+                "invoice_number": record.invoice_number,
+                "asked": record.amount,
+                "external_id": _external_id(record),
+            }
             for record in records
         ]
-        self._begin(claim, digest, asked, refusal)
+        with self._database.transaction() as connection:
+            connection.execute(
+                sql.update(FILES).where(FILES.c.claim == claim_id).values(opened_at=_time(at), refusal=refusal)
+            )
+            if rows:
+                connection.execute(sql.insert(PAYMENTS), rows)
 
-    def adopt(self, claim: Claim, digest: str, results: Sequence[Result], refusal: str | None = None) -> None:
-        """Write down what a claim's receipt says, where this journal, an older copy or an empty one, does not know it.
+    def adopt(self, claim_id: str, results: Sequence[Result], refusal: str | None, decided_at: datetime) -> None:
+        """Write down what a claim's receipt says, where this journal, an older copy or a new one, does not know it.
 
         Args:
-            claim: the file.
-            digest: SHA-256 of its content, hex.
+            claim_id: the claim.
             results: one for each of its records.
             refusal: why it cannot be read as a payment document; None if it can.
+            decided_at: when its last record got its outcome, aware.
         """
-        asked = [(result.position, result.line, result.invoice_number, result.asked, None) for result in results]
-        self._begin(claim, digest, asked, refusal)
-        known = self.known(claim.id)
+        known = self.known(claim_id)
+        if known is None:
+            asked = [Misfit(one.position, one.line, one.invoice_number, one.asked, "") for one in results]
+            self.open(claim_id, asked, refusal, decided_at)
         decided = {result.position for result in known.results} if known else set()
-        self.record([(claim.id, result) for result in results if result.position not in decided])
-
-    def _begin(
-        self,
-        claim: Claim,
-        digest: str,
-        asked: Sequence[tuple[int, int, str, Decimal | None, str | None]],
-        refusal: str | None,
-    ) -> None:
-        with self._database.transaction() as connection:
-            if connection.execute(sql.select(FILES.c.claim).where(FILES.c.claim == claim.id)).first():
-                return
-            file = {
-                "claim": claim.id,
-                "name": claim.name,
-                "digest": digest,
-                "refusal": refusal,
-                "begun_at": _now(),
-            }
-            connection.execute(sql.insert(FILES).values(file))
-            if asked:
-                columns = ("position", "line", "invoice_number", "asked", "external_id")
-                rows = [{"claim": claim.id, **dict(zip(columns, row, strict=True))} for row in asked]
-                connection.execute(sql.insert(PAYMENTS), rows)
+        self.record([(claim_id, result) for result in results if result.position not in decided], decided_at)
 
     def intend(self, intents: Sequence[tuple[Demand, Intent]]) -> None:
         """Write down calls before they are made."""
@@ -135,9 +124,9 @@ class Ledger:
         ]
         self._update(rows, ("action", "intended", "intended_warning"))
 
-    def record(self, results: Sequence[tuple[str, Result]]) -> None:
-        """Write down outcomes, each with the id of its claim."""
-        now = _now()
+    def record(self, results: Sequence[tuple[str, Result]], at: datetime | None = None) -> None:
+        """Write down outcomes, each with the id of its claim, as of a time (aware; now if None)."""
+        decided_at = _time(at)
         rows = [
             {
                 "of_claim": claim_id,
@@ -149,7 +138,7 @@ class Ledger:
                 "warning": result.warning,
                 "invoice_id": result.invoice_id,
                 "payment_id": result.payment_id,
-                "decided_at": now,
+                "decided_at": decided_at,
             }
             for claim_id, result in results
         ]
@@ -172,28 +161,18 @@ class Ledger:
             values: dict[str, Any] = {column: sql.bindparam(column) for column in columns}
             connection.execute(sql.update(PAYMENTS).where(_of_record).values(values), rows)
 
-    def finish(self, claim_id: str) -> None:
-        """Write down that everything of a claim lies where it belongs. The first time counts."""
-        with self._database.transaction() as connection:
-            connection.execute(
-                sql.update(FILES)
-                .where(FILES.c.claim == claim_id, FILES.c.finished_at.is_(None))
-                .values(finished_at=_now())
-            )
-
     # --- what is known -----------------------------------------------------------------------------------------
 
     def known(self, claim_id: str) -> Known | None:
-        """Return what is written down of a claimed file; None if it was not begun."""
+        """Return what is written down of a claimed file; None if it was not opened."""
         query = (
             sql.select(
-                FILES.c.digest,
                 FILES.c.refusal,
-                FILES.c.begun_at,
+                FILES.c.opened_at,
                 *(each for each in PAYMENTS.c if each.name != "claim"),
             )
             .outerjoin(PAYMENTS)
-            .where(FILES.c.claim == claim_id)
+            .where(FILES.c.claim == claim_id, FILES.c.opened_at.is_not(None))
             .order_by(PAYMENTS.c.position)
         )
         with self._database.transaction() as connection:
@@ -201,7 +180,6 @@ class Ledger:
         if not rows:
             return None
         return Known(
-            digest=rows[0].digest,
             refusal=rows[0].refusal,
             results=[_result(row) for row in rows if row.outcome],
             intents={
@@ -210,7 +188,7 @@ class Ledger:
                 if row.action and not row.outcome
             },
             decided_at=datetime.fromisoformat(
-                max((row.decided_at for row in rows if row.decided_at), default=rows[0].begun_at)
+                max((row.decided_at for row in rows if row.decided_at), default=rows[0].opened_at)
             ),
         )
 
@@ -228,11 +206,11 @@ class Ledger:
             sql.select(FILES.c.claim, FILES.c.name)
             .where(
                 FILES.c.digest == digest,
-                FILES.c.claim < claim.id,
+                FILES.c.sequence < _sequence_of(claim),
                 FILES.c.refusal.is_(None),
                 sql.or_(FILES.c.finished_at.is_(None), succeeded),
             )
-            .order_by(FILES.c.claim)
+            .order_by(FILES.c.sequence)
         )
         with self._database.transaction() as connection:
             row = connection.execute(query).first()
@@ -256,14 +234,18 @@ class Ledger:
                     .join(FILES, FILES.c.claim == PAYMENTS.c.claim)
                     .where(
                         PAYMENTS.c.external_id.in_(external_ids[start : start + MOST_VALUES]),
-                        FILES.c.claim < claim.id,
+                        FILES.c.sequence < _sequence_of(claim),
                         sql.or_(PAYMENTS.c.outcome.is_(None), _succeeded),
                     )
                     # Of several files the first comes last, and stays.
-                    .order_by(FILES.c.claim.desc())
+                    .order_by(FILES.c.sequence.desc())
                 )
                 found.update({row.external_id: Claim(row.claim, row.name) for row in connection.execute(query)})
         return found
+
+
+def _sequence_of(claim: Claim) -> sql.ScalarSelect[int]:
+    return sql.select(FILES.c.sequence).where(FILES.c.claim == claim.id).scalar_subquery()
 
 
 def _result(row: sql.Row[Any]) -> Result:
@@ -285,5 +267,5 @@ def _external_id(record: Record) -> str | None:
     return (record.external_id or None) if isinstance(record, Payment) else None
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+def _time(at: datetime | None) -> str:
+    return (at or datetime.now(UTC)).astimezone(UTC).isoformat(timespec="milliseconds")

@@ -11,6 +11,8 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 # SQLite takes 32,766 values in one statement (SQLITE_MAX_VARIABLE_NUMBER).
 MOST_VALUES = 10_000
+# What is left of the write-ahead log between two writes (bytes). A large document would leave it large until the end.
+_LOG_BYTES = 4 * 1024 * 1024
 
 
 def file_of(url: str) -> Path | None:
@@ -31,6 +33,7 @@ def _configure(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
     # SQLite documentation, PRAGMA synchronous.
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
     cursor.close()
 
 

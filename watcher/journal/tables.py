@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 
 import sqlalchemy as sql
@@ -24,7 +25,7 @@ class Amount(sql.types.TypeDecorator[Decimal]):
 
 
 class Text(sql.types.TypeDecorator[str]):
-    """Any text. File names and ConnectWise's words may hold half characters (surrogates), which are escaped."""
+    """Any text. Documents and ConnectWise's words may hold half characters (surrogates), which are escaped."""
 
     impl = sql.String
     cache_ok = True
@@ -32,6 +33,25 @@ class Text(sql.types.TypeDecorator[str]):
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
         """Return a text as the database keeps it."""
         return None if value is None else value.encode(errors="backslashreplace").decode()
+
+
+class FileName(sql.types.TypeDecorator[str]):
+    """A file's name, whatever its bytes: what is no UTF-8 (surrogates) is escaped, and comes back as it was."""
+
+    impl = sql.String
+    cache_ok = True
+
+    _ESCAPED = re.compile(r"\\(x5c|ud[89a-f][0-9a-f]{2})")
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """Return a name as the database keeps it. A name may itself look as if something in it were escaped."""
+        if value is None:
+            return None
+        return self._ESCAPED.sub(r"\\x5c\1", value).encode(errors="backslashreplace").decode()
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """Return a name as it is on disk."""
+        return None if value is None else self._ESCAPED.sub(lambda escaped: chr(int(escaped[1][1:], 16)), value)
 
 
 TABLES = sql.MetaData()
@@ -45,11 +65,34 @@ FILES = sql.Table(
     "files",
     TABLES,
     sql.Column("claim", sql.String, primary_key=True),
-    sql.Column("name", Text, nullable=False, index=True),
+    sql.Column("name", FileName, nullable=False, index=True),
     sql.Column("digest", sql.String, nullable=False, index=True),
     sql.Column("refusal", Text),
+    # When it was claimed.
     sql.Column("begun_at", sql.String, nullable=False),
     sql.Column("finished_at", sql.String),
+    # The order of claiming. No clock has a part in it.
+    sql.Column("sequence", sql.Integer, nullable=False),
+    # 0 while it is not sure that the file has left the inbox as it was read.
+    sql.Column("taken", sql.Integer, nullable=False, server_default="1"),
+    # When its records, or its refusal, were written down.
+    sql.Column("opened_at", sql.String),
+    sql.Index("files_sequence", "sequence", unique=True),
+)
+# Our own copy of each file in work.
+DOCUMENTS = sql.Table(
+    "documents",
+    TABLES,
+    sql.Column("claim", sql.ForeignKey("files.claim"), primary_key=True),
+    # NULL for a file that is too large to be read.
+    sql.Column("content", sql.LargeBinary),
+)
+# What the stylesheet made of it. It has a row of its own: SQLite writes, and reads into memory, whole rows.
+MADE_DOCUMENTS = sql.Table(
+    "made_documents",
+    TABLES,
+    sql.Column("claim", sql.ForeignKey("files.claim"), primary_key=True),
+    sql.Column("content", sql.LargeBinary, nullable=False),
 )
 PAYMENTS = sql.Table(
     "payments",

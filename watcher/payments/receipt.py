@@ -1,7 +1,7 @@
-"""Writes receipts and refusal notes, which say what became of a file, and reads receipts back. Pure.
+"""Writes receipts and notes, which say what became of a file, and reads receipts back. Pure.
 
-A receipt is written once, when the last record of its file has an outcome. It lies in work until the file is archived.
-Once there is a receipt, it counts more than the journal: everything that is published is made from the receipt.
+A receipt is made from the journal once the last record of its file has an outcome, and it is the first thing that is
+published. So it also says what became of a file whose journal was lost after that.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from watcher.claim import Claim
-from watcher.errors import FolderTrouble
 from watcher.payments.model import money
 from watcher.payments.outcomes import Outcome, Result, Totals, total
 
@@ -23,20 +22,22 @@ _RECORD = json.JSONEncoder(ensure_ascii=False, separators=(",\n      ", ": "))
 
 
 @dataclass(frozen=True, slots=True)
-class Decided:
-    """What became of a file.
+class ReadReceipt:
+    """What a receipt says of a file.
 
     Attributes:
         name: its name in the inbox.
         digest: SHA-256 of its content (hex).
         refusal: why it cannot be read as a payment document; None if it can.
         results: one for each record, in order.
+        finished_at: when its last record got its outcome, aware.
     """
 
     name: str
     digest: str
     refusal: str | None
     results: list[Result]
+    finished_at: datetime
 
 
 def receipt(
@@ -112,29 +113,26 @@ def _record(result: Result) -> dict[str, Any]:
     }
 
 
-def read_receipt(claim_id: str, content: bytes) -> Decided:
+def read_receipt(content: bytes) -> ReadReceipt | None:
     """Read a receipt back.
 
     Args:
-        claim_id: the id of the claim for which it was written.
         content: its bytes.
 
-    Raises:
-        FolderTrouble: somebody has changed it.
+    Returns:
+        What it says; None if it is no receipt of this program.
     """
     try:
         receipt = json.loads(content)
-        return Decided(
+        return ReadReceipt(
             name=receipt["file"],
             digest=receipt["sha256"],
             refusal=receipt.get("refused"),
             results=[_result(row) for row in receipt["records"]],
+            finished_at=datetime.fromisoformat(receipt["finished_at"]),
         )
-    except (ValueError, KeyError, TypeError, AttributeError, InvalidOperation) as error:
-        raise FolderTrouble(
-            f"the receipt of claim {claim_id} in work is not as it was written: {error}",
-            "Delete it: each payment is then looked up in ConnectWise again",
-        ) from error
+    except (ValueError, KeyError, TypeError, AttributeError, InvalidOperation):
+        return None
 
 
 def _result(row: dict[str, Any]) -> Result:
@@ -181,5 +179,24 @@ def refusal_note(claim: Claim, published_name: str, reason: str) -> bytes:
         f"{reason}\n\n"
         f"The file lies beside this note as {published_name}, unchanged.\n"
         "Correct it, or export it again, and put it into the inbox.\n"
+    )
+    return text.encode("utf-8", "backslashreplace")
+
+
+def change_note(claim: Claim) -> bytes:
+    """Write the note beside an original whose writer went on writing after the file was taken.
+
+    Args:
+        claim: The file.
+
+    Returns:
+        Text in UTF-8.
+    """
+    text = (
+        f"{claim.name} was changed after it was taken from the inbox.\n\n"
+        f"What was in it when it was taken has been processed: see {claim.published_name} in the outboxes and the "
+        "archive. What was written to it later has not been processed.\n"
+        "The whole file lies beside this note as its writer left it. If it holds payments that are still to be made, "
+        "put them into a new file, and put that file into the inbox.\n"
     )
     return text.encode("utf-8", "backslashreplace")

@@ -13,7 +13,7 @@ from watcher.journal.ledger import Ledger
 from watcher.payments.demands import demands_of
 from watcher.payments.model import Demand, DemandId, Intent, Rules, money
 from watcher.payments.outcomes import Result
-from watcher.processing.claimed import Asking, Decided, Tally
+from watcher.processing.claimed import Asking, Tally
 from watcher.processing.opening import Opener
 from watcher.processing.publishing import Publisher
 from watcher.processing.rounds import Outcomes, Planned, Rounds
@@ -22,19 +22,19 @@ from watcher.processing.rounds import Outcomes, Planned, Rounds
 class _OpenFiles:
     """The files of a batch that are not published yet, in the order of claiming."""
 
-    def __init__(self, files: Iterable[Asking | Decided]) -> None:
+    def __init__(self, files: Iterable[Asking]) -> None:
         self._files = {file.claim.id: file for file in files}
         self._undecided = {
             file.claim.id: len(file.records) - len(file.outcomes)
             for file in self._files.values()
-            if isinstance(file, Asking) and file.refusal is None
+            if file.refusal is None
         }
 
     def demands(self, rules: Rules) -> tuple[list[Demand], list[tuple[str, Result]]]:
         """Return what the files demand without an outcome yet, and the results of records rejected before any call."""
         wanted: list[Demand] = []
         rejected: list[tuple[str, Result]] = []
-        for file in self._asking():
+        for file in self._files.values():
             demands, results = demands_of(file.claim.id, file.records, rules)
             wanted += [demand for demand in demands if demand.parts[0].position not in file.outcomes]
             rejected += [(file.claim.id, result) for result in results if result.position not in file.outcomes]
@@ -43,7 +43,9 @@ class _OpenFiles:
     def intents(self) -> dict[DemandId, Intent]:
         """Return the calls that were planned for the files' records and may have been made."""
         return {
-            (file.claim.id, position): intent for file in self._asking() for position, intent in file.intents.items()
+            (file.claim.id, position): intent
+            for file in self._files.values()
+            for position, intent in file.intents.items()
         }
 
     def claim(self, claim_id: str) -> Claim:
@@ -55,13 +57,10 @@ class _OpenFiles:
         for claim_id, _ in results:
             self._undecided[claim_id] -= 1
 
-    def complete(self) -> Iterator[Asking | Decided]:
+    def complete(self) -> Iterator[Asking]:
         """Yield, and forget, the files all of whose records have an outcome."""
         for claim_id in [each for each in self._files if not self._undecided.get(each)]:
             yield self._files.pop(claim_id)
-
-    def _asking(self) -> Iterator[Asking]:
-        return (file for file in self._files.values() if isinstance(file, Asking))
 
 
 class Batches:
@@ -109,13 +108,13 @@ class Batches:
                     case Outcomes(results):
                         yield from self._record(files, results)
 
-    def finish_emptied(self) -> Iterator[Tally]:
-        """Finish what a crash or a folder trouble left of archived claims; yields what each came to.
+    def tidy(self) -> None:
+        """Delete the originals of finished files that could not be deleted so far.
 
         Raises:
-            FolderTrouble: a step is not possible now.
+            FolderTrouble: one still cannot be.
         """
-        return self._publisher.finish_emptied()
+        self._publisher.tidy()
 
     def _record(self, files: _OpenFiles, results: Sequence[tuple[str, Result]]) -> Iterator[Tally]:
         """Write down results, log them, and publish the files that are complete now."""
@@ -127,7 +126,7 @@ class Batches:
             files.take(results)
             yield Tally()
         for file in files.complete():
-            decided = self._publisher.decide(file) if isinstance(file, Asking) else file
+            decided = self._publisher.decide(file)
             self._publisher.publish(decided)
             yield decided.tally
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from watcher.claim import Claim
-from watcher.errors import FolderTrouble
-from watcher.folders.work import Work
-from watcher.journal.ledger import Ledger
 from watcher.payments.model import Intent, Record
 from watcher.payments.outcomes import Result, total
-from watcher.payments.receipt import read_receipt
 
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """A claimed file that is written down and has no receipt yet.
+    """A claimed file that is written down, some of whose records may have no outcome yet.
 
     Attributes:
         claim: the claim.
@@ -39,7 +35,7 @@ class Asking:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """A claimed file all of whose records have an outcome, and whose receipt lies in work.
+    """A claimed file all of whose records have an outcome.
 
     Attributes:
         claim: the claim.
@@ -47,6 +43,7 @@ class Decided:
         begun: when its turn began (monotonic seconds).
         refusal: why it could not be read as a payment document; None if it could.
         results: one for each record, in order.
+        decided_at: when the last of them got its outcome, aware.
     """
 
     claim: Claim
@@ -54,6 +51,7 @@ class Decided:
     begun: float
     refusal: str | None
     results: list[Result]
+    decided_at: datetime
 
     @property
     def tally(self) -> Tally:
@@ -71,31 +69,3 @@ class Tally:
 
     def __add__(self, other: Tally) -> Tally:
         return Tally(self.files + other.files, self.refused + other.refused, self.rejected + other.rejected)
-
-
-def by_receipt(claim_id: str, work: Work, ledger: Ledger) -> Decided | None:
-    """Return a claimed file by its receipt in work, which counts more than the journal; None before it has one.
-
-    Args:
-        claim_id: the claim.
-        work: holds the receipt.
-        ledger: takes over what the receipt says if it does not know it.
-
-    Raises:
-        FolderTrouble: the receipt cannot be read, or somebody changed it.
-    """
-    content = work.receipt(claim_id)
-    if content is None:
-        return None
-    receipt = read_receipt(claim_id, content)
-    claim = Claim(claim_id, receipt.name)
-    ledger.adopt(claim, receipt.digest, receipt.results, receipt.refusal)
-    return Decided(claim, receipt.digest, time.monotonic(), receipt.refusal, receipt.results)
-
-
-def changed(claim: Claim) -> FolderTrouble:
-    """Return the error for a claimed file whose content is no longer what was read."""
-    return FolderTrouble(
-        f"{claim.name} (claim {claim.id}) was changed by its writer after it was taken and read",
-        "Move it from its folder in work to somewhere else, and drop the right file into the inbox",
-    )

@@ -6,7 +6,6 @@ and everything else is. So recovery is the ordinary way.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,11 +13,11 @@ from dataclasses import dataclass
 from watcher.claim import Claim
 from watcher.documents.formats import PaymentDocuments
 from watcher.errors import DocumentError
-from watcher.folders.work import Work
+from watcher.journal.claims import Claims
 from watcher.journal.ledger import Known, Ledger
 from watcher.payments.demands import numbered, unrepeated
 from watcher.payments.model import Payment, Record
-from watcher.processing.claimed import Asking, Decided, by_receipt, changed
+from watcher.processing.claimed import Asking
 from watcher.processing.look_up import LookUp
 
 
@@ -61,65 +60,50 @@ class _Read:
 class Opener:
     """Opens the claimed files of a batch."""
 
-    def __init__(self, work: Work, ledger: Ledger, look_up: LookUp, acceptance: Acceptance) -> None:
-        self._work = work
+    def __init__(self, claims: Claims, ledger: Ledger, look_up: LookUp, acceptance: Acceptance) -> None:
+        self._claims = claims
         self._ledger = ledger
         self._look_up = look_up
         self._acceptance = acceptance
 
-    def open(self, claims: Iterable[Claim]) -> list[Asking | Decided]:
+    def open(self, claims: Iterable[Claim]) -> list[Asking]:
         """Open claimed files, and write down what each asks before anything is done about it.
 
         Args:
             claims: in the order of claiming.
 
         Raises:
-            FolderTrouble: a file cannot be read.
+            JournalTrouble: the journal cannot be used.
             Outage: the invoices that are given by their ids cannot be looked up. No file is lost by that.
         """
-        opened = [by_receipt(claim.id, self._work, self._ledger) or self._read(claim) for claim in claims]
-        numbers = self._look_up.by_id(_ids(opened))
-        return [file if isinstance(file, Decided) else self._write_down(file, numbers) for file in opened]
+        read = [self._read(claim) for claim in claims]
+        numbers = self._look_up.by_id(_ids(read))
+        return [self._write_down(file, numbers) for file in read]
 
     def _read(self, claim: Claim) -> _Read:
         begun = time.monotonic()
-        known = self._ledger.known(claim.id)
+        known, copy = self._ledger.known(claim.id), self._claims.copy(claim.id)
         # What a file was judged to be stays, whatever settings a restart brought.
         if known is not None and known.refusal is not None:
-            self._check_unchanged(claim, self._work.digest(claim), known)
-            return _Read(claim, begun, known.digest, known, refusal=known.refusal)
-        largest = self._acceptance.max_file_bytes
-        content = self._work.read(claim, None if known else largest)
-        if content is None:
-            refusal = f"The file is larger than {largest} bytes (inbox.max_file_bytes)."
-            return _Read(claim, begun, self._work.digest(claim), known, refusal=refusal)
-        digest = hashlib.sha256(content).hexdigest()
-        if known is not None:
-            self._check_unchanged(claim, digest, known)
+            return _Read(claim, begun, copy.digest, known, refusal=known.refusal)
+        if copy.content is None:
+            refusal = f"The file is larger than {self._acceptance.max_file_bytes} bytes (inbox.max_file_bytes)."
+            return _Read(claim, begun, copy.digest, known, refusal=refusal)
         # Late, as in documents.formats.
         from watcher.documents.reading import read
 
         try:
-            records = read(self._payment_document(claim, content, fresh=known is None))
+            records = read(copy.document or self._payment_document(claim, copy.content))
         except DocumentError as error:
-            return _Read(claim, begun, digest, known, refusal=str(error))
-        return _Read(claim, begun, digest, known, records)
+            return _Read(claim, begun, copy.digest, known, refusal=str(error))
+        return _Read(claim, begun, copy.digest, known, records)
 
-    def _check_unchanged(self, claim: Claim, digest: str, known: Known) -> None:
-        if digest != known.digest:
-            raise changed(claim)
-
-    def _payment_document(self, claim: Claim, content: bytes, *, fresh: bool) -> bytes:
-        """Return a claimed file's payment document: made by the stylesheet, and kept since, or the file itself."""
-        kept = self._work.document(claim.id)
-        if kept is not None:
-            return kept
-        if not fresh:
-            return content
+    def _payment_document(self, claim: Claim, content: bytes) -> bytes:
+        """Return a claimed file's payment document: the file itself, or what the stylesheet makes of it now."""
         made = self._acceptance.documents.of(content)
         if made is not content:
             # A stylesheet may be changed, or use the time of day: everything that follows is about what it made now.
-            self._work.keep_document(claim, made)
+            self._claims.keep_document(claim.id, made)
         return made
 
     def _write_down(self, file: _Read, numbers: Mapping[int, str]) -> Asking:
@@ -133,7 +117,7 @@ class Opener:
             if self._acceptance.prevent_reprocessing:
                 records = unrepeated(records, self._ledger.earlier_payments(_external_ids(records), claim))
         if known is None:
-            self._ledger.begin(claim, file.digest, records, refusal)
+            self._ledger.open(claim.id, records, refusal)
             return Asking(claim, file.digest, file.begun, records, refusal)
         outcomes = frozenset(result.position for result in known.results)
         return Asking(claim, file.digest, file.begun, records, refusal, outcomes, known.intents)
@@ -150,12 +134,11 @@ class Opener:
         )
 
 
-def _ids(files: Iterable[_Read | Decided]) -> set[int]:
+def _ids(files: Iterable[_Read]) -> set[int]:
     """Return the ids of the invoices of all payments that give no invoice number."""
     return {
         record.invoice_id
         for file in files
-        if isinstance(file, _Read)
         for record in file.records
         if isinstance(record, Payment) and record.invoice_id is not None and not record.invoice_number
     }

@@ -2,31 +2,48 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
 
 import structlog
 
+from watcher.claim import Claim
+from watcher.errors import FolderTrouble
 from watcher.events.catalogue import Event
 from watcher.folders.outboxes import Outboxes
 from watcher.folders.work import Work
+from watcher.journal.claims import Claims, Copy
 from watcher.journal.ledger import Ledger
 from watcher.payments.model import money
 from watcher.payments.outcomes import total
-from watcher.payments.receipt import receipt, refusal_note
-from watcher.processing.claimed import Asking, Decided, Tally, by_receipt, changed
+from watcher.payments.receipt import change_note, read_receipt, receipt, refusal_note
+from watcher.processing.claimed import Asking, Decided
 
 
 class Publisher:
-    """Takes decided files out of work."""
+    """Takes decided files to their end: all that is published is made from the journal."""
 
-    def __init__(self, work: Work, outboxes: Outboxes, ledger: Ledger) -> None:
+    def __init__(self, work: Work, outboxes: Outboxes, claims: Claims, ledger: Ledger, limit: int) -> None:
+        """Publish nothing yet.
+
+        Args:
+            work: the originals.
+            outboxes: where everything is published.
+            claims: our copies of the files.
+            ledger: what became of their records.
+            limit: the largest file that the journal has a copy of (bytes).
+        """
         self._work = work
         self._outboxes = outboxes
+        self._claims = claims
         self._ledger = ledger
-        # Archived files whose place in work could not be cleared yet, and which have not been logged yet.
-        self._unfinished: dict[str, Decided] = {}
+        self._limit = limit
+        # Finished files whose originals could not be deleted yet, each with the digest of its file.
+        self._left: dict[Claim, str] = {}
+        # Those of them that cannot be read: each is told once.
+        self._unreadable: set[Claim] = set()
         self._log = structlog.get_logger()
 
     def check(self) -> None:
@@ -37,74 +54,120 @@ class Publisher:
         """
         self._outboxes.check()
 
-    def decide(self, file: Asking) -> Decided:
-        """Write the receipt of a file whose records all have an outcome.
-
-        From now on the receipt counts more than the journal.
+    def sweep(self) -> None:
+        """Remove what earlier processes were writing when they were killed.
 
         Raises:
-            FolderTrouble: the receipt cannot be written.
+            FolderTrouble: a folder cannot be used.
         """
+        self._outboxes.sweep()
+
+    def adopt(self, claim: Claim, digest: str) -> None:
+        """Take over what a receipt in the archive says of a claim that this journal has not seen to its end.
+
+        The journal is a new one then, or an older copy.
+
+        Args:
+            claim: the claim.
+            digest: SHA-256 of its file, hex.
+
+        Raises:
+            FolderTrouble: the archive cannot be read.
+        """
+        content = self._outboxes.receipt(claim)
+        found = None if content is None else read_receipt(content)
+        if found is not None and found.digest == digest:
+            self._ledger.adopt(claim.id, found.results, found.refusal, found.finished_at)
+
+    def decide(self, file: Asking) -> Decided:
+        """Return a file whose records all have an outcome, with these outcomes."""
         known = self._ledger.known(file.claim.id)
         assert known is not None
-        content = receipt(file.claim, file.digest, known.decided_at, known.results, file.refusal)
-        self._work.keep_receipt(file.claim, content)
-        return Decided(file.claim, file.digest, file.begun, file.refusal, known.results)
+        return Decided(file.claim, file.digest, file.begun, file.refusal, known.results, known.decided_at)
 
     def publish(self, file: Decided) -> None:
-        """Publish, archive, write down, clear: each step can be repeated and relies on those before.
+        """Publish, archive, write down, let go: each step can be repeated and relies on those before.
 
         Raises:
             FolderTrouble: a step is not possible now.
         """
         claim, sums = file.claim, total(file.results)
-        if file.refusal is not None:
-            self._outboxes.publish_refusal(claim, refusal_note(claim, claim.published_name, file.refusal))
-        elif file.results:
-            # Late, as in documents.formats.
-            from watcher.documents.writing import write_results
+        copy = self._claims.copy(claim.id)
+        written = receipt(claim, file.digest, file.decided_at, file.results, file.refusal)
+        with self._original(claim, copy) as original:
+            # First, so that it can say what became of the file if the journal is lost before the end.
+            self._outboxes.publish_receipt(claim, written)
+            if file.refusal is not None:
+                note = refusal_note(claim, claim.published_name, file.refusal)
+                self._outboxes.publish_refusal(claim, original, note)
+            elif file.results:
+                # Late, as in documents.formats.
+                from watcher.documents.writing import write_results
 
-            content = self._work.read(claim) or b""
-            if hashlib.sha256(content).hexdigest() != file.digest:
-                raise changed(claim)
-            document = self._work.document(claim.id)
-            success, fail = write_results(content if document is None else document, file.results)
-            if sums.succeeded:
-                self._outboxes.publish_success(claim, success)
-            if sums.rejected:
-                self._outboxes.publish_fail(claim, fail)
-        self._outboxes.archive(claim)
-        self._conclude(file)
+                success, fail = write_results(copy.document or copy.content or b"", file.results)
+                if sums.succeeded:
+                    self._outboxes.publish_success(claim, success)
+                if sums.rejected:
+                    self._outboxes.publish_fail(claim, fail)
+            self._outboxes.archive(claim, original)
+        self._claims.finish(claim.id)
+        self._log_file(file)
+        self.let_go(claim, file.digest)
 
-    def finish_emptied(self) -> Iterator[Tally]:
-        """Finish the claims whose original is archived already: a crash or a folder trouble came before the rest.
-
-        Yields:
-            What each file came to.
+    def tidy(self) -> None:
+        """Let go of the originals that could not be deleted so far.
 
         Raises:
-            FolderTrouble: a step is not possible now.
+            FolderTrouble: one still cannot be.
         """
-        for claim_id in self._work.emptied():
-            decided = by_receipt(claim_id, self._work, self._ledger)
-            if decided is not None:
-                self._unfinished.setdefault(claim_id, decided)
-            file = self._unfinished.get(claim_id)
-            if file is not None:
-                self._conclude(file)
-                yield file.tally
-            else:
-                # Everything was done and logged. Only the empty place is left.
-                self._ledger.finish(claim_id)
-                self._work.clear(claim_id)
+        for claim, digest in list(self._left.items()):
+            if self._is_let_go(claim, digest):
+                del self._left[claim]
+                self._unreadable.discard(claim)
 
-    def _conclude(self, file: Decided) -> None:
-        """Write down that everything of an archived claim lies where it belongs, clear its place, and log it."""
-        self._unfinished[file.claim.id] = file
-        self._ledger.finish(file.claim.id)
-        self._work.clear(file.claim.id)
-        self._log_file(file)
-        del self._unfinished[file.claim.id]
+    def let_go(self, claim: Claim, digest: str) -> None:
+        """Delete the original of a finished file; if its writer went on writing, keep it in the fail outbox and say so.
+
+        An original that cannot be read stays in work. ``tidy`` tries it again, and other files go on meanwhile.
+
+        Args:
+            claim: the claim.
+            digest: SHA-256 of what was processed of it, hex.
+
+        Raises:
+            FolderTrouble: that is not possible now.
+        """
+        self._left[claim] = digest
+        self.tidy()
+
+    def _is_let_go(self, claim: Claim, digest: str) -> bool:
+        """Return False if an original must stay, since nobody can tell whether its writer went on writing."""
+        try:
+            changed = self._work.is_still(claim, digest) is False
+            found = self._work.read(claim, self._limit) if changed else None
+        except FolderTrouble as trouble:
+            if claim not in self._unreadable:
+                self._unreadable.add(claim)
+                reason = f"it is finished, but its original in work cannot be read: {trouble}"
+                self._log.warning(Event.FILE_WAITING, file=claim.name, reason=reason)
+            return False
+        if found is not None:
+            with self._work.opened(claim) as file:
+                content = file if found.content is None else found.content
+                if content is not None:
+                    kept = self._outboxes.publish_changed(claim, found.digest, content, change_note(claim))
+                    self._log.warning(Event.FILE_CHANGED, file=claim.name, claim=claim.id, kept=str(kept))
+        self._work.clear(claim)
+        return True
+
+    @contextmanager
+    def _original(self, claim: Claim, copy: Copy) -> Iterator[bytes | BinaryIO | None]:
+        """Give our copy of a file; of one that is too large for a copy the file in work, None if it is gone."""
+        if copy.content is not None:
+            yield copy.content
+        else:
+            with self._work.opened(claim) as file:
+                yield file
 
     def _log_file(self, file: Decided) -> None:
         duration = round((time.monotonic() - file.begun) * 1000)

@@ -254,6 +254,7 @@ JSON = st.recursive(
     lambda inside: (
         st.lists(inside) | st.dictionaries(st.sampled_from(["id", "amount", "total", "x"]) | st.text(), inside)
     ),
+    max_leaves=20,
 )
 
 

@@ -43,7 +43,10 @@ class Failing:
     def check(self):
         """All folders are there."""
 
-    def finish_emptied(self):
+    def tidy(self):
+        """Nothing is left of finished files."""
+
+    def process(self, _claims):
         """Meet the outage."""
         self.turns.append(self._lifetime.now())
         for _ in range(self._decides(len(self.turns))):
@@ -60,6 +63,7 @@ def waiting_line(folders, seconds, decides=lambda _turn: 0):
         line.service() as service,
         capture_logs() as logs,
     ):
+        line.claim("pay.xml", document(("CW-1", "100.00")))
         service._batches = failing = Failing(lifetime, decides)
         service.run()
     return failing.turns, logs
@@ -115,9 +119,8 @@ class Taking:
     def check(self):
         """All folders are there."""
 
-    def finish_emptied(self):
-        """There is nothing to finish."""
-        return iter(())
+    def tidy(self):
+        """Nothing is left of finished files."""
 
     def process(self, _claims):
         """Note the time."""

@@ -12,11 +12,12 @@ import psutil
 import pytest
 from support.mounts import Mounts
 from support.needs import needs
+from support.rights import no_special_rights
 from support.steps import interrupted_at
 
 from watcher.disk import room
 from watcher.disk.hanging import FolderCalls
-from watcher.disk.room import file_system, nearly_full, nearly_full_disks, probe
+from watcher.disk.room import file_system, nearly_full, nearly_full_disks, probe, probe_move
 from watcher.errors import FolderTrouble
 
 # --- probes -----------------------------------------------------------------------------------------------------------
@@ -36,6 +37,45 @@ def test_probe_fails_where_work_would(tmp_path: Path, mounts: Mounts):
         probe(tmp_path / "nowhere")
     with pytest.raises(OSError, match="Read-only"):
         probe(mounts.mount(tmp_path, "ro,size=64k"))
+
+
+def test_probe_is_what_publishing_does(tmp_path):
+    """Where neither a rename that replaces nothing nor a link works, publishing does, and so does the probe."""
+    strace = needs("strace")
+    probing = "import sys; from pathlib import Path; from watcher.disk.room import probe; probe(Path(sys.argv[1]))"
+    refused = ("-e", "inject=renameat2:error=EINVAL", "-e", "inject=link,linkat:error=EIO")
+    traced = [strace, "-f", "-o", "/dev/null", *refused, sys.executable, "-c", probing, tmp_path]
+    tried = subprocess.run(traced, capture_output=True, text=True, check=False)
+    if "ptrace" in tried.stderr:
+        pytest.skip(f"no program can be traced here: {tried.stderr.strip()}")
+    assert tried.returncode == 0, tried.stderr
+    assert list(tmp_path.iterdir()) == []
+    failing = [strace, "-f", "-o", "/dev/null", "-e", "inject=fsync:error=EIO", *traced[8:]]
+    tried = subprocess.run(failing, capture_output=True, text=True, check=False)
+    assert "Input/output error" in tried.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_probe_does_not_enter_a_link(tmp_path):
+    """A folder that is a link is refused, unless it may be one."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    with pytest.raises(NotADirectoryError):
+        probe(tmp_path / "link")
+    probe(tmp_path / "link", follow=True)
+
+
+def test_move_from_folder_to_folder_is_tried(tmp_path, elsewhere):
+    """It leaves nothing behind, also where it is not possible."""
+    for name in ("inbox", "work"):
+        (tmp_path / name).mkdir()
+    probe_move(tmp_path / "inbox", tmp_path / "work")
+    with pytest.raises(OSError, match="cross-device"):
+        probe_move(tmp_path / "inbox", elsewhere)
+    (tmp_path / "work").chmod(0o500)
+    with no_special_rights(), pytest.raises(PermissionError):
+        probe_move(tmp_path / "inbox", tmp_path / "work")
+    assert not any([*(tmp_path / "inbox").iterdir(), *(tmp_path / "work").iterdir(), *elsewhere.iterdir()])
 
 
 # --- free space -------------------------------------------------------------------------------------------------------

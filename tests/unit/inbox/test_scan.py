@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import itertools
 import os
 import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +23,9 @@ from support.steps import listening
 
 from watcher.claim import ReadyFile
 from watcher.errors import FolderTrouble
+from watcher.inbox import entries
+from watcher.inbox.entries import Remark
+from watcher.inbox.quiet import Sighting
 from watcher.inbox.scan import Terms
 
 WHOLE = document(("CW-34251", "346.34"))
@@ -31,8 +37,9 @@ def opened_in(folder: Path) -> Iterator[list[str]]:
     opened: list[str] = []
 
     def listener(event: str, args: tuple[object, ...]) -> None:
-        if event == "open" and Path(str(args[0])).parent == folder:
-            opened.append(Path(str(args[0])).name)
+        # A file is opened by its name alone in a folder that is open.
+        if event == "open" and isinstance(args[0], str) and (folder / args[0]).parent == folder != Path(args[0]).parent:
+            opened.append(args[0])
 
     with listening(listener):
         yield opened
@@ -309,16 +316,194 @@ def test_one_file_that_waits_holds_up_no_other(folder, scans):
         assert line.after(SETTLE) == ["d.xml"]
 
 
+@pytest.mark.parametrize("number", [errno.EIO, errno.EBUSY], ids=errno.errorcode.get)
+def test_file_that_another_program_has_open_waits_by_itself(folder, scans, number):
+    """What a share says about a file that is locked is a reason to wait for that file, and for no other."""
+    line = scans()
+    for name in ("a.xml", "b.xml"):
+        (folder / name).write_bytes(WHOLE)
+
+    def refuse(event: str, args: tuple[object, ...]) -> None:
+        if event == "open" and args[0] == "a.xml":
+            raise OSError(number, os.strerror(number))
+
+    line.after(0)
+    with listening(refuse):
+        assert line.after(SETTLE) == ["b.xml"]
+        (remark,) = line.inbox.remarks()
+        assert remark == Remark(
+            "a.xml", f"it cannot be read yet: {os.strerror(number)}; another program may have it open", waits=True
+        )
+    assert line.after(0) == ["a.xml", "b.xml"]
+
+
+def test_file_that_could_not_be_taken_is_tried_again_and_does_not_hurry(folder, scans):
+    """Its reason is reported once, it is ready at every scan, and nothing is due because of it."""
+    line = scans()
+    (folder / "pay.xml").write_bytes(WHOLE)
+    line.after(0)
+    for wait in (SETTLE, 10):
+        assert line.after(wait) == ["pay.xml"]
+        line.inbox.hold_back("pay.xml", "another program has it open")
+        assert line.inbox.seconds_to_next(line.now) is None
+    assert line.inbox.remarks() == [Remark("pay.xml", "another program has it open", waits=True)]
+    line.inbox.hold_back("gone.xml", "another program has it open")
+    assert line.inbox.remarks() == []
+
+
+# --- files that wait for too long -------------------------------------------------------------------------------------
+
+
+def overdue(line: Scans) -> list[tuple[str, str]]:
+    """Return the fresh remarks about files that wait for too long: the name and the reason."""
+    return [(remark.name, remark.reason) for remark in line.inbox.remarks() if remark.overdue]
+
+
+def test_file_that_waits_for_too_long_is_reported_once_with_its_reason(folder, scans):
+    """Unreadable, unmovable, or written to in pieces: after ``stalled_after`` people hear of it, and once."""
+    line = scans()
+    for name in ("locked.xml", "held.xml", "growing.xml", "pieces.xml"):
+        (folder / name).write_bytes(WHOLE)
+    (folder / "locked.xml").chmod(0)
+    with no_special_rights():
+        line.after(0)
+        for step in range(4):
+            assert overdue(line) == [], step
+            with (folder / "growing.xml").open("ab") as file:
+                file.write(b" ")
+            (folder / "pieces.xml").write_bytes(WHOLE[: 100 + step])
+            line.after(STALLED / 4 - SETTLE)
+            assert line.after(SETTLE)[:1] == ["held.xml"]
+            line.inbox.hold_back("held.xml", "it cannot be moved")
+        found = dict(overdue(line))
+        (folder / "growing.xml").write_bytes(WHOLE)
+        line.after(0)
+        found |= dict(overdue(line))
+        for _ in range(3):
+            line.after(1)
+            line.inbox.hold_back("held.xml", "it cannot be moved")
+            assert overdue(line) == []
+    assert found == {
+        "locked.xml": "it cannot be read yet: Permission denied",
+        "held.xml": "it cannot be moved",
+        "growing.xml": "it is still being written to",
+        "pieces.xml": "no closing </ArrayOfUpdateInvoicePayment> yet",
+    }
+
+
+def test_file_that_is_only_late_to_be_taken_is_not_overdue(folder, scans):
+    """A ready file that waits for its turn, or for an outage to end, is nobody's mistake."""
+    line = scans()
+    (folder / "pay.xml").write_bytes(WHOLE)
+    line.after(0)
+    assert line.after(STALLED * 2) == ["pay.xml"]
+    assert line.inbox.remarks() == []
+
+
+# --- mounts without lasting inode numbers -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def flickering(monkeypatch: pytest.MonkeyPatch):
+    """Give every file another inode number at every look, as some FUSE mounts and servers do."""
+
+    def flicker(*also: str) -> None:
+        numbers = itertools.count(1 << 40)
+        fields = {"inode", *also}
+
+        def sighting(name: str, size: int, modified_ns: int, inode: int, changed_ns: int) -> Sighting:
+            seen = Sighting(name, size, modified_ns, inode, changed_ns)
+            return replace(seen, **dict.fromkeys(fields, next(numbers)))
+
+        monkeypatch.setattr(entries, "Sighting", sighting)
+
+    return flicker
+
+
+def test_inode_number_that_changes_alone_is_no_change(folder, scans, flickering):
+    """There a file is known by its name, size and times; each change of these begins the settle period anew."""
+    flickering()
+    line = scans()
+    path = folder / "pay.xml"
+    path.write_bytes(WHOLE)
+    line.after(0)
+    assert line.after(SETTLE) == ["pay.xml"]
+    line.inbox.taken("pay.xml")
+    line.after(0)
+    line.now += SETTLE
+    _replace(path)
+    assert line.after(0) == []
+    assert line.after(SETTLE) == ["pay.xml"]
+
+
+def test_file_that_nobody_can_know_to_be_quiet_is_reported(folder, scans, flickering):
+    """Where the time of change flickers, too, the file waits; people hear of it, and what to do about it."""
+    flickering("changed_ns")
+    line = scans()
+    (folder / "pay.xml").write_bytes(WHOLE)
+    for _ in range(4):
+        assert line.after(STALLED / 4) == []
+        assert overdue(line) == []
+    assert line.after(STALLED / 4) == []
+    ((name, reason),) = overdue(line)
+    assert name == "pay.xml"
+    assert "Put the inbox on another mount" in reason
+
+
+# --- what is read only once -------------------------------------------------------------------------------------------
+
+
+def test_backlog_is_not_read_again_for_each_batch(folder, scans):
+    """Files that wait for their turn are read once; one that changes is read again."""
+    line = scans()
+    names = [f"{number:02}.xml" for number in range(20)]
+    for name in names:
+        (folder / name).write_bytes(WHOLE)
+    line.after(0)
+    line.now += SETTLE
+    with opened_in(folder) as opened:
+        left = list(names)
+        while left:
+            assert [file.name for file in line.ready()] == left
+            for name in left[:2]:
+                (folder / name).unlink()
+                line.inbox.taken(name)
+            left = left[2:]
+    assert opened == names
+    (folder / "pay.xml").write_bytes(WHOLE)
+    line.after(0)
+    with opened_in(folder) as opened:
+        (first,) = line.ready() or line.inbox.scan(1, line.now + SETTLE)
+        (folder / "pay.xml").write_bytes(WHOLE + b"\n")
+        line.now += SETTLE
+        line.ready()
+        line.now += SETTLE
+        (second,) = line.ready()
+    assert opened == ["pay.xml", "pay.xml"]
+    assert first.digest != second.digest
+
+
+def test_file_that_grows_while_it_is_read_is_not_ready(folder, scans):
+    """What is read must be as long as what was listed; a file that grows without end is not read to its end."""
+    line = scans(max_file_bytes=10 * len(WHOLE), settle_seconds=0)
+    path = folder / "first.xml"
+    path.write_bytes(WHOLE)
+    for size in (len(WHOLE) + 1, 1 << 40):
+        with when_first_is_opened(lambda size=size: os.truncate(path, size)):
+            assert line.after(1) == []
+        path.write_bytes(WHOLE)
+
+
 # --- between the listing and the reading ------------------------------------------------------------------------------
 
 
 @contextmanager
-def when_first_is_opened(folder: Path, act: Callable[[], object]) -> Iterator[None]:
+def when_first_is_opened(act: Callable[[], object]) -> Iterator[None]:
     """Act when the first file is opened, after the listing and before the second file is read."""
     done: list[bool] = []
 
     def listener(event: str, args: tuple[object, ...]) -> None:
-        if event == "open" and not done and str(args[0]) == str(folder / "first.xml"):
+        if event == "open" and not done and args[0] == "first.xml":
             done.append(True)
             act()
 
@@ -338,7 +523,7 @@ def test_file_that_vanishes_during_a_scan_is_not_ready(folder, scans):
     """A file that was listed and is gone when it is to be read holds up nothing."""
     second = _first_and_second(folder)
     line = scans(settle_seconds=0)
-    with when_first_is_opened(folder, second.unlink):
+    with when_first_is_opened(second.unlink):
         assert line.after(0) == ["first.xml"]
 
 
@@ -353,7 +538,7 @@ def test_pipe_put_in_a_files_place_during_a_scan_holds_up_nothing(folder, scans)
     line = scans(settle_seconds=0)
     found: list[str] = []
     scan = threading.Thread(target=lambda: found.extend(line.after(0)), daemon=True)
-    with when_first_is_opened(folder, swap):
+    with when_first_is_opened(swap):
         scan.start()
         scan.join(2)
     hung = scan.is_alive()
@@ -376,7 +561,7 @@ def test_link_put_in_a_files_place_during_a_scan_is_not_followed(folder, scans):
         second.symlink_to(secret)
 
     line = scans(settle_seconds=0)
-    with when_first_is_opened(folder, swap):
+    with when_first_is_opened(swap):
         assert line.after(0) == ["first.xml"]
 
 
@@ -393,8 +578,8 @@ def test_file_that_a_listing_missed_keeps_its_place(folder, scans, monkeypatch):
     def listing(place):
         # What the system lists in a race cannot be brought about at will.
         seen = next(listings, None)
-        with scandir(place) as entries:
-            yield (entry for entry in entries if seen is None or entry.name in seen)
+        with scandir(place) as listed:
+            yield (entry for entry in listed if seen is None or entry.name in seen)
 
     monkeypatch.setattr(os, "scandir", listing)
     assert line.after(0) == ["b-earlier.xml", "a-later.xml"]

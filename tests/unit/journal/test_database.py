@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import resource
 import sqlite3
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from support.journal import FIRST, SECOND, applied, payment
+from support.journal import FIRST, SECOND, applied, begin, claimed, environment, payment
 
 from watcher.claim import Claim
 from watcher.errors import ConfigurationError, JournalTrouble
 from watcher.journal.bulletins import Bulletins
+from watcher.journal.claims import Claims, Unfinished
 from watcher.journal.database import Database, file_of, opened
-from watcher.journal.history import History
+from watcher.journal.history import History, InWork
 from watcher.journal.ledger import Ledger
+from watcher.payments.model import Action, Intent
 
 VERSION_1 = Path(__file__).parents[2] / "data" / "journal-of-version-1.sql"
 # What version 2 brought to a journal of version 1.
@@ -26,15 +32,26 @@ ALTER TABLE line ADD COLUMN answered_at VARCHAR;
 CREATE INDEX payments_rejected ON payments (outcome) WHERE outcome = 'rejected';
 PRAGMA user_version = 2;
 """
+# What version 3 brought to a journal of version 2.
+VERSION_3 = """
+ALTER TABLE payments ADD COLUMN external_id VARCHAR;
+CREATE INDEX ix_payments_external_id ON payments (external_id);
+PRAGMA user_version = 3;
+"""
+OLDER = {
+    "1": VERSION_1.read_text("utf-8"),
+    "2": VERSION_1.read_text("utf-8") + VERSION_2,
+    "3": VERSION_1.read_text("utf-8") + VERSION_2 + VERSION_3,
+}
 
 
-def test_a_reader_does_not_hold_up_the_daemon(ledger, file):
+def test_a_reader_does_not_hold_up_the_daemon(database, ledger, file):
     """While a status command is in the middle of reading, the daemon writes, and the reader sees what it saw."""
-    ledger.begin(FIRST, "digest", [payment(0)])
+    begin(database, FIRST, "digest", [payment(0)])
     with closing(sqlite3.connect(file, timeout=0)) as reader:
         reader.execute("BEGIN")
         assert reader.execute("SELECT count(*) FROM files").fetchone() == (1,)
-        ledger.begin(SECOND, "digest", [payment(0)])
+        begin(database, SECOND, "digest", [payment(0)])
         assert reader.execute("SELECT count(*) FROM files").fetchone() == (1,)
         reader.rollback()
         assert reader.execute("SELECT count(*) FROM files").fetchone() == (2,)
@@ -48,7 +65,7 @@ def test_a_journal_of_a_later_version_is_refused(reopen, file, url):
     reopen().close()
     with closing(sqlite3.connect(file)) as other, other:
         other.execute("PRAGMA user_version = 99")
-    with pytest.raises(ConfigurationError, match="is of version 99; this program knows 3") as refused:
+    with pytest.raises(ConfigurationError, match="is of version 99; this program knows 4") as refused:
         Database(url)
     (fault,) = refused.value.faults
     assert fault.key == "journal.url"
@@ -59,7 +76,7 @@ def test_a_journal_of_a_later_version_is_refused(reopen, file, url):
 
 def _cut(file: Path) -> None:
     with closing(Database(f"sqlite:///{file}")) as database:
-        Ledger(database).begin(FIRST, "digest", [payment(0)])
+        begin(database, FIRST, "digest", [payment(0)])
     file.write_bytes(file.read_bytes()[:5000])
 
 
@@ -116,24 +133,67 @@ def test_a_journal_that_was_being_made_is_made_to_its_end(file, reopen):
     with closing(sqlite3.connect(file)) as other, other:
         other.execute("DROP TABLE payments")
         other.execute("PRAGMA user_version = 0")
-    ledger = Ledger(reopen())
-    ledger.begin(FIRST, "digest", [payment(0)])
+    ledger = Ledger(database := reopen())
+    begin(database, FIRST, "digest", [payment(0)])
     ledger.record([(FIRST.id, applied(0))])
     assert ledger.known(FIRST.id).results == [applied(0)]
+
+
+def test_a_journal_that_an_older_version_was_making_is_made_to_its_end(older, reopen, url):
+    """Version 0.1.0 makes its tables one by one. Killed in between, it leaves them with its own columns and no row."""
+    with closing(sqlite3.connect(older)) as other, other:
+        for table in ("payments", "line", "files"):
+            other.execute(f"DELETE FROM {table}")
+        other.execute("DROP TABLE inboxes")
+        other.execute("PRAGMA user_version = 0")
+    ledger = Ledger(database := reopen())
+    begin(database, FIRST, "digest", [payment(0)])
+    ledger.record([(FIRST.id, applied(0))])
+    assert ledger.known(FIRST.id).results == [applied(0)]
+    new = older.with_name("new.db")
+    Database(f"sqlite:///{new}").close()
+    assert tables(older) == tables(new)
+
+
+def test_tables_with_rows_are_never_made_anew(file, reopen):
+    """A journal that has rows and no version was not made by this program, and it is left as it is."""
+    begin(reopen(), FIRST, "digest", [payment(0)])
+    with closing(sqlite3.connect(file)) as other, other:
+        other.execute("PRAGMA user_version = 0")
+    before = rows(file)
+    with pytest.raises(ConfigurationError, match="another program"):
+        reopen()
+    assert rows(file) == before
+
+
+def test_two_processes_make_one_journal(url, file):
+    """Of two that find no tables, one makes them, and the other takes nothing away."""
+    with closing(sqlite3.connect(file)) as other:
+        other.execute("PRAGMA journal_mode = WAL")
+        other.execute("BEGIN IMMEDIATE")
+        with ThreadPoolExecutor(2) as pool:
+            opening = [pool.submit(Database, url) for _ in range(2)]
+            other.execute("COMMIT")
+            first, second = (each.result() for each in opening)
+    begin(first, FIRST, "digest", [payment(0)])
+    begin(second, SECOND, "digest", [payment(0)])
+    assert [file.claim for file in History(first).in_work()] == [FIRST, SECOND]
+    first.close()
+    second.close()
 
 
 def test_an_empty_file_becomes_a_journal(file, reopen):
     """A journal file that a crash left empty, or an administrator made, is used."""
     file.touch()
-    Ledger(reopen()).begin(FIRST, "digest", [payment(0)])
+    begin(reopen(), FIRST, "digest", [payment(0)])
     assert Ledger(reopen()).known(FIRST.id).decided_at
 
 
 def test_damage_that_is_met_at_work_is_reported_with_its_mend(file, url, reopen):
     """Rows that cannot be read any more end the program, as a journal that cannot be opened does."""
-    ledger = Ledger(database := reopen())
+    database = reopen()
     for number in range(300):
-        ledger.begin(Claim(f"20250101T000000Z_{number:08x}", "pay.xml"), "digest", ())
+        begin(database, Claim(f"20250101T000000Z_{number:08x}", "pay.xml"), "digest", ())
     database.close()
     content = file.read_bytes()
     file.write_bytes(content[:4096] + b"\x5a" * (len(content) - 4096))
@@ -142,16 +202,47 @@ def test_damage_that_is_met_at_work_is_reported_with_its_mend(file, url, reopen)
         for act in (
             Bulletins(database).latest,
             lambda: ledger.marker("/srv"),
-            lambda: ledger.begin(FIRST, "digest", ()),
+            lambda: begin(database, FIRST, "digest", ()),
         ):
             with pytest.raises(ConfigurationError, match="malformed") as reported:
                 act()
             assert "nothing is paid twice" in reported.value.faults[0].mend
 
 
-def test_a_journal_that_cannot_grow_goes_on_once_it_can(ledger, file):
+def test_a_journal_that_is_closed_in_order_is_one_file(reopen, file, url, tmp_path):
+    """Nothing lies beside it, whoever closes it last, and a copy of this one file knows everything."""
+    database = reopen()
+    claimed(database, FIRST, content=b"x" * 300_000)
+    begin(database, SECOND, "digest", [payment(0)])
+    assert {path.name for path in tmp_path.iterdir()} > {file.name}
+    with opened(url) as reader:
+        assert len(History(reader).in_work()) == 2
+        database.close()
+    assert list(tmp_path.iterdir()) == [file]
+    with opened(url) as reader:
+        assert len(History(reader).in_work()) == 2
+    assert list(tmp_path.iterdir()) == [file]
+    copy = file.rename(tmp_path / "copy.db")
+    with closing(Database(f"sqlite:///{copy}")) as database:
+        assert [each.size for each in Claims(database).unfinished()] == [300_000, 4]
+        Claims(database).finish(FIRST.id)
+    assert list(tmp_path.iterdir()) == [copy]
+
+
+def test_a_journal_that_was_not_closed_is_one_file_after_the_next_orderly_end(url, file, tmp_path):
+    """A daemon that was killed leaves files beside the journal. They belong to it until somebody closes it."""
+    claim = "from support.journal import FIRST, claimed; from watcher.journal.database import Database; import os, sys"
+    act = f"{claim}; claimed(Database({url!r}), FIRST, content=b'x' * 300_000); os._exit(9)"
+    assert subprocess.run([sys.executable, "-c", act], check=False, env=environment()).returncode == 9
+    assert {path.name for path in tmp_path.iterdir()} > {file.name}
+    with closing(Database(url)) as database:
+        assert Claims(database).copy(FIRST.id).content == b"x" * 300_000
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_journal_that_cannot_grow_goes_on_once_it_can(database, ledger, file):
     """A full disk is an outage that names the journal, and nothing is written. With room again the journal goes on."""
-    ledger.begin(FIRST, "digest", [payment(0)])
+    begin(database, FIRST, "digest", [payment(0)])
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (file.with_name("journal.db-wal").stat().st_size, limits[1]))
     try:
@@ -180,7 +271,13 @@ def tables(file):
         return columns, journal.execute("PRAGMA user_version").fetchone()
 
 
-@pytest.fixture(params=[VERSION_1.read_text("utf-8"), VERSION_1.read_text("utf-8") + VERSION_2], ids=["1", "2"])
+def rows(file):
+    """Return all that a journal knows of files."""
+    with closing(sqlite3.connect(file)) as journal:
+        return journal.execute("SELECT * FROM files").fetchall()
+
+
+@pytest.fixture(params=OLDER.values(), ids=OLDER.keys())
 def older(request, file):
     """A journal of an older version."""
     with closing(sqlite3.connect(file)) as journal:
@@ -196,16 +293,93 @@ def test_an_older_journal_comes_along(older, url, tmp_path):
         assert [attempt.invoice_number for attempt in History(database).unpaid()] == ["CW-404"]
         assert Bulletins(database).latest().reason == "Working on 1 file."
         assert list(Ledger(database).known("20260901T090000Z_00000002").intents) == [0]
+        assert [file.name for file in History(database).last_files(9)] == ["september.xml"]
+
+
+def test_an_older_journals_files_keep_their_order_and_their_progress(older, url):
+    """The order was that of the ids. All were opened when they were begun, and none has a copy of its content."""
+    begun = Claim("20260901T090000Z_00000002", "begun.xml")
+    digest = "01862083214deb8082ccf4c49be74274f61a7bdc7ff27f489102a0f912692f49"
+    with closing(Database(url)) as database:
+        assert Claims(database).unfinished() == [Unfinished(begun, digest, taken=True, kept=False, size=None)]
+        assert History(database).in_work() == [InWork(begun, 2, 0)]
+        known = Ledger(database).known(begun.id)
+        assert known.intents == {0: Intent(Action.CREATE, Decimal("20.00"), None)}
+        assert (known.results, known.refusal) == ([], None)
+    with closing(sqlite3.connect(older)) as journal:
+        assert journal.execute("SELECT claim, sequence, taken, opened_at = begun_at FROM files").fetchall() == [
+            ("20260901T080000Z_00000001", 1, 1, 1),
+            (begun.id, 2, 1, 1),
+        ]
+        assert journal.execute("SELECT count(*) FROM documents").fetchone() == (0,)
+
+
+@pytest.fixture
+def busy(file):
+    """A journal of version 3 that a busy daemon left: 5,000 files, each hundredth in work, not written in their order.
+
+    Returns:
+        The ids of the claims in the order of claiming.
+    """
+    claims = [f"2026{1 + number // 600:02}01T{number % 24:02}0000Z_{number:08x}" for number in range(5000)]
+    begun, finished = "2026-11-22T21:01:46.173+00:00", "2026-11-22T21:01:47.000+00:00"
+    work = {claim: number % 100 == 99 for number, claim in enumerate(sorted(claims))}
+    with closing(sqlite3.connect(file)) as journal, journal:
+        journal.executescript(OLDER["3"] + "DELETE FROM payments; DELETE FROM files;")
+        journal.executemany(
+            "INSERT INTO files VALUES (?, ?, 'digest', NULL, ?, ?)",
+            ((claim, f"{claim[-3:]}.xml", begun, None if work[claim] else finished) for claim in reversed(claims)),
+        )
+        journal.executemany(
+            "INSERT INTO payments (claim, position, line, invoice_number, asked, outcome, settled, external_id) "
+            "VALUES (?, 0, 3, 'CW-1', '10.00', ?, '10.00', ?)",
+            ((claim, None if work[claim] else "applied", claim[-3:]) for claim in claims),
+        )
+    return sorted(claims)
+
+
+def test_a_journal_of_many_files_comes_along_in_their_order(busy, file, url):
+    """Every file keeps its place and its payments; those in work are found in order, and a new claim comes last."""
+    with closing(Database(url)) as database:
+        claims = Claims(database)
+        assert [each.claim.id for each in claims.unfinished()] == busy[99::100]
+        assert not any(each.kept for each in claims.unfinished())
+        assert [attempt.claim for attempt in History(database).attempts("CW-1")] == busy
+        assert History(database).set_since(busy[-2], ["CW-1"]) == {}
+        assert History(database).set_since(busy[-3], ["CW-1"]) == {"CW-1": f"{busy[-2][-3:]}.xml"}
+        # A clock that was set back since.
+        late = Claim("20200101T000000Z_00000000", "late.xml")
+        claimed(database, late)
+        assert claims.unfinished()[-1].claim == late
+        assert Ledger(database).earlier("digest", late).id == busy[0]
+    with closing(sqlite3.connect(file)) as journal:
+        rows = journal.execute("SELECT claim, sequence FROM files ORDER BY sequence").fetchall()
+        assert rows == [(claim, place) for place, claim in enumerate([*busy, late.id], 1)]
+        unopened = journal.execute("SELECT claim FROM files WHERE opened_at IS NULL OR opened_at != begun_at")
+        assert unopened.fetchall() == [(late.id,)]
+        assert journal.execute("SELECT claim FROM documents").fetchall() == [(late.id,)]
+        assert journal.execute("SELECT count(*) FROM payments").fetchone() == (5000,)
+
+
+def test_a_file_of_an_older_journal_gets_its_copy_later(older, url):
+    """The copy of a file in work is kept once it has been read, with what the stylesheet made of it."""
+    begun = "20260901T090000Z_00000002"
+    with closing(Database(url)) as database:
+        claims = Claims(database)
+        claims.keep(begun, b"<their/>", b"<ours/>")
+        (file,) = claims.unfinished()
+        assert (file.kept, file.size) == (True, 8)
+        assert claims.copy(begun).document == b"<ours/>"
 
 
 def test_a_migration_that_breaks_off_leaves_the_journal_as_it_was(older, url):
-    """The journal comes along altogether or not at all: here its last step finds the index made already."""
+    """The journal comes along altogether or not at all: here its last step finds the table made already."""
     with closing(sqlite3.connect(older)) as journal:
-        journal.execute("CREATE INDEX ix_payments_external_id ON payments (asked)")
-    before = tables(older)
-    with pytest.raises(ConfigurationError, match="ix_payments_external_id"):
+        journal.execute("CREATE TABLE documents (claim VARCHAR)")
+    before, files = tables(older), rows(older)
+    with pytest.raises(ConfigurationError, match="documents"):
         Database(url)
-    assert tables(older) == before
+    assert (tables(older), rows(older)) == (before, files)
 
 
 def test_an_older_journal_is_left_as_it_is_by_those_who_look(older, url):
@@ -229,11 +403,11 @@ def test_looking_makes_no_journal(url, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_journal_is_opened_for_those_who_look(ledger, url):
+def test_a_journal_is_opened_for_those_who_look(database, url):
     """They see what the daemon has written."""
-    ledger.begin(FIRST, "digest", [payment(0)])
-    with opened(url) as database:
-        assert History(database).progress(FIRST.id) == (1, 0)
+    begin(database, FIRST, "digest", [payment(0)])
+    with opened(url) as looked_at:
+        assert History(looked_at).in_work() == [InWork(FIRST, 1, 0)]
 
 
 def test_a_journal_that_cannot_be_looked_at_is_named(tmp_path):

@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from support.journal import FIRST, SECOND, THIRD, applied, payment, rejected
+from support.journal import CLOCKS, FIRST, SECOND, THIRD, applied, begin, claimed, payment, rejected
 
 from watcher.claim import Claim
-from watcher.journal.history import History
+from watcher.journal.claims import Claims
+from watcher.journal.history import History, InWork
 from watcher.payments.model import Misfit
 from watcher.payments.outcomes import Outcome, Result
 
@@ -24,15 +25,15 @@ def history(database):
 
 
 @pytest.fixture
-def write(ledger):
-    """Write down a file and the results of its first records; it is finished if all have one."""
+def write(database, ledger):
+    """Claim a file and write down the results of its first records; it is finished if all have one."""
 
     def written(claim, *results, records=(), refusal=None):
         asked = [payment(result.position, str(result.asked), result.invoice_number) for result in results]
-        ledger.begin(claim, "digest", [*asked, *records], refusal)
+        begin(database, claim, "digest", [*asked, *records], refusal)
         ledger.record([(claim.id, result) for result in results])
         if not records:
-            ledger.finish(claim.id)
+            Claims(database).finish(claim.id)
 
     return written
 
@@ -56,13 +57,21 @@ def test_an_attempt_says_all_that_is_known_of_a_record(write, history):
 @pytest.mark.parametrize("wanted", ["CW-0", "cw-0"])
 def test_every_attempt_at_an_invoice_is_found(write, history, wanted):
     """Attempts of several files are found, the earliest first, whatever the letters' case."""
-    write(SECOND, applied(0))
     write(FIRST, applied(1), rejected(0))
+    write(SECOND, applied(0))
     write(THIRD, applied(2))
     assert [(found.file, found.outcome) for found in history.attempts(wanted)] == [
         ("first.xml", "rejected"),
         ("second.xml", "applied"),
     ]
+
+
+@pytest.mark.parametrize("claims", CLOCKS.values(), ids=CLOCKS.keys())
+def test_attempts_come_in_the_order_of_claiming_whatever_the_clock_says(write, history, claims):
+    """The order is that in which the files were claimed, not that of their ids."""
+    for claim in claims:
+        write(claim, applied(0))
+    assert [found.claim for found in history.attempts("CW-0")] == [claim.id for claim in claims]
 
 
 @pytest.mark.parametrize("wanted", [FIRST.name, FIRST.id])
@@ -78,6 +87,20 @@ def test_a_record_without_outcome_waits(write, history):
     write(FIRST, records=[payment(0)])
     (attempt,) = history.attempts("CW-0")
     assert (attempt.outcome, attempt.decided_at, attempt.finished_at) == ("waiting", None, None)
+
+
+def test_a_file_that_is_not_opened_yet_waits(database, history):
+    """It is claimed, so it is known. Nobody can say yet what is in it."""
+    claimed(database, FIRST)
+    (attempt,) = history.attempts("first.xml")
+    assert (attempt.outcome, attempt.line, attempt.asked, attempt.finished_at) == ("waiting", 0, None, None)
+
+
+def test_a_record_without_a_number_waits_too(write, history):
+    """It is a record like any other, and no empty file."""
+    write(FIRST, records=[Misfit(0, 3, "", None, "InvoiceNumber is missing")])
+    (attempt,) = history.attempts("first.xml")
+    assert (attempt.outcome, attempt.line) == ("waiting", 3)
 
 
 @pytest.mark.parametrize(
@@ -98,9 +121,11 @@ def test_nothing_is_found_under_a_name_that_is_not_known(write, history, wanted)
 
 
 def test_a_file_whose_name_is_no_text_is_found(write, history):
-    """Names of any bytes are kept escaped, and found by the name as it is on disk."""
+    """Names of any bytes are kept escaped, found by the name as it is on disk, and come back as that."""
     write(Claim(FIRST.id, "pay\udcff.xml"), applied(0))
-    assert len(history.attempts("pay\udcff.xml")) == 1
+    write(Claim(SECOND.id, "pay\\udcff.xml"), applied(1))
+    assert [attempt.file for attempt in history.attempts("pay\udcff.xml")] == ["pay\udcff.xml"]
+    assert [file.name for file in history.files_of("pay\udcff.xml", 3)] == ["pay\udcff.xml"]
 
 
 # --- unpaid -----------------------------------------------------------------------------------------------------------
@@ -119,11 +144,22 @@ def test_a_rejected_payment_is_unpaid_until_its_invoice_is_tried_again(write, hi
     assert unpaid(history) == [(SECOND.id, "CW-1")]
 
 
-def test_rejected_payments_without_a_number_stay_unpaid(ledger, write, history):
+@pytest.mark.parametrize("claims", CLOCKS.values(), ids=CLOCKS.keys())
+def test_only_a_file_that_was_claimed_later_stands_for_a_rejected_payment(write, history, claims):
+    """A clock that was set back or ahead resolves nothing: an earlier success is no later attempt."""
+    first, second, third = claims
+    write(first, applied(0), rejected(1), rejected(2))
+    write(second, rejected(0), applied(1))
+    assert unpaid(history) == [(first.id, "CW-2"), (second.id, "CW-0")]
+    write(third, rejected(0))
+    assert unpaid(history) == [(first.id, "CW-2"), (third.id, "CW-0")]
+
+
+def test_rejected_payments_without_a_number_stay_unpaid(database, ledger, write, history):
     """No later record without a number stands for an earlier one."""
     nameless = Result(0, 3, "", Outcome.REJECTED, Decimal(0), message="InvoiceNumber is missing")
     for claim in (FIRST, SECOND):
-        ledger.begin(claim, "digest", [Misfit(0, 3, "", None, "InvoiceNumber is missing")])
+        begin(database, claim, "digest", [Misfit(0, 3, "", None, "InvoiceNumber is missing")])
         ledger.record([(claim.id, nameless)])
     assert unpaid(history) == [(FIRST.id, ""), (SECOND.id, "")]
 
@@ -155,14 +191,43 @@ def test_invoices_that_later_files_have_set_are_named_with_the_last_file(write, 
     assert history.set_since(THIRD.id, ["CW-0"]) == {}
 
 
+@pytest.mark.parametrize("claims", CLOCKS.values(), ids=CLOCKS.keys())
+def test_what_is_later_is_what_was_claimed_later(write, history, claims):
+    """A clock that was set back or ahead hides no later file, and makes no earlier one later."""
+    first, second, third = claims
+    write(first, applied(0), applied(1))
+    write(second, applied(0), replace(applied(1), outcome=Outcome.UNCHANGED))
+    write(third, applied(0), rejected(1))
+    assert history.set_since(first.id, ["CW-0", "CW-1"]) == {"CW-0": third.name, "CW-1": second.name}
+    assert history.set_since(second.id, ["CW-0", "CW-1"]) == {"CW-0": third.name}
+    assert history.set_since(third.id, ["CW-0", "CW-1"]) == {}
+
+
+def test_nobody_can_say_what_is_later_than_a_claim_that_is_not_known(write, history):
+    """A new journal, or an older copy, does not know it: no answer is not the same as no later file."""
+    write(SECOND, applied(0))
+    assert history.set_since(FIRST.id, ["CW-0"]) is None
+    assert history.set_since(THIRD.id, []) is None
+
+
 # --- files ------------------------------------------------------------------------------------------------------------
 
 
-def test_progress_counts_records_and_outcomes(write, history):
-    """Of a claim that is not begun there are none."""
-    write(FIRST, applied(0), records=[payment(1), payment(2)])
-    assert history.progress(FIRST.id) == (3, 1)
-    assert history.progress(SECOND.id) == (0, 0)
+@pytest.mark.parametrize("claims", CLOCKS.values(), ids=CLOCKS.keys())
+def test_files_in_work_come_with_their_records_and_outcomes(database, write, history, claims):
+    """They come in the order of claiming. Of a claim that is not opened there are no records; a finished one is out."""
+    first, second, third = claims
+    write(first, applied(0), records=[payment(1), payment(2)])
+    write(second, applied(0))
+    claimed(database, third)
+    assert history.in_work() == [InWork(first, 3, 1), InWork(third, 0, 0)]
+
+
+def test_the_name_of_a_file_in_work_is_that_on_disk(database, history):
+    """Names of any bytes come back as they are, however they look escaped."""
+    names = ["pay\udcff.xml", "pay\\udcff.xml", "pay\\x5cudcff.xml", "\\\udcff.xml", "pay\\.xml"]
+    claimed(database, *(Claim(f"{FIRST.id[:-1]}{number}", name) for number, name in enumerate(names)))
+    assert [file.claim.name for file in history.in_work()] == names
 
 
 def test_the_last_files_come_with_their_sums(write, history):
@@ -223,6 +288,18 @@ def test_only_finished_files_without_anything_unresolved_are_resolved(write, his
     write(Claim("20250101T000000Z_00000004", "work.xml"), records=[payment(0)])
     assert history.resolved_before(TOMORROW) == {FIRST.id}
     assert history.resolved_before(TOMORROW - timedelta(days=2)) == set()
+
+
+def test_a_claim_that_is_forgotten_changes_no_order(write, history):
+    """The latest place may be given again; the claims that stay keep theirs."""
+    for claim in (THIRD, SECOND):
+        write(claim, applied(0))
+    history.forget([SECOND.id])
+    write(FIRST, applied(0))
+    assert [attempt.claim for attempt in history.attempts("CW-0")] == [THIRD.id, FIRST.id]
+    history.forget([THIRD.id])
+    assert history.set_since(FIRST.id, ["CW-0"]) == {}
+    assert history.set_since(THIRD.id, ["CW-0"]) is None
 
 
 def test_claims_that_are_forgotten_leave_nothing(write, ledger, history):

@@ -5,35 +5,37 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.journal import FIRST, SECOND, THIRD, applied, demand, payment, rejected
+from sqlalchemy.exc import IntegrityError
+from support.journal import CLOCKS, FIRST, SECOND, THIRD, applied, begin, claimed, demand, payment, rejected
 
 from watcher.claim import Claim
-from watcher.journal.database import Database
+from watcher.journal.claims import Claims
+from watcher.journal.database import MOST_VALUES, Database
+from watcher.journal.history import History
 from watcher.journal.ledger import Ledger
 from watcher.payments.model import Action, Intent, Misfit
 from watcher.payments.outcomes import Outcome, Result
 
 
 def results_of(ledger, claim):
-    """Return the results of a claim that was begun."""
+    """Return the results of a claim that was opened."""
     return ledger.known(claim.id).results
 
 
 def intents_of(ledger, claim):
-    """Return the intents of a claim that was begun."""
+    """Return the intents of a claim that was opened."""
     return ledger.known(claim.id).intents
 
 
-def judged(ledger, claim):
-    """Return the digest and the refusal of a claim that was begun."""
-    known = ledger.known(claim.id)
-    return known.digest, known.refusal
+def judged(database, claim):
+    """Return the digest and the refusal of a claim that was opened."""
+    return Claims(database).state(claim.id).digest, Ledger(database).known(claim.id).refusal
 
 
 # --- results ----------------------------------------------------------------------------------------------------------
@@ -59,53 +61,53 @@ def test_a_result_comes_back_as_it_was(result):
     """Every part of a result is there again, amounts to the last digit."""
     with closing(Database("sqlite://")) as database:
         ledger = Ledger(database)
-        ledger.begin(FIRST, "digest", [payment(0)])
+        begin(database, FIRST, "digest", [payment(0)])
         ledger.record([(FIRST.id, result)])
         (found,) = results_of(ledger, FIRST)
         assert found == result
         assert str(found) == str(result)
 
 
-def test_results_are_in_the_order_of_the_document(ledger):
+def test_results_are_in_the_order_of_the_document(database, ledger):
     """Results come in the order of the records, however they came in. Records without one are left out."""
-    ledger.begin(FIRST, "digest", [payment(position) for position in range(4)])
+    begin(database, FIRST, "digest", [payment(position) for position in range(4)])
     for position in (3, 0, 2):
         ledger.record([(FIRST.id, applied(position))])
     assert [result.position for result in results_of(ledger, FIRST)] == [0, 2, 3]
 
 
-def test_results_of_one_file_are_not_those_of_another(ledger):
+def test_results_of_one_file_are_not_those_of_another(database, ledger):
     """The same position in two files is two records, though both are written down together."""
     for claim in (FIRST, SECOND):
-        ledger.begin(claim, "digest", [payment(0), payment(1)])
+        begin(database, claim, "digest", [payment(0), payment(1)])
     ledger.record([(FIRST.id, applied(0)), (SECOND.id, applied(1, "7.00"))])
     assert results_of(ledger, FIRST) == [applied(0)]
     assert results_of(ledger, SECOND) == [applied(1, "7.00")]
 
 
-def test_a_record_that_cannot_be_read_has_a_result_too(ledger):
+def test_a_record_that_cannot_be_read_has_a_result_too(database, ledger):
     """A misfit without number or amount is kept like any other record."""
-    ledger.begin(FIRST, "digest", [Misfit(0, 3, "", None, "InvoiceNumber is missing")])
+    begin(database, FIRST, "digest", [Misfit(0, 3, "", None, "InvoiceNumber is missing")])
     rejected = Result(0, 3, "", Outcome.REJECTED, Decimal(0), message="InvoiceNumber is missing")
     ledger.record([(FIRST.id, rejected)])
     assert results_of(ledger, FIRST) == [rejected]
 
 
-def test_the_words_of_connectwise_may_hold_anything(ledger):
+def test_the_words_of_connectwise_may_hold_anything(database, ledger):
     """An outcome is kept even if ConnectWise's words hold half a letter, which JSON can bring and UTF-8 cannot hold."""
-    ledger.begin(FIRST, "digest", [payment(0)])
+    begin(database, FIRST, "digest", [payment(0)])
     refused = Result(0, 3, "CW-0", Outcome.REJECTED, Decimal("10.00"), message="not \ud83d allowed")
     ledger.record([(FIRST.id, refused)])
     (kept,) = results_of(ledger, FIRST)
     assert (kept.outcome, kept.message[:4], kept.message[-8:]) == (Outcome.REJECTED, "not ", " allowed")
 
 
-def test_nothing_is_written_for_nothing(ledger):
+def test_nothing_is_written_for_nothing(database, ledger):
     """Intending and recording no payment at all is no fault."""
     ledger.intend([])
     ledger.record([])
     assert ledger.known(FIRST.id) is None
-    ledger.begin(FIRST, "digest", [payment(0)])
+    begin(database, FIRST, "digest", [payment(0)])
     ledger.intend([])
     ledger.record([])
     assert results_of(ledger, FIRST) == []
@@ -117,9 +119,9 @@ def test_nothing_is_written_for_nothing(ledger):
 
 @pytest.mark.parametrize("action", Action)
 @pytest.mark.parametrize("warning", [None, "The earlier amount 5.00 was replaced by 10.10"])
-def test_an_intent_is_known_until_its_outcome_is(ledger, action, warning):
+def test_an_intent_is_known_until_its_outcome_is(database, ledger, action, warning):
     """An intent stands, amount to the last digit, until its record has an outcome."""
-    ledger.begin(FIRST, "digest", [payment(0), payment(1)])
+    begin(database, FIRST, "digest", [payment(0), payment(1)])
     intent = Intent(action, Decimal("10.10"), warning)
     ledger.intend([(demand(FIRST, 0), intent)])
     assert intents_of(ledger, FIRST) == {0: intent}
@@ -130,17 +132,17 @@ def test_an_intent_is_known_until_its_outcome_is(ledger, action, warning):
     assert intents_of(ledger, FIRST) == {}
 
 
-def test_an_intent_of_summed_records_is_every_ones(ledger):
+def test_an_intent_of_summed_records_is_every_ones(database, ledger):
     """A call for several records of one invoice is written down for each of them."""
-    ledger.begin(FIRST, "digest", [payment(position) for position in range(3)])
+    begin(database, FIRST, "digest", [payment(position) for position in range(3)])
     intent = Intent(Action.CREATE, Decimal("20.00"))
     ledger.intend([(demand(FIRST, 0, 2), intent)])
     assert intents_of(ledger, FIRST) == {0: intent, 2: intent}
 
 
-def test_a_later_intent_takes_the_place_of_an_earlier_one(ledger):
+def test_a_later_intent_takes_the_place_of_an_earlier_one(database, ledger):
     """The plan that was made last, after another look, counts."""
-    ledger.begin(FIRST, "digest", [payment(0)])
+    begin(database, FIRST, "digest", [payment(0)])
     ledger.intend([(demand(FIRST, 0), Intent(Action.CREATE, Decimal("10.00"), "one"))])
     ledger.intend([(demand(FIRST, 0), Intent(Action.CHANGE, Decimal("11.00")))])
     assert intents_of(ledger, FIRST) == {0: Intent(Action.CHANGE, Decimal("11.00"))}
@@ -148,15 +150,48 @@ def test_a_later_intent_takes_the_place_of_an_earlier_one(ledger):
 
 # --- files ------------------------------------------------------------------------------------------------------------
 
+BEFORE = Claim("20240101T000000Z_00000001", "before.xml")
+BEFORE_BY_A_WRONG_CLOCK = Claim("20990101T000000Z_00000001", "before, too.xml")
 
-def test_a_file_that_was_begun_is_left_as_it_is(ledger):
-    """Every start after a crash begins a file again, which forgets no outcome and adds no record."""
-    ledger.begin(FIRST, "digest", [payment(0)])
+
+def test_a_file_that_was_opened_is_left_as_it_is(database, ledger):
+    """Neither a second claim of its id, nor opening it again, forgets an outcome or adds a record."""
+    begin(database, FIRST, "digest", [payment(0)])
     ledger.record([(FIRST.id, applied(0))])
-    ledger.begin(FIRST, "other", [payment(0), payment(1)], "refused")
+    with pytest.raises(IntegrityError):
+        claimed(database, FIRST, digest="other")
+    with pytest.raises(IntegrityError):
+        ledger.open(FIRST.id, [payment(0), payment(1)], "refused")
+    claimed(database, SECOND)
     assert results_of(ledger, FIRST) == [applied(0)]
-    assert judged(ledger, FIRST) == ("digest", None)
+    assert judged(database, FIRST) == ("digest", None)
+    assert len(History(database).attempts(FIRST.id)) == 1
     assert (ledger.earlier("digest", SECOND), ledger.earlier("other", SECOND)) == (FIRST, None)
+
+
+@pytest.mark.parametrize("claims", CLOCKS.values(), ids=CLOCKS.keys())
+def test_a_file_that_is_claimed_is_not_known_before_it_is_opened(database, ledger, claims):
+    """What it asks is not written down yet, and those of the same content that come later count it as in work."""
+    first, second, third = claims
+    claimed(database, first, second)
+    assert ledger.known(first.id) is None
+    assert (ledger.earlier("digest", first), ledger.earlier("digest", second)) == (None, first)
+    ledger.open(first.id, [payment(0)])
+    assert ledger.known(first.id).results == []
+    assert ledger.known(second.id) is None
+    # One that is not claimed has no place in the order.
+    assert ledger.earlier("digest", third) is None
+
+
+def test_a_file_is_opened_at_a_time(database, ledger):
+    """It counts until a record is decided. Times come in any zone; the later one counts, not the later text."""
+    claimed(database, FIRST)
+    at = datetime(2026, 3, 1, 0, 30, tzinfo=timezone(timedelta(hours=2)))
+    ledger.open(FIRST.id, [payment(0), payment(1)], at=at)
+    assert ledger.known(FIRST.id).decided_at == at
+    ledger.record([(FIRST.id, applied(0))], at + timedelta(minutes=1))
+    ledger.record([(FIRST.id, applied(1))], datetime(2026, 2, 28, 22, 45, tzinfo=UTC))
+    assert ledger.known(FIRST.id).decided_at == datetime(2026, 2, 28, 22, 45, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -164,14 +199,21 @@ def test_a_file_that_was_begun_is_left_as_it_is(ledger):
     [([], False), ([rejected(0)], False), ([applied(0)], True), ([rejected(0), applied(1)], True)],
     ids=["just begun", "under way", "succeeded", "partly failed"],
 )
-def test_an_earlier_file_of_the_same_content_is_found(ledger, results, finished):
-    """A file counts that is in work, or in which something succeeded. The first of several is returned."""
-    for claim in (FIRST, SECOND):
-        ledger.begin(claim, "digest", [payment(0), payment(1)])
+@pytest.mark.parametrize("claims", CLOCKS.values(), ids=CLOCKS.keys())
+def test_an_earlier_file_of_the_same_content_is_found(database, ledger, claims, results, finished):
+    """A file counts that is in work, or in which something succeeded. The first is returned, whatever the clock says.
+
+    So a clock that was set back lets no file pass, and one that was set ahead refuses no earlier file.
+    """
+    first, second, third = claims
+    for claim in (first, second):
+        begin(database, claim, "digest", [payment(0), payment(1)])
         ledger.record([(claim.id, result) for result in results])
         if finished:
-            ledger.finish(claim.id)
-    assert ledger.earlier("digest", THIRD) == ledger.earlier("digest", SECOND) == FIRST
+            Claims(database).finish(claim.id)
+    claimed(database, third)
+    assert ledger.earlier("digest", third) == ledger.earlier("digest", second) == first
+    assert ledger.earlier("digest", first) is None
 
 
 @pytest.mark.parametrize(
@@ -181,49 +223,34 @@ def test_an_earlier_file_of_the_same_content_is_found(ledger, results, finished)
         ("digest", "it is cut off", None, SECOND),
         ("digest", None, rejected(0), SECOND),
         ("digest", None, applied(0), FIRST),
-        ("digest", None, applied(0), Claim("20240101T000000Z_00000001", "before.xml")),
+        ("digest", None, applied(0), BEFORE),
+        ("digest", None, applied(0), BEFORE_BY_A_WRONG_CLOCK),
     ],
-    ids=["other content", "refused", "failed altogether", "itself", "claimed later"],
+    ids=["other content", "refused", "failed altogether", "itself", "claimed later", "claimed later, clock set back"],
 )
-def test_a_file_that_moved_no_money_is_no_earlier_file(ledger, digest, refusal, result, claim):
+def test_a_file_that_moved_no_money_is_no_earlier_file(database, ledger, digest, refusal, result, claim):
     """Other content, a file that was refused or failed altogether, the file itself and later ones do not count."""
-    ledger.begin(FIRST, digest, [] if refusal else [payment(0)], refusal)
+    claimed(database, BEFORE, BEFORE_BY_A_WRONG_CLOCK, digest="its own")
+    begin(database, FIRST, digest, [] if refusal else [payment(0)], refusal)
     if result:
         ledger.record([(FIRST.id, result)])
-    ledger.finish(FIRST.id)
+    Claims(database).finish(FIRST.id)
+    claimed(database, SECOND)
     assert ledger.earlier("digest", claim) is None
 
 
 @pytest.mark.parametrize("refusal", [None, "it is cut off"], ids=["accepted", "refused"])
 def test_the_judgement_of_a_file_is_known_after_a_start(reopen, refusal):
-    """Whether a file was begun, and why it was refused, is known after a start. Of others nothing is known."""
-    Ledger(reopen()).begin(FIRST, "digest", [] if refusal else [payment(0)], refusal)
-    ledger = Ledger(reopen())
-    assert judged(ledger, FIRST) == ("digest", refusal)
-    assert ledger.known(SECOND.id) is None
+    """Whether a file was opened, and why it was refused, is known after a start. Of others nothing is known."""
+    begin(reopen(), FIRST, "digest", [] if refusal else [payment(0)], refusal)
+    database = reopen()
+    assert judged(database, FIRST) == ("digest", refusal)
+    assert Ledger(database).known(SECOND.id) is None
 
 
-def test_a_file_is_finished_once(ledger, file):
-    """A file that is finished again after a crash keeps its first time. An unknown claim is no fault."""
-    for claim in (FIRST, SECOND):
-        ledger.begin(claim, "digest", [])
-    with closing(sqlite3.connect(file)) as other:
-        asked = "SELECT claim, finished_at FROM files WHERE finished_at IS NOT NULL"
-        assert other.execute(asked).fetchall() == []
-        ledger.finish(FIRST.id)
-        ((claim_id, finished_at),) = other.execute(asked).fetchall()
-        assert claim_id == FIRST.id
-        assert timedelta(0) <= datetime.now(UTC) - datetime.fromisoformat(finished_at) < timedelta(minutes=1)
-        with other:
-            other.execute("UPDATE files SET finished_at = 'then' WHERE claim = ?", (FIRST.id,))
-        ledger.finish(FIRST.id)
-        ledger.finish("20250101T000000Z_00000009")
-        assert other.execute(asked).fetchall() == [(FIRST.id, "then")]
-
-
-def test_a_file_is_decided_with_its_last_record(ledger, file):
-    """A file is decided when its last record is. If no record is decided, the time of its beginning counts."""
-    ledger.begin(FIRST, "digest", [payment(0), payment(1)])
+def test_a_file_is_decided_with_its_last_record(database, ledger, file):
+    """A file is decided when its last record is. If no record is decided, the time of its opening counts."""
+    begin(database, FIRST, "digest", [payment(0), payment(1)])
     begun = ledger.known(FIRST.id).decided_at
     assert begun.tzinfo is not None
     assert timedelta(0) <= datetime.now(UTC) - begun < timedelta(minutes=1)
@@ -239,53 +266,110 @@ def test_a_file_is_decided_with_its_last_record(ledger, file):
     ["pay\nment.xml", "💷.xml", 'it\'s "x".xml', "pay\udcff.xml"],
     ids=["newline", "emoji", "quotes", "no UTF-8"],
 )
-def test_any_file_name_can_be_kept(ledger, name):
+def test_any_file_name_can_be_kept(database, ledger, name):
     """A file may be called whatever the file system allows, text or not."""
-    ledger.begin(Claim(FIRST.id, name), "digest", [payment(0)])
+    begin(database, Claim(FIRST.id, name), "digest", [payment(0)])
     ledger.record([(FIRST.id, applied(0))])
-    ledger.finish(FIRST.id)
-    kept = ledger.earlier("digest", SECOND)
-    assert kept.id == FIRST.id
-    assert kept.name.startswith(name.split("\udcff")[0])
+    Claims(database).finish(FIRST.id)
+    claimed(database, SECOND)
+    assert ledger.earlier("digest", SECOND) == Claim(FIRST.id, name)
 
 
 # --- receipts ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_receipt_is_adopted_by_a_journal_that_does_not_know_its_file(ledger):
+DECIDED = datetime(2026, 9, 1, 12, 30, 0, 250_000, tzinfo=UTC)
+
+
+def test_a_receipt_is_adopted_by_a_journal_that_does_not_know_its_file(database, ledger):
     """Every record of the receipt has its result; the refusal of a refused file is known, too."""
-    ledger.adopt(FIRST, "digest", [applied(0), rejected(1)])
-    ledger.adopt(SECOND, "other", [], "it is cut off")
-    assert (judged(ledger, FIRST), results_of(ledger, FIRST)) == (("digest", None), [applied(0), rejected(1)])
-    assert (judged(ledger, SECOND), results_of(ledger, SECOND)) == (("other", "it is cut off"), [])
+    claimed(database, FIRST)
+    claimed(database, SECOND, digest="other")
+    ledger.adopt(FIRST.id, [applied(0), rejected(1)], None, DECIDED)
+    ledger.adopt(SECOND.id, [], "it is cut off", DECIDED)
+    assert (judged(database, FIRST), results_of(ledger, FIRST)) == (("digest", None), [applied(0), rejected(1)])
+    assert (judged(database, SECOND), results_of(ledger, SECOND)) == (("other", "it is cut off"), [])
+    assert ledger.known(FIRST.id).decided_at == ledger.known(SECOND.id).decided_at == DECIDED
 
 
-def test_a_receipt_adds_only_the_outcomes_that_are_missing(ledger):
+def test_a_receipt_adds_only_the_outcomes_that_are_missing(database, ledger):
     """An outcome that the journal has stays as it is, with its time."""
-    ledger.begin(FIRST, "digest", [payment(0), payment(1)])
-    ledger.record([(FIRST.id, applied(0))])
-    ledger.adopt(FIRST, "digest", [rejected(0), rejected(1)])
+    begin(database, FIRST, "digest", [payment(0), payment(1)])
+    ledger.record([(FIRST.id, applied(0))], DECIDED - timedelta(days=2))
+    ledger.adopt(FIRST.id, [rejected(0), rejected(1)], None, DECIDED - timedelta(days=1))
     assert results_of(ledger, FIRST) == [applied(0), rejected(1)]
+    attempts = History(database).attempts(FIRST.id)
+    assert [attempt.decided_at for attempt in attempts] == [DECIDED - timedelta(days=2), DECIDED - timedelta(days=1)]
+
+
+def test_an_older_journal_learns_how_its_calls_ended(database, ledger):
+    """A copy of the journal from the middle of a file has intents: none is left once the receipt is adopted."""
+    begin(database, FIRST, "digest", [payment(0), payment(1)])
+    ledger.intend([(demand(FIRST, 0), Intent(Action.CREATE, Decimal("10.00")))])
+    ledger.adopt(FIRST.id, [applied(0), rejected(1)], None, DECIDED)
+    assert intents_of(ledger, FIRST) == {}
+    assert results_of(ledger, FIRST) == [applied(0), rejected(1)]
+    assert ledger.known(FIRST.id).decided_at == DECIDED
+
+
+def test_a_receipt_is_adopted_again_after_a_crash_in_between(database, ledger):
+    """Adopting breaks off between its steps, or is done twice: what is there at the end is the same."""
+    claimed(database, FIRST)
+    ledger.open(FIRST.id, [payment(0), payment(1)], None, DECIDED)
+    for _ in range(2):
+        ledger.adopt(FIRST.id, [applied(0), rejected(1)], None, DECIDED)
+        assert results_of(ledger, FIRST) == [applied(0), rejected(1)]
+        assert ledger.known(FIRST.id).decided_at == DECIDED
+
+
+def test_the_receipt_of_a_record_that_cannot_be_read_is_adopted(database, ledger):
+    """It has no number and no amount, as in the document."""
+    nameless = Result(0, 3, "", Outcome.REJECTED, None, message="InvoiceNumber is missing")
+    claimed(database, FIRST)
+    ledger.adopt(FIRST.id, [nameless], None, DECIDED)
+    assert results_of(ledger, FIRST) == [nameless]
+
+
+def test_an_empty_files_receipt_is_adopted(database, ledger):
+    """It has no record, is no refusal, and is known afterwards."""
+    claimed(database, FIRST)
+    ledger.adopt(FIRST.id, [], None, DECIDED)
+    known = ledger.known(FIRST.id)
+    assert (known.results, known.intents, known.refusal, known.decided_at) == ([], {}, None, DECIDED)
 
 
 # --- externalIds ------------------------------------------------------------------------------------------------------
 
 
-def test_earlier_payments_are_found_by_their_external_ids(ledger):
-    """Payments count that succeeded or are in work, of files claimed earlier. The first such file is returned."""
+@pytest.mark.parametrize("claims", CLOCKS.values(), ids=CLOCKS.keys())
+def test_earlier_payments_are_found_by_their_external_ids(database, ledger, claims):
+    """Payments count that succeeded or are in work, of files claimed earlier. The first such file is returned.
 
-    def begin(claim, *ids):
+    A clock that was set back lets no payment pass, and one that was set ahead makes none a repetition.
+    """
+    first, second, third = claims
+
+    def write(claim, *ids):
         records = [replace(payment(position), external_id=name) for position, name in enumerate(ids)]
-        ledger.begin(claim, "digest", records)
+        begin(database, claim, "digest", records)
 
-    begin(FIRST, "paid", "failed", "open")
-    ledger.record([(FIRST.id, applied(0)), (FIRST.id, rejected(1))])
-    begin(SECOND, "paid", "later")
+    write(first, "paid", "failed", "open")
+    ledger.record([(first.id, applied(0)), (first.id, rejected(1))])
+    write(second, "paid", "later")
+    claimed(database, third)
     asked = ["paid", "failed", "open", "later", "unknown"]
-    assert ledger.earlier_payments(asked, FIRST) == {}
-    assert ledger.earlier_payments(asked, SECOND) == {"paid": FIRST, "open": FIRST}
-    assert ledger.earlier_payments(asked, THIRD) == {"paid": FIRST, "open": FIRST, "later": SECOND}
-    assert ledger.earlier_payments([], THIRD) == {}
+    assert ledger.earlier_payments(asked, first) == {}
+    assert ledger.earlier_payments(asked, second) == {"paid": first, "open": first}
+    assert ledger.earlier_payments(asked, third) == {"paid": first, "open": first, "later": second}
+    assert ledger.earlier_payments([], third) == {}
+
+
+def test_many_external_ids_are_asked_for_at_once(database, ledger):
+    """More than fit into one statement: each is found, the first and the last."""
+    ids = [f"id-{number}" for number in range(MOST_VALUES + 1)]
+    begin(database, THIRD, "digest", [replace(payment(at), external_id=ids[-at]) for at in (0, 1)])
+    claimed(database, FIRST)
+    assert ledger.earlier_payments(ids, FIRST) == {ids[0]: THIRD, ids[-1]: THIRD}
 
 
 # --- the inbox's marker -----------------------------------------------------------------------------------------------
@@ -306,8 +390,8 @@ def test_an_inbox_has_the_marker_that_was_remembered(ledger):
 
 def test_what_was_written_is_there_after_a_start(reopen):
     """Files, intents, outcomes and markers outlive the program."""
-    ledger = Ledger(reopen())
-    ledger.begin(FIRST, "digest", [payment(0), payment(1)])
+    ledger = Ledger(database := reopen())
+    begin(database, FIRST, "digest", [payment(0), payment(1)])
     ledger.intend([(demand(FIRST, 1), Intent(Action.CREATE, Decimal("10.00")))])
     ledger.record([(FIRST.id, applied(0))])
     ledger.remember_marker("/srv/a", "one")
@@ -319,10 +403,10 @@ def test_what_was_written_is_there_after_a_start(reopen):
     assert ledger.known(FIRST.id).decided_at == begun
 
 
-def test_what_was_written_is_on_disk_when_the_call_returns(ledger, file):
-    """Another process sees every begun file, intent and outcome at once. Amounts are text, never floats."""
+def test_what_was_written_is_on_disk_when_the_call_returns(database, ledger, file):
+    """Another process sees every opened file, intent and outcome at once. Amounts are text, never floats."""
     with closing(sqlite3.connect(file)) as other:
-        ledger.begin(FIRST, "digest", [payment(0, "0.10")])
+        begin(database, FIRST, "digest", [payment(0, "0.10")])
         assert other.execute("SELECT name, asked FROM files JOIN payments USING (claim)").fetchall() == [
             ("first.xml", "0.10")
         ]

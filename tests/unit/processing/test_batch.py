@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
-import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from hashlib import sha256
@@ -21,7 +20,7 @@ from support.documents import DAY, document, files, invoice_payments, numbers, o
 from support.line import Line
 
 from watcher.claim import Claim
-from watcher.errors import FolderTrouble, PaymentWatcherError, SignInRefused
+from watcher.errors import FolderTrouble, SignInRefused
 from watcher.processing.claimed import Tally
 from watcher.sandbox import PaymentSeed, Sandbox
 
@@ -35,8 +34,8 @@ class Files(Line):
 
     def drop(self, *contents: bytes, **sections: dict[str, object]) -> Tally:
         """Drop files, in one batch, and take them to their end."""
-        claims = [self.claim(f"pay{number}.xml", content) for number, content in enumerate(contents)]
-        return self.again(**sections).process(claims)
+        line = self.again(**sections)
+        return line.process([line.claim(f"pay{number}.xml", content) for number, content in enumerate(contents)])
 
     @property
     def published(self) -> dict[str, list[str]]:
@@ -503,7 +502,7 @@ def test_no_payment_fails_for_an_outage(start, client_of, folders):
     with pytest.raises(SignInRefused):
         line.drop(document(("CW-1", "10.00")))
     assert line.published == {"success": [], "fail": [], "archive": []}
-    (claim,) = line.work.claimed()
+    (claim,) = list(line.taker.resume())
     line.client = client
     assert line.process([claim]) == Tally(files=1)
     assert line.published["success"] == ["pay0.xml"]
@@ -517,7 +516,7 @@ def test_what_needs_no_connectwise_does_not_wait_for_it(start, client_of):
     with pytest.raises(SignInRefused):
         line.drop(document(("CW-1", "10.00")), document(("CW-1", "£5")), b"nonsense", EMPTY)
     assert line.published["fail"] == ["pay1.xml", "pay2.error.txt", "pay2.xml"]
-    assert [claim.name for claim in line.work.claimed()] == ["pay0.xml"]
+    assert [claim.name for claim in list(line.taker.resume())] == ["pay0.xml"]
 
 
 @pytest.mark.parametrize("missing", ["success", "fail", "archive"])
@@ -530,7 +529,7 @@ def test_a_folder_that_is_away_costs_no_second_call(start, folders, missing):
         line.drop(document(("CW-1", "10.00"), ("CW-9", "1.00")))
     before = calls(sandbox)
     folder.mkdir()
-    assert line.process(line.work.claimed()) == Tally(files=1, rejected=1)
+    assert line.process(list(line.taker.resume())) == Tally(files=1, rejected=1)
     assert calls(sandbox) == before
     assert line.published == {
         "success": ["pay0.xml"],
@@ -541,9 +540,9 @@ def test_a_folder_that_is_away_costs_no_second_call(start, folders, missing):
     assert list(folders.work.iterdir()) == []
 
 
-@pytest.mark.parametrize("missing", ["success", "fail", "archive"])
+@pytest.mark.parametrize("missing", ["success", "fail"])
 def test_what_is_decided_stands_without_the_journal(start, folders, tmp_path, missing):
-    """Of a file that is decided but not published its receipt in work counts: no call is made, whatever has changed."""
+    """If the journal is lost after a receipt was published, the receipt counts: no call is made, whatever changed."""
     line, sandbox = start(invoice("CW-1", "10.00"), invoice("CW-2", "10.00", payments=(PaymentSeed(Decimal("4.00")),)))
     folder: Path = getattr(folders, missing)
     folder.rmdir()
@@ -553,10 +552,9 @@ def test_what_is_decided_stands_without_the_journal(start, folders, tmp_path, mi
     folder.mkdir()
     another = {"journal": {"url": f"sqlite:///{tmp_path / 'another.db'}"}, "payments": {"zero_amount": "remove"}}
     with closing(Files(folders, sandbox.url, **another)) as other:
-        (claim,) = other.work.claimed()
-        assert other.process([claim]) == Tally(files=1, rejected=2)
-        assert other.history.progress(claim.id) == (4, 4)
-        assert [result.outcome.value for result in other.results(claim.id)] == ["applied"] * 2 + ["rejected"] * 2
+        assert other.resume() == Tally(files=1, rejected=2)
+        (claim_id,) = {attempt.claim for attempt in other.history.attempts("pay0.xml")}
+        assert [result.outcome.value for result in other.results(claim_id)] == ["applied"] * 2 + ["rejected"] * 2
         finished = other.history.last_files(9)
         assert [(file.name, file.succeeded, file.rejected) for file in finished] == [("pay0.xml", 2, 2)]
     assert calls(sandbox) == before
@@ -571,6 +569,22 @@ def test_what_is_decided_stands_without_the_journal(start, folders, tmp_path, mi
     assert list(folders.work.iterdir()) == []
 
 
+def test_journal_lost_before_anything_was_published_costs_no_second_payment(start, folders, tmp_path):
+    """The original in work is taken up anew under its claim, and ConnectWise is asked what it holds."""
+    line, sandbox = start(invoice("CW-1", "10.00"))
+    folders.archive.rmdir()
+    with pytest.raises(FolderTrouble):
+        line.drop(document(("CW-1", "12.00"), ("CW-9", "1.00")))
+    folders.archive.mkdir()
+    with closing(Files(folders, sandbox.url, journal={"url": f"sqlite:///{tmp_path / 'another.db'}"})) as other:
+        (claim,) = other.taker.resume()
+        assert folders.place(claim.id).is_dir()
+        assert other.process([claim]) == Tally(files=1, rejected=1)
+    assert paid(sandbox, "CW-1") == [Decimal("10.00")]
+    assert (line.receipt()["totals"]["unchanged"], line.receipt()["totals"]["discarded"]) == ("10.00", "2.00")
+    assert list(folders.work.iterdir()) == []
+
+
 def test_a_file_that_is_judged_anew_is_told_of_as_it_was_dealt_with(start, folders):
     """Where the limit was raised while a refused file waited, it is refused or paid, and told of accordingly."""
     line, sandbox = start(invoice("CW-1", "10.00"))
@@ -578,7 +592,7 @@ def test_a_file_that_is_judged_anew_is_told_of_as_it_was_dealt_with(start, folde
     with pytest.raises(FolderTrouble):
         line.drop(document(("CW-1", "10.00")), inbox={"max_file_bytes": 10})
     folders.fail.mkdir()
-    line.process(line.work.claimed())
+    line.process(list(line.taker.resume()))
     was_paid = bool(paid(sandbox, "CW-1"))
     assert line.published["success"] == (["pay0.xml"] if was_paid else [])
     assert line.published["fail"] == ([] if was_paid else ["pay0.error.txt", "pay0.xml"])
@@ -591,38 +605,62 @@ def test_a_file_that_somebody_writes_to_after_it_was_read_moves_no_more_money(st
     folders.success.rmdir()
     with pytest.raises(FolderTrouble):
         line.drop(document(("CW-1", "10.00")))
-    (claim,) = line.work.claimed()
+    (claim,) = list(line.taker.resume())
     (folders.work / claim.id / claim.name).write_bytes(document(("CW-1", "10.00"), ("CW-2", "10.00")))
     folders.success.mkdir()
-    with suppress(PaymentWatcherError):
-        line.process([claim])
+    assert line.process([claim]) == Tally(files=1)
     assert (paid(sandbox, "CW-1"), paid(sandbox, "CW-2")) == ([Decimal("10.00")], [])
+    assert numbers(one(files(folders.success))) == ["CW-1"]
 
 
-def test_a_receipt_left_after_archiving_is_taken_over_by_a_new_journal(start, folders, tmp_path):
-    """A crash between archive and journal, and the journal lost: the history still knows what became of the file."""
+def test_file_archived_before_the_journal_was_lost_is_known_to_a_new_one(start, folders, tmp_path):
+    """A crash before the original is deleted, and the journal lost: the history still knows what became of the file."""
     line, sandbox = start(invoice("CW-1", "10.00"))
-    line.drop(document(("CW-1", "10.00")))
-    receipt = one(files(folders.archive, ".receipt.json"))
-    claim_id = json.loads(receipt.read_bytes())["claim"]
-    (folders.work / claim_id).mkdir()
-    (folders.work / f"{claim_id}.receipt.json").write_bytes(receipt.read_bytes())
+    content = document(("CW-1", "10.00"))
+    line.drop(content)
+    before = calls(sandbox)
+    claim = Claim(line.receipt()["claim"], "pay0.xml")
+    folders.place(claim.id).mkdir()
+    folders.held(claim).write_bytes(content)
     with closing(Files(folders, sandbox.url, journal={"url": f"sqlite:///{tmp_path / 'another.db'}"})) as other:
-        other.resume()
+        assert other.resume() == Tally(files=1)
         assert [(file.name, file.succeeded) for file in other.history.last_files(9)] == [("pay0.xml", 1)]
+    assert calls(sandbox) == before
+    assert line.published["archive"] == ["pay0.receipt.json", "pay0.xml"]
     assert list(folders.work.iterdir()) == []
 
 
-def test_what_a_crash_left_after_archiving_is_cleared(start, folders, tmp_path):
-    """The empty place of a claim whose original is archived is taken away, and its file is finished in the journal."""
-    line, _ = start()
-    claim = Claim("20250101T000000Z_00000001", "pay.xml")
-    line.ledger.begin(claim, "digest", ())
-    (folders.work / claim.id).mkdir()
-    line.resume()
+def test_original_that_a_crash_left_of_a_finished_file_is_deleted(start, folders):
+    """It is not worked on again, whatever else lies beside it; what is strange is left alone."""
+    line, sandbox = start(invoice("CW-1", "10.00"))
+    content = document(("CW-1", "10.00"))
+    line.drop(content)
+    before = calls(sandbox)
+    claim = Claim(line.receipt()["claim"], "pay0.xml")
+    folders.place(claim.id).mkdir()
+    folders.held(claim).write_bytes(content)
+    (folders.place(claim.id) / ".fuse_hidden0001").write_bytes(content)
+    assert line.again().resume() == Tally()
+    assert calls(sandbox) == before
+    assert [path.name for path in folders.place(claim.id).iterdir()] == [".fuse_hidden0001"]
+
+
+def test_original_whose_writer_went_on_is_kept_and_reported(start, folders):
+    """What was in the file when it was taken is paid; what came later is kept in the fail outbox, with a note."""
+    line, sandbox = start(invoice("CW-1", "10.00"), invoice("CW-2", "5.00"))
+    claim = line.claim("pay.xml", document(("CW-1", "10.00")))
+    later = document(("CW-1", "10.00"), ("CW-2", "5.00"))
+    folders.held(claim).write_bytes(later)
+    with capture_logs() as lines:
+        assert line.process([claim]) == Tally(files=1)
+    assert (paid(sandbox, "CW-1"), paid(sandbox, "CW-2")) == ([Decimal("10.00")], [])
+    assert one(files(folders.archive)).read_bytes() == document(("CW-1", "10.00"))
+    kept = one(files(folders.fail))
+    assert kept.read_bytes() == later
+    assert "has not been processed" in kept.with_name(f"{kept.name}.txt").read_text()
+    (entry,) = (entry for entry in lines if entry["event"] == "file.changed")
+    assert (entry["file"], entry["claim"], entry["kept"]) == ("pay.xml", claim.id, str(kept))
     assert list(folders.work.iterdir()) == []
-    with closing(sqlite3.connect(tmp_path / "journal.db")) as other:
-        assert other.execute("SELECT claim FROM files WHERE finished_at IS NOT NULL").fetchall() == [(claim.id,)]
 
 
 # --- the log ---------------------------------------------------------------------------------------------------------
@@ -714,7 +752,7 @@ def test_a_payment_is_told_of_once_though_its_file_had_to_wait(start, folders):
         with pytest.raises(FolderTrouble):
             line.drop(document(("CW-1", "10.00"), ("CW-8", "£5")))
         folders.archive.mkdir()
-        line.process(line.work.claimed())
+        line.process(list(line.taker.resume()))
     told = Counter(entry["event"] for entry in lines if entry["log_level"] != "debug")
     assert told == {"payment.finished": 2, "file.finished": 1}
 

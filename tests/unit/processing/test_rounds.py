@@ -42,6 +42,7 @@ from support.network import (
 from watcher.claim import Claim
 from watcher.documents import reading as documents
 from watcher.errors import Outage, SignInRefused, Stopping, Unreachable
+from watcher.journal.claims import Claims, NewClaim
 from watcher.journal.database import Database
 from watcher.journal.ledger import Ledger
 from watcher.lifetime import Lifetime
@@ -72,7 +73,9 @@ class Line:
 
     def __init__(self, url, *, workers=4, lifetime=None, rules=None, like=None, size=1000, **connectwise):
         client, making = connect(url, lifetime or Hurried(), concurrency=workers, **connectwise)
-        self.ledger = like.ledger if like else Ledger(Database("sqlite://"))
+        database = None if like else Database("sqlite://")
+        self.claims = like.claims if like else Claims(database)
+        self.ledger = like.ledger if like else Ledger(database)
         self.demands = like.demands if like else []
         self.recorded = []
         self._rules = rules or Rules()
@@ -82,7 +85,8 @@ class Line:
         """Take a document of (number, amount[, date]); give its claim id."""
         records = documents.read(document(*payments))
         claim = Claim(f"20260101T000000Z_{len(self._documents()):08x}", "payments.xml")
-        self.ledger.begin(claim, "", records)
+        self.claims.add([NewClaim(claim, "", b"")], taken=True)
+        self.ledger.open(claim.id, records)
         demands, rejected = demands_of(claim.id, records, self._rules)
         assert not rejected
         self.demands += demands

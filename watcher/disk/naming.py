@@ -1,0 +1,91 @@
+"""How a file gets a name without replacing another file.
+
+It is renamed by a call that replaces nothing. Where the file system does not know that call, it is linked; where it
+knows no links either, it is renamed after a look. A file system has many ways to say that it does not know a call, an
+input/output error among them. So every refusal but "exists" counts as one, and what else is wrong the last call says.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Callable
+from functools import cache
+
+from watcher.disk.opened import OpenFolder
+
+# The flag of renameat2(2).
+_RENAME_NOREPLACE = 1
+
+
+def give_name(source: OpenFolder, aside: str, folder: OpenFolder, name: str) -> bool:
+    """Give a file its final name.
+
+    Args:
+        source: the folder it lies in.
+        aside: its name there.
+        folder: the folder it is to lie in, on the same file system.
+        name: its final name there.
+
+    Returns:
+        False if something has the name.
+
+    Raises:
+        OSError: the name cannot be given.
+    """
+    number = _rename_new(source.descriptor, aside, folder.descriptor, name)
+    if number is not None:
+        if number == errno.EEXIST:
+            return False
+        try:
+            os.link(aside, name, src_dir_fd=source.descriptor, dst_dir_fd=folder.descriptor, follow_symlinks=False)
+        except FileExistsError:
+            return False
+        except OSError:
+            return _rename_after_look(source, aside, folder, name)
+        source.unlink(aside)
+    return True
+
+
+def _rename_after_look(source: OpenFolder, aside: str, folder: OpenFolder, name: str) -> bool:
+    """Rename a file if its new name is free. The look is enough where only this process writes such names."""
+    try:
+        folder.facts(name)
+    except FileNotFoundError:
+        pass
+    else:
+        return False
+    try:
+        os.rename(aside, name, src_dir_fd=source.descriptor, dst_dir_fd=folder.descriptor)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(folder.path)) from error
+    return True
+
+
+def _rename_new(source: int, aside: str, folder: int, name: str) -> int | None:
+    """Rename a file without replacing another one; return the system's error number, None if it was renamed."""
+    call = _renameat2()
+    if call is None:
+        return errno.ENOSYS
+    # As Python does for its own calls, so that whoever listens hears of this one, too.
+    sys.audit("os.rename", aside, name, source, folder)
+    return call(source, os.fsencode(aside), folder, os.fsencode(name))
+
+
+@cache
+def _renameat2() -> Callable[[int, bytes, int, bytes], int | None] | None:
+    """Return renameat2(2), which Python does not offer; None if the system has none."""
+    # Late, since only those who publish need it.
+    import ctypes
+
+    try:
+        function = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError):
+        return None
+    function.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
+
+    def rename(source: int, name: bytes, folder: int, new: bytes) -> int | None:
+        return ctypes.get_errno() if function(source, name, folder, new, _RENAME_NOREPLACE) else None
+
+    return rename

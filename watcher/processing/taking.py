@@ -1,0 +1,236 @@
+"""Files taken from the inbox: the journal has a copy of each before it is moved, and nothing else is believed.
+
+The journal commits a claim with the content of its file. Then the file is moved into work, and compared with what was
+read. If it is another one by then, the claim is undone before any money moved. After a crash in between, the next start
+looks where the file is.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import structlog
+
+from watcher.claim import Claim, ReadyFile, next_id
+from watcher.errors import FolderTrouble
+from watcher.events.catalogue import Event
+from watcher.folders.work import Gone, Unmovable, Work
+from watcher.journal.claims import Claims, NewClaim, Unfinished
+from watcher.processing.publishing import Publisher
+
+_TAKEN_AWAY = "it was taken away"
+_CHANGED = "it was changed while it was taken"
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What came of taking some files.
+
+    Attributes:
+        claims: the claimed files, in order, with their sizes (bytes).
+        returned: why other files were not taken, by name: they are gone, or changed and wait to be quiet again.
+        held_back: why other files cannot be taken now, by name: somebody has them open, or may not let go of them.
+    """
+
+    claims: dict[Claim, int] = field(default_factory=dict)
+    returned: dict[str, str] = field(default_factory=dict)
+    held_back: dict[str, str] = field(default_factory=dict)
+
+
+class Taker:
+    """Takes files from the inbox, and finds again what was taken.
+
+    Attributes:
+        made: the ids of the claims that this process made.
+    """
+
+    def __init__(self, work: Work, claims: Claims, publisher: Publisher, limit: int) -> None:
+        """Take nothing yet.
+
+        Args:
+            work: the originals.
+            claims: the journal's.
+            publisher: knows what to do with an original at its end.
+            limit: larger files are taken without a copy, to be refused (bytes).
+        """
+        self.made: set[str] = set()
+        self._work = work
+        self._claims = claims
+        self._publisher = publisher
+        self._limit = limit
+        # What lies in work is looked through once: later on, the journal knows it all.
+        self._looked = False
+        # Files in work that were reported already, since they cannot be read.
+        self._unreadable: set[Claim] = set()
+        self._log = structlog.get_logger()
+
+    def take(self, ready: Sequence[ReadyFile]) -> Taken:
+        """Take files, in this order.
+
+        Args:
+            ready: the files as the scan saw them.
+
+        Raises:
+            FolderTrouble: inbox or work cannot be used. What is claimed by then is found again by ``resume``.
+            JournalTrouble: the journal cannot be used; as above.
+        """
+        taken = Taken()
+        sizes = {file.name: file.size for file in ready}
+        new = self._read(ready, taken)
+        if not new:
+            return taken
+        self._claims.add(new)
+        self.made.update(each.claim.id for each in new)
+        moved = [each for each in new if self._moves(each.claim, taken)]
+        self._work.sync(each.claim for each in moved)
+        for each in moved:
+            if self._is_still(each.claim, each.digest) is False:
+                self._work.put_back(each.claim)
+                taken.returned[each.claim.name] = _CHANGED
+            else:
+                taken.claims[each.claim] = sizes[each.claim.name]
+        sure = {claim.id for claim in taken.claims}
+        self._claims.take(sure)
+        undone = {each.claim.id for each in new} - sure
+        self._claims.undo(undone)
+        self.made -= undone
+        return taken
+
+    def resume(self) -> dict[Claim, int | None]:
+        """Return the claimed files that are not finished, in the order of claiming, with their sizes (bytes).
+
+        Raises:
+            FolderTrouble: inbox or work cannot be used.
+        """
+        claims = {each.claim: each.size for each in self._claims.unfinished() if self._is_taken(each)}
+        if not self._looked:
+            self._looked = self._look_through_work()
+            claims = {each.claim: each.size for each in self._claims.unfinished()}
+        return claims
+
+    def _read(self, ready: Sequence[ReadyFile], taken: Taken) -> list[NewClaim]:
+        """Read files once more. Note why some of them are not taken."""
+        new: list[NewClaim] = []
+        latest = self._claims.latest_id()
+        for file in ready:
+            claim = Claim(next_id(datetime.now(UTC), latest, secrets.randbelow(1 << 12)), file.name)
+            try:
+                found = self._work.read_dropped(claim, self._limit)
+            except Unmovable as unmovable:
+                taken.held_back[file.name] = f"it cannot be read now: {unmovable}"
+                continue
+            if found is None:
+                taken.returned[file.name] = _TAKEN_AWAY
+            elif found.size != file.size or file.digest not in (None, found.digest) or found.names > 1:
+                taken.returned[file.name] = _CHANGED
+            else:
+                new.append(NewClaim(claim, found.digest, found.content))
+                latest = claim.id
+        return new
+
+    def _moves(self, claim: Claim, taken: Taken) -> bool:
+        """Move a file into work; return False, and note why, if it cannot be moved."""
+        try:
+            self._work.set_aside(claim)
+        except Gone:
+            taken.returned[claim.name] = _TAKEN_AWAY
+        except Unmovable as unmovable:
+            taken.held_back[claim.name] = f"it cannot be moved now: {unmovable}"
+        else:
+            return True
+        return False
+
+    def _is_taken(self, file: Unfinished) -> bool:
+        """Make sure of a claim that a crash or a folder trouble interrupted; return False if it was undone."""
+        if not file.kept:
+            return self._bring_along(file)
+        if file.taken:
+            return True
+        still = self._is_still(file.claim, file.digest)
+        if still is None and (dropped := self._is_dropped(file.claim, file.digest)) is not None:
+            if dropped and self._moves(file.claim, Taken()):
+                self._work.sync([file.claim])
+                still = self._is_still(file.claim, file.digest)
+            else:
+                still = False
+        if still is False:
+            # Another file by now; no money has moved for it.
+            self._work.put_back(file.claim)
+            self._claims.undo([file.claim.id])
+            return False
+        # What the journal holds is finished, whatever became of the original.
+        self._claims.take([file.claim.id])
+        return True
+
+    def _is_still(self, claim: Claim, digest: str) -> bool | None:
+        """Compare as ``Work`` does. A file that cannot be read goes back, and waits there by itself."""
+        try:
+            return self._work.is_still(claim, digest)
+        except FolderTrouble:
+            # If it is not this file but its folder, putting it back raises.
+            return False
+
+    def _is_dropped(self, claim: Claim, digest: str) -> bool | None:
+        """Compare as ``Work`` does. A file that cannot be read is taken for another one."""
+        try:
+            return self._work.is_dropped(claim, digest)
+        except FolderTrouble:
+            # As above.
+            return False
+
+    def _bring_along(self, file: Unfinished) -> bool:
+        """Keep a copy of a file that a journal of version 3 knows without its content; the copy is in work."""
+        found = self._work.read(file.claim, self._limit)
+        if found is None:
+            # Its original was archived already, and all else was done before that.
+            self._claims.finish(file.claim.id)
+            return False
+        if found.digest != file.digest:
+            raise FolderTrouble(
+                f"{file.claim.name} (claim {file.claim.id}) was changed by its writer after it was taken and read",
+                "Move it from its folder in work to somewhere else, and drop the right file into the inbox",
+            )
+        self._claims.keep(file.claim.id, found.content, self._work.document_of_version_3(file.claim))
+        return True
+
+    def _look_through_work(self) -> bool:
+        """Take up what the journal does not know, and let go of what it has finished.
+
+        Returns:
+            False if a file cannot be read. It waits, and is tried again, by itself.
+        """
+        all_read = True
+        self._publisher.sweep()
+        for claim_id, claim in self._work.found():
+            known = self._claims.state(claim_id)
+            if claim is None:
+                # A crash came between the deletion of an original and that of its folder.
+                self._work.clear_place(claim_id)
+            elif known is None:
+                all_read &= self._take_up(claim)
+            elif known.finished:
+                # Whatever else lies there is not this claim's.
+                self._publisher.let_go(Claim(claim_id, known.name), known.digest)
+        for file in self._claims.unfinished():
+            self._publisher.adopt(file.claim, file.digest)
+        for claim_id, names in self._work.of_version_3().items():
+            if self._claims.state(claim_id) is not None:
+                # The journal has it all by now.
+                self._work.forget_version_3(names)
+        return all_read
+
+    def _take_up(self, claim: Claim) -> bool:
+        """Claim a file that lies in work already; return False if it cannot be read."""
+        try:
+            found = self._work.read(claim, self._limit)
+        except FolderTrouble as trouble:
+            if claim not in self._unreadable:
+                self._unreadable.add(claim)
+                self._log.warning(Event.FILE_WAITING, file=claim.name, reason=f"it cannot be read in work: {trouble}")
+            return False
+        if found is not None:
+            self._claims.add([NewClaim(claim, found.digest, found.content)], taken=True)
+        return True
