@@ -105,7 +105,7 @@ mend_companies() {
         id -u "payment-watcher-$company" >/dev/null 2>&1 || continue
         make_groups "payment-watcher-$company" "payments-$company"
         folders mend "$file" "payment-watcher-$company" "payments-$company" ||
-            printf '%s\n' "The folders of $company are not mended. Run this again after that." >&2
+            printf '%s\n' "The folders of $company are not mended. Do what the message above says, and run this again." >&2
     done
 }
 
