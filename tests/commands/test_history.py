@@ -179,6 +179,25 @@ def test_an_older_file_does_not_undo_a_later_one_by_accident(config, folders, sa
     assert [payment["amount"] for payment in payments_of(sandbox, "CW-1")] == [40]
 
 
+def test_an_older_export_does_not_undo_a_later_one_by_accident(folders, sandbox):
+    """An original that only the stylesheet can read: the journal knows which invoices it has set."""
+    config = configure(folders, sandbox.url, inbox={"transform": "own.xsl"})
+    (config.parent / "own.xsl").write_text(
+        '<xsl:stylesheet version="1.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform"><xsl:template match="/Receipt">'
+        "<ArrayOfUpdateInvoicePayment><UpdateInvoicePayment><InvoiceNumber>CW-1</InvoiceNumber><PaidAmount>"
+        '<xsl:value-of select="."/></PaidAmount><DatePaid>2016-09-22</DatePaid></UpdateInvoicePayment>'
+        "</ArrayOfUpdateInvoicePayment></xsl:template></xsl:stylesheet>"
+    )
+    for name, amount in (("early.xml", 10), ("late.xml", 20)):
+        drop(folders.inbox, name, f"<Receipt>{amount}</Receipt>".encode())
+        assert command("run", "--once", "--config", config).code == 0
+    refused = command("requeue", "early.xml", "--config", config)
+    assert refused.code == UNUSABLE
+    assert "CW-1 by late.xml" in refused.err
+    assert not files(folders.inbox)
+    assert command("requeue", "late.xml", "--config", config).code == 0
+
+
 def test_an_older_file_is_not_put_back_by_accident_after_a_clock_was_set_back(config, folders):
     """Later is what was claimed later, whatever the ids say: the journal's order counts."""
     early = "20200101T000000Z_00000000"
@@ -209,6 +228,16 @@ def test_a_file_that_the_journal_does_not_know_is_not_put_back_by_accident(confi
     assert not files(folders.inbox)
     assert command("requeue", archived.name, "--anyway", "--config", config).code == 0
     assert numbers(one(files(folders.inbox))) == ["CW-1", "CW-404"]
+
+
+def test_without_a_journal_no_file_is_put_back_by_accident(config, folders):
+    """A journal that is away knows no later file, and that is not the same as none."""
+    for file in folders.inbox.parent.glob("journal.db*"):
+        file.unlink()
+    refused = command("requeue", "second.xml", "--config", config)
+    assert refused.code == UNUSABLE
+    assert "The journal does not know the file" in refused.err
+    assert not files(folders.inbox)
 
 
 def test_no_file_in_the_inbox_is_replaced(config, folders):

@@ -13,7 +13,7 @@ from watcher.folders.published import Published
 from watcher.journal.database import opened
 from watcher.journal.history import History
 
-# What is read of a file at most (bytes); no payment document is as large.
+# What is read of a file at most (bytes).
 _MOST_BYTES = 1 << 28
 
 
@@ -51,17 +51,16 @@ def requeue(name: str, published: Published, journal: str, *, anyway: bool) -> t
 
 def _check_latest(source: Path, journal: str) -> None:
     """Make sure that no later file has set any of a file's invoices: a file that is put back would replace it."""
-    with FolderCalls().at(source), reading(source) as file:
-        content = b"" if file is None else file.read(_MOST_BYTES)
-    try:
-        numbers = {record.invoice_number for record in read(content)}
-    except DocumentError:
-        return
     claim_id = claim_in(source.name)
+    if claim_id is None:
+        return
+    numbers, since = _invoice_numbers(source), None
     with opened(journal) as database:
-        if claim_id is None or database is None:
-            return
-        since = History(database).set_since(claim_id, sorted(numbers))
+        if database is not None:
+            history = History(database)
+            if numbers is None:
+                numbers = {each.invoice_number for each in history.attempts(claim_id) if each.claim == claim_id}
+            since = history.set_since(claim_id, sorted(numbers))
     if since is None:
         raise PaymentWatcherError(
             f"The journal does not know the file {source.name}. So nobody can say whether later files have set its "
@@ -73,3 +72,15 @@ def _check_latest(source: Path, journal: str) -> None:
             f"Later files have set invoices of {source.name}, and their amounts would be replaced:\n{listed}\n"
             "Take these out of the file, or repeat with --anyway if its amounts are the right ones."
         )
+
+
+def _invoice_numbers(source: Path) -> set[str] | None:
+    """Return the invoices in a file; None if only the journal can say: for the accounting system's own XML, say."""
+    with FolderCalls().at(source), reading(source) as file:
+        content = b"" if file is None else file.read(_MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        return None
+    try:
+        return {record.invoice_number for record in read(content)}
+    except DocumentError:
+        return None
