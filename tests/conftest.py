@@ -27,6 +27,11 @@ settings.register_profile("any machine", deadline=None, suppress_health_check=[H
 settings.load_profile("any machine")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Return the number for ``--numprocesses=auto``: half as many again as there are cores, since many tests wait."""
+    return len(os.sched_getaffinity(0)) * 3 // 2
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """List what was skipped, and what to install so that it is not."""
     reports = terminalreporter.stats.get("skipped", ())

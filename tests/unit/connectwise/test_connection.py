@@ -45,16 +45,16 @@ def server(answer):
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
-def gateway(url, seconds=1.0):
+def gateway(url, seconds):
     """Return a gateway whose waits take no time, but whose calls do."""
     return Gateway(account(url, timeout_seconds=seconds), Pace(60000, Hurried()))
 
 
 def slowly(connection, content):
-    """Send a byte each twentieth of a second."""
+    """Send a byte each fortieth of a second."""
     for byte in content:
         connection.sendall(bytes((byte,)))
-        time.sleep(0.05)
+        time.sleep(0.025)
 
 
 SLOW = {
@@ -79,8 +79,8 @@ def test_answer_that_comes_byte_by_byte_is_waited_for_as_long_as_any_other(answe
     with server(answer) as url:
         began = time.monotonic()
         with pytest.raises((Unreachable, AnswerLost), match="did not answer in time") as caught:
-            gateway(url).once(method, PAYMENTS, {} if method == "POST" else None)
-        assert 0.9 < time.monotonic() - began < 2.5
+            gateway(url, seconds=0.4).once(method, PAYMENTS, {} if method == "POST" else None)
+        assert 0.35 < time.monotonic() - began < 2
     assert type(caught.value) is (AnswerLost if method == "POST" else Unreachable)
 
 
@@ -94,11 +94,11 @@ def test_each_call_has_the_whole_time():
     """What one call took is not taken from the next one over the same connection."""
 
     def answer(connection):
-        time.sleep(0.7)
+        time.sleep(0.25)
         connection.sendall(GOOD + b"Content-Length: 2\r\n\r\n{}")
 
     with server(answer) as url:
-        gate = gateway(url, seconds=1)
+        gate = gateway(url, seconds=0.6)
         assert [gate.once("GET", INFO) for _ in range(3)] == [{}, {}, {}]
 
 
@@ -228,5 +228,5 @@ def test_hosts_own_trouble_with_a_proxy_is_bounded_in_time(monkeypatch):
         monkeypatch.setenv("HTTPS_PROXY", proxy)
         began = time.monotonic()
         with pytest.raises(Unreachable, match="did not answer in time"):
-            gateway("https://connectwise.invalid").once("GET", INFO)
+            gateway("https://connectwise.invalid", seconds=0.4).once("GET", INFO)
         assert time.monotonic() - began < 3

@@ -13,6 +13,7 @@ import pytest
 from support.program import until
 
 from watcher.disk.room import file_system
+from watcher.inbox import observer as module
 from watcher.inbox.observer import Observer, Watching, choose
 
 # No event takes this long on a machine that is not out of order.
@@ -34,6 +35,12 @@ def watch() -> Iterator[Callable[..., Observer]]:
             return observer
 
         yield start
+
+
+@pytest.fixture(autouse=True)
+def _polls_often(monkeypatch):
+    """Polling looks several times a second, so that no test waits for it."""
+    monkeypatch.setattr(module, "_POLL_SECONDS", 0.3)
 
 
 @pytest.fixture
