@@ -104,7 +104,7 @@ class Missing(Rejection):
 
 
 class AnswerLost(ConnectWiseError):
-    """A POST was sent and its answer never came or could not be trusted: its effect is unknown.
+    """A write was sent and its answer never came or could not be trusted: its effect is unknown.
 
     Attributes:
         payment_id: ConnectWise's id of the row it made, where the answer said that much.

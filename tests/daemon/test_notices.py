@@ -430,6 +430,19 @@ def test_of_many_failures_the_first_are_named(reporter):
     assert len(lines) == 22
 
 
+@pytest.mark.parametrize(
+    ("corrected", "to_do"), [(True, "nothing to do"), (False, "Check this invoice in ConnectWise")]
+)
+def test_an_invoice_that_held_another_payment_is_told_of(reporter, corrected, to_do):
+    """People hear which invoice, what was found, and whether anything is left to do."""
+    keys = {"invoice_number": "CW-7", "invoice_id": 1007, "corrected": corrected, "reason": "20.00 was set again"}
+    told = reporter.hear(Event.PAYMENT_CORRECTED, keys, 0.0)
+    assert "CW-7" in told.title
+    assert "20.00 was set again" in told.body
+    assert to_do in told.body
+    assert reporter.concerns(Event.PAYMENT_CORRECTED, keys)
+
+
 def test_what_gathers_becomes_one_message():
     """Many notices are one message that names them all."""
     message = digest([Notice(f"title {number}", f"body {number}") for number in range(3)])

@@ -170,6 +170,10 @@ class Watched(Hurried):
             self._look()
         super().wait(seconds)
 
+    def sleep(self, seconds):
+        """Let a wait in the middle of some work be over; it is none of the loop's."""
+        super().wait(seconds)
+
 
 class Systemd:
     """Hears how things are, and ends the daemon once there is nothing to do."""
@@ -248,6 +252,7 @@ class Detour:
         self.look_ups_by_id = way.look_ups_by_id
         self.find_by_id = way.find_by_id
         self.answered_at = way.answered_at
+        self.timeout_seconds = way.timeout_seconds
         self._way = way
         self._astray = astray
         self._kind = kind

@@ -23,6 +23,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from email.message import Message
 from enum import Enum
@@ -43,6 +44,7 @@ class Delivery(Enum):
     NEVER = "never"
     NOW = "now"
     LATE = "just before the next request of the same method and path"
+    TOLD = "when the test says so"
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +178,7 @@ RESET_AFTER = after(RESET_BEFORE)
 SILENT_BEFORE = Fault(Delivery.NEVER, Silence())
 SILENT_AFTER = after(SILENT_BEFORE)
 RESET_AND_LATE = Fault(Delivery.LATE, Reset())
+RESET_AND_LATER = Fault(Delivery.TOLD, Reset())
 BROKEN_OFF = Fault(Delivery.NOW, BrokenOff())
 HALVED = Fault(Delivery.NOW, Halved())
 TIMED_OUT_500 = page(500, '{"code":"ConnectWiseApi","message":"A timeout has occured. Please try again."}')
@@ -274,6 +277,7 @@ class Unreliable:
         self.strike(*strikes)
         self._requests: list[Request] = []
         self._late: list[tuple[str, str, Message, bytes]] = []
+        self._told: list[tuple[str, str, Message, bytes]] = []
         self._under_way = 0
         self._connections = 0
         self._server: _Server | None = None
@@ -361,10 +365,10 @@ class Unreliable:
         with self._changed:
             self._under_way -= 1
 
-    def put_off(self, method: str, path: str, headers: Message, body: bytes) -> None:
+    def put_off(self, delivery: Delivery, method: str, path: str, headers: Message, body: bytes) -> None:
         """Keep a request for later."""
         with self._changed:
-            self._late.append((method, path, headers, body))
+            (self._told if delivery is Delivery.TOLD else self._late).append((method, path, headers, body))
 
     def overdue(self, method: str, path: str) -> list[tuple[str, str, Message, bytes]]:
         """Take the requests that are to be delivered before one of this method and path."""
@@ -373,10 +377,30 @@ class Unreliable:
             self._late = [late for late in self._late if late not in due]
             return due
 
+    def deliver(self) -> None:
+        """Deliver what was put off until the test says so; ConnectWise's answers go nowhere."""
+        with self._changed:
+            late, self._told = self._told, []
+        with closing(self.upstream()) as upstream:
+            for request in late:
+                _pass_on(upstream, *request)
+
     def upstream(self) -> http.client.HTTPConnection:
         """Return a connection to the sandbox."""
         assert self._target.hostname is not None
         return http.client.HTTPConnection(self._target.hostname, self._target.port, timeout=_PATIENCE)
+
+
+def _pass_on(upstream: http.client.HTTPConnection, method: str, path: str, headers: Message, body: bytes) -> Page:
+    """Deliver a request; return ConnectWise's answer."""
+    upstream.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
+    for name, value in headers.items():
+        upstream.putheader(name, value)
+    upstream.endheaders(body or None)
+    answer = upstream.getresponse()
+    content = answer.read().decode()
+    mine = {name: value for name, value in answer.getheaders() if name not in ("Content-Length", "Content-Type")}
+    return Page(answer.status, content, answer.getheader("Content-Type", ""), mine)
 
 
 class _Server(LoopbackServer):
@@ -437,8 +461,8 @@ class _Handler(BaseHTTPRequestHandler):
             if fault.meanwhile is not None:
                 fault.meanwhile()
             answered: Page | None = None
-            if fault.delivery is Delivery.LATE:
-                self.network.put_off(*sent)
+            if fault.delivery in (Delivery.LATE, Delivery.TOLD):
+                self.network.put_off(fault.delivery, *sent)
             elif fault.delivery is Delivery.NOW:
                 for late in self.network.overdue(self.command, self.path):
                     self._deliver(*late)
@@ -459,14 +483,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
     def _deliver(self, method: str, path: str, headers: Message, body: bytes) -> Page:
-        self.upstream.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
-        for name, value in headers.items():
-            self.upstream.putheader(name, value)
-        self.upstream.endheaders(body or None)
-        answer = self.upstream.getresponse()
-        content = answer.read().decode()
-        mine = {name: value for name, value in answer.getheaders() if name not in ("Content-Length", "Content-Type")}
-        return Page(answer.status, content, answer.getheader("Content-Type", ""), mine)
+        return _pass_on(self.upstream, method, path, headers, body)
 
     def _reply(self, reply: Reply, answered: Page | None) -> None:
         match reply:

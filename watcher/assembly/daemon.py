@@ -30,9 +30,11 @@ from watcher.inbox.observer import Observer
 from watcher.journal.bulletins import Bulletins
 from watcher.journal.claims import Claims
 from watcher.journal.database import Database
+from watcher.journal.doubts import Doubts
 from watcher.journal.history import History
 from watcher.journal.ledger import Ledger
 from watcher.lifetime import Lifetime
+from watcher.processing.audit import Audit
 from watcher.processing.batch import Batches
 from watcher.processing.look_up import LookUp
 from watcher.processing.opening import Acceptance, Opener
@@ -99,6 +101,7 @@ def batches_of(
     return Batches(
         Opener(Claims(database), ledger, look_up, acceptance),
         Rounds(client, workers, look_up, rules),
+        Audit(client, workers, Doubts(database)),
         publisher,
         ledger,
         rules,

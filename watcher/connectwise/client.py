@@ -42,6 +42,11 @@ class ConnectWise:
         """Return when ConnectWise last gave a good answer, aware; None before the first."""
         return self._gateway.answered_at
 
+    @property
+    def timeout_seconds(self) -> float:
+        """How long one call may take."""
+        return self._gateway.timeout_seconds
+
     def look_ups(self, invoice_numbers: Iterable[str]) -> Iterator[tuple[str, ...]]:
         """Split invoice numbers into groups, each as large as the URL of one ``find_invoices`` allows."""
         return self._groups("invoiceNumber", invoice_numbers)
@@ -97,7 +102,7 @@ class ConnectWise:
 
         Raises:
             Rejection: ConnectWise refuses this record; ``Missing`` if the invoice or the row is gone.
-            AnswerLost: a POST may or may not have been carried out.
+            AnswerLost: the call may or may not have been carried out.
             Unreachable, SignInRefused: nothing was done; the line waits.
         """
         payments = f"/finance/invoices/{call.invoice_id}/payments"
@@ -117,21 +122,21 @@ class ConnectWise:
                 return payment_id
             case Change():
                 row = f"{payments}/{call.payment_id}"
-                self._gateway.repeatedly("PATCH", row, _patch(call), reads=_about(call.invoice_id, rows.row_id))
+                self._gateway.once("PATCH", row, _patch(call), reads=_about(call.invoice_id, rows.row_id))
                 return call.payment_id
             case Remove():
-                # A missing row is what we want. Any answer but 204 or 404 leaves it open, so the DELETE is repeated.
+                # A missing row is what we want.
                 with suppress(Missing):
-                    self._gateway.repeatedly("DELETE", f"{payments}/{call.payment_id}", reads=rows.gone)
+                    self._gateway.once("DELETE", f"{payments}/{call.payment_id}", reads=rows.gone)
                 return None
 
     def version(self) -> str:
         """Return the version of ConnectWise. This proves that it can be reached, not that the keys are right."""
-        return self._gateway.repeatedly("GET", "/system/info", reads=rows.version)
+        return self._gateway.get("/system/info", reads=rows.version)
 
     def any_invoice_id(self) -> int | None:
         """Return the id of one invoice, or None if there is none; proves the sign-in and the right to read invoices."""
-        ids = self._gateway.repeatedly("GET", "/finance/invoices?pageSize=1&fields=id", reads=rows.ids)
+        ids = self._gateway.get("/finance/invoices?pageSize=1&fields=id", reads=rows.ids)
         return ids[0] if ids else None
 
     def _groups(self, field: str, terms: Iterable[Term]) -> Iterator[tuple[Term, ...]]:
@@ -151,7 +156,7 @@ class ConnectWise:
 
     def _pages(self, path: str, reads: Reads[list[Row]]) -> Iterator[Row]:
         for page in range(1, _MOST_PAGES + 1):
-            found = self._gateway.repeatedly("GET", path if page == 1 else _page(path, page), reads=reads)
+            found = self._gateway.get(path if page == 1 else _page(path, page), reads=reads)
             yield from found
             if len(found) < _PAGE_SIZE:
                 return

@@ -69,8 +69,8 @@ def of_answer(answer: requests.Response, said: str) -> ConnectWiseError | Outage
             return SignInRefused(f"ConnectWise's gateway does not know us ({status}): {said}", _MEND_SIGN_IN, number)
         return Missing(said, number) if status == _CODES.not_found else Rejection(said, number)
     reason = f"ConnectWise answered {status}: {said}"
-    # A POST is not safe to repeat, and this one may have been carried out.
-    return AnswerLost(reason, number) if answer.request.method == "POST" else Unreachable(reason, number)
+    # Whether a write was carried out is not known.
+    return Unreachable(reason, number) if answer.request.method == "GET" else AnswerLost(reason, number)
 
 
 def not_understood(answer: requests.Response, error: NotUnderstood, redacted: Redacted) -> AnswerLost | Unreachable:
@@ -82,9 +82,9 @@ def not_understood(answer: requests.Response, error: NotUnderstood, redacted: Re
         redacted: takes secrets out of a text.
     """
     reason = f"ConnectWise's answer ({answer.status_code}) is not understood: {redacted(str(error))}"
-    if answer.request.method == "POST":
-        return AnswerLost(reason, request_id(answer), error.payment_id)
-    return Unreachable(reason, request_id(answer))
+    if answer.request.method == "GET":
+        return Unreachable(reason, request_id(answer))
+    return AnswerLost(reason, request_id(answer), error.payment_id)
 
 
 def of_error(error: Exception, method: str, host: str, redacted: Redacted) -> ConnectWiseError | Outage:
@@ -100,7 +100,7 @@ def of_error(error: Exception, method: str, host: str, redacted: Redacted) -> Co
         said = _bounded(redacted(_innermost(error)), _LONGEST_WORDS)
         return SignInRefused(f"the certificate of {host} is not trusted: {said}", _MEND_CERTIFICATE)
     reason = f"{host} {_bounded(redacted(_trouble(error)), _LONGEST_WORDS)}"
-    return AnswerLost(reason) if method == "POST" and _may_have_arrived(error) else Unreachable(reason)
+    return AnswerLost(reason) if method != "GET" and _may_have_arrived(error) else Unreachable(reason)
 
 
 def of_proxy() -> SignInRefused:

@@ -1,7 +1,7 @@
 """HTTP to ConnectWise: one call, signed in, paced, and repeated where that is safe.
 
-The method decides what is safe to repeat. GET, PATCH of an absolute amount and DELETE are. ConnectWise has no
-idempotency key, so a POST whose answer is lost raises ``AnswerLost`` and is never repeated here.
+Only a GET is repeated here. ConnectWise has no idempotency key, so a write whose answer is lost raises ``AnswerLost``:
+the payments are read back before anything else is done.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from watcher.connectwise import faults, proxies
 from watcher.connectwise.connection import Connection
 from watcher.connectwise.pace import Pace
 from watcher.connectwise.rows import NotUnderstood
-from watcher.errors import AnswerLost, Unreachable
+from watcher.errors import Unreachable
 from watcher.events.catalogue import Event
 from watcher.events.redaction import redactor
 
@@ -87,6 +87,7 @@ class Gateway:
 
     Attributes:
         answered_at: when ConnectWise last gave a good answer, aware; None before the first.
+        timeout_seconds: how long one call may take.
     """
 
     def __init__(self, account: Account, pace: Pace) -> None:
@@ -97,6 +98,7 @@ class Gateway:
             pace: the turns to call; all threads share them.
         """
         self.answered_at: datetime | None = None
+        self.timeout_seconds = account.timeout_seconds
         self._account = account
         self._pace = pace
         # A server that repeats what it was sent must not bring the keys into messages and files.
@@ -121,13 +123,11 @@ class Gateway:
         """Return the whole URL of a path of the API, which is quoted already."""
         return f"{self._account.url}{path}"
 
-    def repeatedly(self, method: str, path: str, body: Any = None, *, reads: Reads[Read] = anything) -> Read:
-        """Make a call that is safe to repeat, a few times if need be.
+    def get(self, path: str, *, reads: Reads[Read] = anything) -> Read:
+        """Make a GET, a few times if need be: it is safe to repeat.
 
         Args:
-            method: GET, PATCH or DELETE.
             path: below the API's root, with its query, quoted.
-            body: what is sent as JSON, amounts as Decimal.
             reads: gets the JSON of the answer, numbers with a point as Decimal; None for 204.
 
         Returns:
@@ -138,25 +138,28 @@ class Gateway:
             Unreachable, SignInRefused: the line waits.
         """
         retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type((Unreachable, AnswerLost)),
+            retry=tenacity.retry_if_exception_type(Unreachable),
             stop=tenacity.stop_after_attempt(_TRIES),
             wait=tenacity.wait_exponential_jitter(multiplier=0.5, max=5),
             sleep=self._pace.sleep,
             before_sleep=self._log_retry,
             reraise=True,
         )
-        try:
-            answer: Read = retrying(self.once, method, path, body, reads=reads)
-        except AnswerLost as error:
-            raise Unreachable(str(error), error.request_id) from error
+        answer: Read = retrying(self.once, "GET", path, reads=reads)
         return answer
 
     def once(self, method: str, path: str, body: Any = None, *, reads: Reads[Read] = anything) -> Read:
         """Make one call. Only a 429, which was not carried out, is waited out and the call made again.
 
+        Args:
+            method: GET, POST, PATCH or DELETE.
+            path: as for ``get``.
+            body: what is sent as JSON, amounts as Decimal.
+            reads: as for ``get``.
+
         Raises:
-            AnswerLost: a POST may or may not have been carried out.
-            Rejection, Unreachable, SignInRefused: as for ``repeatedly``.
+            AnswerLost: a write may or may not have been carried out, and may be carried out later.
+            Rejection, Unreachable, SignInRefused: as for ``get``.
         """
         while True:
             self._pace.turn()

@@ -96,6 +96,7 @@ class Service:
             tally += self._process(claims)
             ready = [] if self._lifetime.ending else self._scan()
             claims = self._arrivals.claim(ready)
+        self._batches.audit()
         self._advanced()
         return tally
 

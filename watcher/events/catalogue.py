@@ -62,6 +62,16 @@ class Event(StrEnum):
         "the answer to a payment was lost; the payments are read back before anything else",
         "claim invoice_number reason request_id",
     )
+    PAYMENT_HELD = (
+        "payment.held",
+        "a second POST waits until the first, whose answer was lost, can no longer be carried out; others go on",
+        "claim invoice_number wait_seconds",
+    )
+    PAYMENT_CORRECTED = (
+        "payment.corrected",
+        "minutes after an answer was lost, the invoice held another payment than was set last: what was done about it",
+        "invoice_number invoice_id corrected reason",
+    )
     PAYMENT_REFUSED = (
         "payment.refused",
         "ConnectWise refused a call; the invoice is looked up once more before that counts",

@@ -30,6 +30,7 @@ _CONCERNS = frozenset(
         Event.LINE_WAITING,
         Event.LINE_MOVING,
         Event.DISK_LOW,
+        Event.PAYMENT_CORRECTED,
         Event.CONNECTWISE_SLOWED,
     )
 )
@@ -106,9 +107,8 @@ class Reporter:
                 if self._outage is None:
                     self._outage = _Outage(now, throttling.REASON, throttling.MEND, throttled=True)
                 return self.due(now)
-            case Event.DISK_LOW:
-                left = f"{_value(keys['folder'])} has {keys['free_bytes'] // 1048576} MiB left."
-                return _notice("A disk is nearly full", f"{left} Make room: once it is full, payments wait.")
+            case Event.DISK_LOW | Event.PAYMENT_CORRECTED:
+                return _disk_low(keys) if event == Event.DISK_LOW else _corrected(keys)
             case _ if self._outage is not None and self._outage.throttled and throttling.is_over(event, keys):
                 return self._moving(now)
         return None
@@ -187,6 +187,18 @@ def fitted(notice: Notice, longest: int) -> Notice:
         return notice
     kept = notice.body[: max(0, room - len(_REST) - 1)].rpartition("\n")[0]
     return Notice(notice.title, f"{kept}\n{_REST}".lstrip()[: max(0, room)])
+
+
+def _disk_low(keys: Mapping[str, Any]) -> Notice:
+    left = f"{_value(keys['folder'])} has {keys['free_bytes'] // 1048576} MiB left."
+    return _notice("A disk is nearly full", f"{left} Make room: once it is full, payments wait.")
+
+
+def _corrected(keys: Mapping[str, Any]) -> Notice:
+    number = _value(keys["invoice_number"])
+    done = "It was put right; there is nothing to do." if keys["corrected"] else "Check this invoice in ConnectWise."
+    title = f"Invoice {number} held another payment than was set last"
+    return _notice(title, f"An answer of ConnectWise was lost a few minutes ago. {_value(keys['reason'])}. {done}")
 
 
 def _notice(title: str, body: str) -> Notice:

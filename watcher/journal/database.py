@@ -43,6 +43,9 @@ _MIGRATIONS = {
         "CREATE TABLE documents (claim VARCHAR NOT NULL PRIMARY KEY REFERENCES files (claim), content BLOB)",
         "CREATE TABLE made_documents (claim VARCHAR NOT NULL PRIMARY KEY REFERENCES files (claim), "
         "content BLOB NOT NULL)",
+        "CREATE TABLE doubts (invoice_id INTEGER NOT NULL, action VARCHAR NOT NULL, amount VARCHAR NOT NULL, "
+        "invoice_number VARCHAR NOT NULL, since VARCHAR NOT NULL, claim VARCHAR, settled VARCHAR, payment_id INTEGER, "
+        "PRIMARY KEY (invoice_id, action, amount))",
     ),
 }
 

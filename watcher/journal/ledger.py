@@ -18,7 +18,8 @@ import sqlalchemy as sql
 
 from watcher.claim import Claim
 from watcher.journal.database import MOST_VALUES, Database
-from watcher.journal.tables import FILES, INBOXES, PAYMENTS
+from watcher.journal.tables import DOUBTS, FILES, INBOXES, PAYMENTS
+from watcher.payments.doubts import InDoubt
 from watcher.payments.model import Action, Demand, Intent, Misfit, Payment, Record
 from watcher.payments.outcomes import Outcome, Result
 
@@ -107,7 +108,7 @@ class Ledger:
             asked = [Misfit(one.position, one.line, one.invoice_number, one.asked, "") for one in results]
             self.open(claim_id, asked, refusal, decided_at)
         decided = {result.position for result in known.results} if known else set()
-        self.record([(claim_id, result) for result in results if result.position not in decided], decided_at)
+        self.record([(claim_id, result) for result in results if result.position not in decided], at=decided_at)
 
     def intend(self, intents: Sequence[tuple[Demand, Intent]]) -> None:
         """Write down calls before they are made."""
@@ -124,8 +125,19 @@ class Ledger:
         ]
         self._update(rows, ("action", "intended", "intended_warning"))
 
-    def record(self, results: Sequence[tuple[str, Result]], at: datetime | None = None) -> None:
-        """Write down outcomes, each with the id of its claim, as of a time (aware; now if None)."""
+    def record(
+        self,
+        results: Sequence[tuple[str, Result]],
+        doubts: Sequence[InDoubt] = (),
+        at: datetime | None = None,
+    ) -> None:
+        """Write down outcomes.
+
+        Args:
+            results: each with the id of its claim.
+            doubts: the invoices among theirs on which a call of ours may still be carried out.
+            at: when they were decided, aware; now if None.
+        """
         decided_at = _time(at)
         rows = [
             {
@@ -152,14 +164,17 @@ class Ledger:
             "payment_id",
             "decided_at",
         )
-        self._update(rows, columns)
+        self._update(rows, columns, doubts)
 
-    def _update(self, rows: list[dict[str, Any]], columns: Sequence[str]) -> None:
+    def _update(self, rows: list[dict[str, Any]], columns: Sequence[str], doubts: Sequence[InDoubt] = ()) -> None:
         if not rows:
             return
         with self._database.transaction() as connection:
             values: dict[str, Any] = {column: sql.bindparam(column) for column in columns}
             connection.execute(sql.update(PAYMENTS).where(_of_record).values(values), rows)
+            for one in doubts:
+                connection.execute(sql.delete(DOUBTS).where(DOUBTS.c.invoice_id == one.invoice_id))
+                connection.execute(sql.insert(DOUBTS), _rows_of(one))
 
     # --- what is known -----------------------------------------------------------------------------------------
 
@@ -246,6 +261,19 @@ class Ledger:
 
 def _sequence_of(claim: Claim) -> sql.ScalarSelect[int]:
     return sql.select(FILES.c.sequence).where(FILES.c.claim == claim.id).scalar_subquery()
+
+
+def _rows_of(doubt: InDoubt) -> list[dict[str, Any]]:
+    settled = doubt.settled
+    common = {
+        "invoice_id": doubt.invoice_id,
+        "invoice_number": doubt.invoice_number,
+        "since": _time(None),
+        "claim": settled and settled.claim_id,
+        "settled": settled and settled.amount,
+        "payment_id": settled and settled.payment_id,
+    }
+    return [{**common, "action": action.value, "amount": amount} for action, amount in doubt.calls]
 
 
 def _result(row: sql.Row[Any]) -> Result:

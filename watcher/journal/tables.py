@@ -116,6 +116,21 @@ PAYMENTS = sql.Table(
     sql.Column("decided_at", sql.String),
     sql.Index("payments_rejected", "outcome", sqlite_where=sql.text("outcome = 'rejected'")),
 )
+# The calls that got no answer, of payments that have their outcome by now, until they have been looked at once more.
+DOUBTS = sql.Table(
+    "doubts",
+    TABLES,
+    sql.Column("invoice_id", sql.Integer, primary_key=True, autoincrement=False),
+    sql.Column("action", sql.String, primary_key=True),
+    sql.Column("amount", Amount, primary_key=True),
+    sql.Column("invoice_number", sql.String, nullable=False),
+    # When the last payment of this invoice got its outcome.
+    sql.Column("since", sql.String, nullable=False),
+    # What was set last: for which claim, how much, and in which row. No claim: nothing was.
+    sql.Column("claim", sql.String),
+    sql.Column("settled", Amount),
+    sql.Column("payment_id", sql.Integer),
+)
 # The daemon's latest bulletin, in a row of its own (``only`` is 1).
 BULLETIN = sql.Table(
     "line",

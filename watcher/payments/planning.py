@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
+from watcher.payments.doubts import InDoubt
 from watcher.payments.model import (
     ZERO,
     Action,
@@ -33,7 +34,12 @@ def must_list(invoice: Invoice) -> bool:
 
 
 def plan(
-    demand: Demand, found: Sequence[Invoice], intent: Intent | None, rules: Rules, made: int | None = None
+    demand: Demand,
+    found: Sequence[Invoice],
+    intent: Intent | None,
+    rules: Rules,
+    made: int | None = None,
+    earlier: InDoubt | None = None,
 ) -> Plan:
     """Decide what to do about one demand.
 
@@ -43,6 +49,7 @@ def plan(
         intent: the call that an earlier attempt of the same claim wrote down; it may have been made.
         rules: the operator's choices.
         made: the id of a row that we are known to have made, although another payment came in between.
+        earlier: the calls of earlier files on this invoice that may be carried out late; None without any.
 
     Returns:
         The plan. Its step is a call only if ConnectWise does not hold yet what is asked.
@@ -73,7 +80,7 @@ def plan(
         return Plan(demand, Reject(f"Invoice Number {number} is a credit memo, which takes no payment"))
     rows = [row for row in invoice.payments or () if not row.applies_credit]
     if len(rows) > 1:
-        return _several(demand, invoice, rows, intent, made)
+        return _several(demand, invoice, rows, intent, made, earlier)
     held = rows[0] if rows else None
     if demand.amount == ZERO:
         return _removal(demand, invoice, held, intent)
@@ -85,13 +92,25 @@ def _listed(ids: Iterable[int]) -> str:
 
 
 def _several(
-    demand: Demand, invoice: Invoice, rows: Sequence[HeldPayment], intent: Intent | None, made: int | None
+    demand: Demand,
+    invoice: Invoice,
+    rows: Sequence[HeldPayment],
+    intent: Intent | None,
+    made: int | None,
+    earlier: InDoubt | None,
 ) -> Plan:
     surplus = next((row.id for row in rows if row.id == made), None)
     if surplus is None and intent and intent.action is Action.CREATE:
         # There was no row when the intent was written down. If all rows have our amount, two POSTs of ours arrived and
         # the answer to one was lost. The later row is removed.
         surplus = max(row.id for row in rows) if all(row.amount == intent.amount for row in rows) else None
+    if (
+        surplus is None
+        and earlier is not None
+        and earlier.invoice_id == invoice.id
+        and (late := earlier.surplus(rows)) is not None
+    ):
+        surplus = late.id
     if surplus is not None:
         return Plan(demand, Remove(invoice.id, surplus, surplus=True), demand.amount)
     named = listed([f"{row.id} of {money(row.amount)}" for row in rows])

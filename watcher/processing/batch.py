@@ -13,6 +13,7 @@ from watcher.journal.ledger import Ledger
 from watcher.payments.demands import demands_of
 from watcher.payments.model import Demand, DemandId, Intent, Rules, money
 from watcher.payments.outcomes import Result
+from watcher.processing.audit import Audit
 from watcher.processing.claimed import Asking, Tally
 from watcher.processing.opening import Opener
 from watcher.processing.publishing import Publisher
@@ -66,9 +67,12 @@ class _OpenFiles:
 class Batches:
     """Takes claimed files to their end."""
 
-    def __init__(self, opener: Opener, rounds: Rounds, publisher: Publisher, ledger: Ledger, rules: Rules) -> None:
+    def __init__(
+        self, opener: Opener, rounds: Rounds, audit: Audit, publisher: Publisher, ledger: Ledger, rules: Rules
+    ) -> None:
         self._opener = opener
         self._rounds = rounds
+        self._audit = audit
         self._publisher = publisher
         self._ledger = ledger
         self._rules = rules
@@ -98,15 +102,24 @@ class Batches:
         """
         files = _OpenFiles(self._opener.open(claims))
         demands, rejected = files.demands(self._rules)
-        yield from self._record(files, rejected)
-        with closing(self._rounds.run(demands, files.intents())) as rounds:
+        yield from self._record(files, Outcomes(rejected))
+        with closing(self._rounds.run(demands, files.intents(), self._audit.in_doubt())) as rounds:
             for news in rounds:
                 match news:
                     case Planned(intents):
                         # On disk before a call is made.
                         self._ledger.intend(intents)
-                    case Outcomes(results):
-                        yield from self._record(files, results)
+                    case Outcomes():
+                        yield from self._record(files, news)
+
+    def audit(self) -> None:
+        """Look once more at the invoices of calls that got no answer, when they are due.
+
+        Raises:
+            Outage: ConnectWise cannot be asked.
+            Stopping: the program ends.
+        """
+        self._audit.run()
 
     def tidy(self) -> None:
         """Delete the originals of finished files that could not be deleted so far.
@@ -116,14 +129,14 @@ class Batches:
         """
         self._publisher.tidy()
 
-    def _record(self, files: _OpenFiles, results: Sequence[tuple[str, Result]]) -> Iterator[Tally]:
-        """Write down results, log them, and publish the files that are complete now."""
-        if results:
+    def _record(self, files: _OpenFiles, known: Outcomes) -> Iterator[Tally]:
+        """Write down outcomes, log them, and publish the files that are complete now."""
+        if known.results:
             # On disk before anybody hears of it.
-            self._ledger.record(results)
-            for claim_id, result in results:
+            self._ledger.record(known.results, known.doubts)
+            for claim_id, result in known.results:
                 self._log_payment(files.claim(claim_id), result)
-            files.take(results)
+            files.take(known.results)
             yield Tally()
         for file in files.complete():
             decided = self._publisher.decide(file)

@@ -3,14 +3,14 @@
 A round takes at most one demand for each invoice, the earliest. So the calls of a round may run side by side, and the
 order for each invoice is still kept. A demand that a round could not finish, because an answer was lost or somebody
 changed the invoice meanwhile, is looked up afresh in the next round. A lost answer, a retry and the recovery after a
-crash take the same path.
+crash take the same path. A second POST waits until the first can no longer be carried out; others go on meanwhile.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -19,22 +19,23 @@ from watcher.connectwise.workers import Batch, Workers
 from watcher.errors import AnswerLost, ConnectWiseError, Outage, PaymentWatcherError, Rejection, Unreachable
 from watcher.events.catalogue import Event
 from watcher.payments.demands import first_of_each
+from watcher.payments.doubts import InDoubt
 from watcher.payments.model import (
     Action,
-    Call,
     Create,
     Demand,
     DemandId,
     Intent,
-    Keep,
     Plan,
     Reject,
     Remove,
     Rules,
 )
-from watcher.payments.outcomes import Outcome, Result, finish, intend, reject
+from watcher.payments.outcomes import Outcome, Result, finish, intend
 from watcher.payments.planning import plan
 from watcher.processing.look_up import LookUp
+from watcher.processing.pending import Pending, rejected, without_call
+from watcher.processing.unanswered import Unanswered
 
 # The most demands of one round: enough to keep all workers busy, and few enough that what was looked up is still fresh.
 _ROUND = 1000
@@ -53,53 +54,22 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """Results that are known now, each with the id of its claim."""
+    """Results that are known now.
+
+    Attributes:
+        results: each with the id of its claim.
+        doubts: the invoices among theirs on which a call of ours may still be carried out.
+    """
 
     results: list[tuple[str, Result]]
+    doubts: list[InDoubt] = field(default_factory=list)
 
 
 News = Planned | Outcomes
 
 
-@dataclass(slots=True, eq=False)
-class _Pending:
-    """A demand without an outcome, and what has happened to it so far.
-
-    Attributes:
-        demand: what is asked.
-        intent: the call that was planned for it and may have been carried out.
-        plan: what is done about it in this round.
-        refused: the call that ConnectWise refused, and its words. The invoice is looked up once more, since another
-            user may have changed it.
-        surprises: how many calls were refused.
-        doubtful: its last call was refused or went unanswered, so that its payments are listed in any case.
-        made: the id of the payment row that its last call made, where the id is known and the effect is not.
-        decided: it has its outcome.
-    """
-
-    demand: Demand
-    intent: Intent | None = None
-    plan: Plan | None = None
-    refused: tuple[Call, str] | None = None
-    surprises: int = 0
-    doubtful: bool = False
-    made: int | None = None
-    decided: bool = False
-
-    @property
-    def step(self) -> Call:
-        """The call of its plan."""
-        assert self.plan is not None
-        assert not isinstance(self.plan.step, Keep | Reject)
-        return self.plan.step
-
-    def end(self, results: Sequence[Result]) -> list[tuple[str, Result]]:
-        """Take its results, if there are any, and return them with the id of their claim."""
-        self.decided = bool(results)
-        return [(self.demand.claim_id, result) for result in results]
-
-
 _Intents = dict[DemandId, tuple[Demand, Intent]]
+_Ended = list[tuple[Pending, list[Result]]]
 
 
 class Rounds:
@@ -122,9 +92,12 @@ class Rounds:
         self._look_up = look_up
         self._rules = rules
         self._size = size
+        self._unanswered = Unanswered(workers.lifetime, client.timeout_seconds)
         self._log = structlog.get_logger()
 
-    def run(self, demands: Sequence[Demand], intents: Mapping[DemandId, Intent]) -> Generator[News, None, None]:
+    def run(
+        self, demands: Sequence[Demand], intents: Mapping[DemandId, Intent], doubts: Sequence[InDoubt] = ()
+    ) -> Generator[News, None, None]:
         """Bring every demand to an outcome.
 
         Whoever runs this writes down all news before the next one is asked for. If that is not possible, closing the
@@ -133,6 +106,7 @@ class Rounds:
         Args:
             demands: in the order of arrival of their files.
             intents: the calls that earlier attempts planned and may have made.
+            doubts: the invoices on which calls of earlier files may still be carried out.
 
         Yields:
             What has to be written down now.
@@ -142,19 +116,30 @@ class Rounds:
                 outcome.
             Stopping: the program ends.
         """
-        waiting = {demand.id: _Pending(demand, intents.get(demand.id)) for demand in demands}
+        waiting = {demand.id: Pending(demand, intents.get(demand.id)) for demand in demands}
+        self._unanswered.meet(intents, doubts)
+        # Invoices whose demands wait, by key: later demands on them wait, too.
+        held: dict[str, float] = {}
         fruitless = 0
         self._look_up.forget_ahead()
         while waiting:
-            turn = first_of_each((one.demand for one in waiting.values()), self._size)
-            taken = {demand.key for demand in turn}
-            later = first_of_each((one.demand for one in waiting.values() if one.demand.key not in taken), self._size)
-            trouble = yield from self._round([waiting[demand.id] for demand in turn], later)
+            now = self._workers.lifetime.now()
+            held = {key: until for key, until in held.items() if until > now}
+            turn, later = self._turn(waiting, held)
+            if not turn:
+                self._workers.lifetime.sleep(min(held.values()) - now)
+                continue
+            trouble = yield from self._round(turn, later)
             if isinstance(trouble, Outage):
                 raise trouble
-            left = {each: one for each, one in waiting.items() if not one.decided}
-            fruitless = fruitless + 1 if trouble is not None and len(left) == len(waiting) else 0
-            waiting = left
+            held |= {one.demand.key: one.held_until for one in turn if one.held_until}
+            decided = [one.demand.id for one in turn if one.decided]
+            for demand_id in decided:
+                del waiting[demand_id]
+            if decided:
+                fruitless = 0
+            elif trouble is not None:
+                fruitless += 1
             if trouble is not None and fruitless > 1:
                 # Answers get lost even after another look, so there is no sense in going on without a pause.
                 raise Unreachable(str(trouble), trouble.request_id) from trouble
@@ -169,22 +154,39 @@ class Rounds:
             The plans, in the order of the demands.
         """
         for start in range(0, len(demands), self._size):
-            turn = [_Pending(demand) for demand in demands[start : start + self._size]]
+            turn = [Pending(demand) for demand in demands[start : start + self._size]]
             yield from self._plans(turn)
 
+    def _turn(self, waiting: Mapping[DemandId, Pending], held: Collection[str]) -> tuple[list[Pending], list[Demand]]:
+        """Return what the next round takes, and what the round after it is expected to take.
+
+        Args:
+            waiting: what has no outcome, in the order of arrival.
+            held: the keys of invoices that neither of them takes.
+        """
+
+        def first_beside(keys: Collection[str]) -> list[Demand]:
+            beside = (one.demand for one in waiting.values() if one.demand.key not in keys)
+            return first_of_each(beside, self._size)
+
+        turn = first_beside(held)
+        later = first_beside({*held, *(demand.key for demand in turn)})
+        return [waiting[demand.id] for demand in turn], later
+
     def _round(
-        self, turn: Sequence[_Pending], later: Sequence[Demand]
+        self, turn: Sequence[Pending], later: Sequence[Demand]
     ) -> Generator[News, None, Outage | AnswerLost | None]:
         """Bring to an outcome what can be; return what kept the others from one."""
-        calls, intents, results = self._prepare(turn)
+        calls, intents, ended = self._prepare(turn)
         if intents:
+            self._unanswered.planned(intents)
             yield Planned(list(intents.values()))
-        if results:
-            yield Outcomes(results)
+        if ended:
+            yield self._outcomes(ended)
         trouble: Outage | AnswerLost | None = None
         with closing(self._workers.gather(self._begin(calls, later), _WRITE_SECONDS)) as gathered:
             for answers in gathered:
-                results = []
+                ended = []
                 for one, answer in answers:
                     before = one.intent
                     if one.demand.id in intents:
@@ -192,38 +194,59 @@ class Rounds:
                     one.doubtful = isinstance(answer, AnswerLost | Rejection)
                     if isinstance(answer, Outage | AnswerLost):
                         trouble = self._worse(one, trouble, answer)
-                    else:
-                        results += one.end(self._after_call(one, answer, before))
-                if results:
-                    yield Outcomes(results)
+                    elif results := self._after_call(one, answer, before):
+                        ended.append((one, results))
+                if ended:
+                    yield self._outcomes(ended)
         if trouble is not None:
             self._look_up.forget_ahead()
         return trouble
 
-    def _prepare(self, turn: Sequence[_Pending]) -> tuple[list[_Pending], _Intents, list[tuple[str, Result]]]:
+    def _prepare(self, turn: Sequence[Pending]) -> tuple[list[Pending], _Intents, _Ended]:
         """Plan a round; return what needs a call, what is written down before it, and the results of the others."""
-        calls: list[_Pending] = []
+        calls: list[Pending] = []
         intents: _Intents = {}
-        results: list[tuple[str, Result]] = []
+        ended: _Ended = []
         for one, decided in zip(turn, self._plans(turn), strict=True):
             one.plan = decided
-            results += one.end(_without_call(one, decided))
-            if one.decided:
+            if results := without_call(one, decided):
+                ended.append((one, results))
+                continue
+            if self._is_held(one):
                 continue
             calls.append(one)
             intent = intend(decided, one.intent)
             if intent is not None and intent != one.intent:
                 intents[one.demand.id] = (one.demand, intent)
-        return calls, intents, results
+        return calls, intents, ended
 
-    def _begin(self, calls: Sequence[_Pending], later: Sequence[Demand]) -> Batch[_Pending, int | None]:
+    def _is_held(self, one: Pending) -> bool:
+        """Return True if a demand's next call is a POST that may make a second payment, and so has to wait."""
+        seconds = self._unanswered.wait_before_post(one.demand.id) if isinstance(one.step, Create) else 0.0
+        one.held_until = self._workers.lifetime.now() + seconds if seconds else 0.0
+        if seconds:
+            self._log.info(Event.PAYMENT_HELD, wait_seconds=round(seconds, 1), **one.named)
+        return seconds > 0
+
+    def _outcomes(self, ended: _Ended) -> Outcomes:
+        """Take what has come to its end, with what is not known of its invoices."""
+        outcomes = Outcomes([])
+        for one, results in ended:
+            one.decided = True
+            outcomes.results.extend((one.demand.claim_id, result) for result in results)
+            doubt = self._unanswered.decided(one.demand, results)
+            if doubt is not None:
+                outcomes.doubts.append(doubt)
+        return outcomes
+
+    def _begin(self, calls: Sequence[Pending], later: Sequence[Demand]) -> Batch[Pending, int | None]:
         """Hand this round's calls to the workers.
 
         The demands of the next round, which are on other invoices, are looked up ahead of each worker's last call of
         this round. So no worker waits while the next round is looked up.
         """
 
-        def call(one: _Pending) -> int | None:
+        def call(one: Pending) -> int | None:
             return self._client.carry_out(one.step)
 
         last = max(len(calls) - self._workers.count, 0)
@@ -233,7 +256,7 @@ class Rounds:
         return batch
 
     def _worse(
-        self, one: _Pending, trouble: Outage | AnswerLost | None, answer: Outage | AnswerLost
+        self, one: Pending, trouble: Outage | AnswerLost | None, answer: Outage | AnswerLost
     ) -> Outage | AnswerLost:
         """Return the trouble that counts for the round: an outage more than a lost answer."""
         if isinstance(answer, Outage) and isinstance(trouble, Outage):
@@ -241,11 +264,13 @@ class Rounds:
             self._log_fault(Event.CONNECTWISE_RETRY, trouble, attempt=1)
         if isinstance(answer, AnswerLost):
             one.made = answer.payment_id
-            self._log_fault(Event.PAYMENT_UNKNOWN, answer, **_named(one))
+            if one.intent is not None:
+                self._unanswered.lost(one.demand.id, one.intent)
+            self._log_fault(Event.PAYMENT_UNKNOWN, answer, **one.named)
         return answer if trouble is None or isinstance(answer, Outage) else trouble
 
     def _after_call(
-        self, one: _Pending, answer: int | PaymentWatcherError | None, before: Intent | None
+        self, one: Pending, answer: int | PaymentWatcherError | None, before: Intent | None
     ) -> list[Result]:
         """Return the results of a call that was answered; none where the invoice is looked up once more.
 
@@ -256,23 +281,23 @@ class Rounds:
         """
         assert one.plan is not None
         if isinstance(answer, Rejection):
-            self._log_fault(Event.PAYMENT_REFUSED, answer, **_named(one))
+            self._log_fault(Event.PAYMENT_REFUSED, answer, **one.named)
             one.surprises += 1
             one.refused = (one.step, str(answer))
             # The refused call was not carried out; the one planned before it may have been.
             one.intent = before
-            return [] if one.surprises < _SURPRISES else _rejected(one.plan, str(answer))
+            return [] if one.surprises < _SURPRISES else rejected(one.plan, str(answer))
         if isinstance(answer, PaymentWatcherError):
             raise answer
         if isinstance(one.step, Remove) and one.step.surplus:
             one.surprises += 1
-            return [] if one.surprises < _SURPRISES else _rejected(one.plan, "ConnectWise keeps two payments on it")
+            return [] if one.surprises < _SURPRISES else rejected(one.plan, "ConnectWise keeps two payments on it")
         if isinstance(one.step, Create) and before is not None and before.action is Action.CREATE:
             # The POST before this one went unanswered and may still arrive: only a look shows that there is one row.
             return []
         return finish(one.plan, Outcome.APPLIED, answer)
 
-    def _plans(self, turn: Sequence[_Pending]) -> list[Plan]:
+    def _plans(self, turn: Sequence[Pending]) -> list[Plan]:
         """Look up what ConnectWise holds and decide about each demand of a turn."""
         doubtful = {one.demand.key for one in turn if one.doubtful}
         found = self._look_up.holdings([one.demand for one in turn], doubtful)
@@ -282,29 +307,10 @@ class Rounds:
             if key in found.refusals:
                 plans.append(Plan(one.demand, Reject(found.refusals[key])))
             else:
-                plans.append(plan(one.demand, found.invoices.get(key, ()), one.intent, self._rules, one.made))
+                invoices = found.invoices.get(key, ())
+                earlier = self._unanswered.on(invoices)
+                plans.append(plan(one.demand, invoices, one.intent, self._rules, one.made, earlier))
         return plans
 
     def _log_fault(self, event: Event, fault: ConnectWiseError | Outage, **keys: object) -> None:
         self._log.warning(event, reason=str(fault), request_id=fault.request_id, **keys)
-
-
-def _named(one: _Pending) -> dict[str, str]:
-    return {"claim": one.demand.claim_id, "invoice_number": one.demand.invoice_number}
-
-
-def _without_call(one: _Pending, decided: Plan) -> list[Result]:
-    """Return the results of a plan that needs no call, or whose call has been refused already; else none."""
-    step = decided.step
-    if isinstance(step, Reject):
-        return _rejected(decided, step.message)
-    if isinstance(step, Keep):
-        return finish(decided, Outcome.APPLIED if decided.applied else Outcome.UNCHANGED, step.payment_id)
-    if one.refused is not None and one.refused[0] == step:
-        return _rejected(decided, one.refused[1])
-    return []
-
-
-def _rejected(decided: Plan, message: str) -> list[Result]:
-    invoice_id = None if isinstance(decided.step, Reject) else decided.step.invoice_id
-    return [reject(part, message, invoice_id) for part in decided.demand.parts]

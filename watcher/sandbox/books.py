@@ -55,10 +55,14 @@ class Books:
     Args:
         seeds: the invoices to start with; their ids run from 1001 in this order.
         now: the clock that dates every change.
+        several: an invoice may have several payments.
     """
 
-    def __init__(self, seeds: Iterable[InvoiceSeed], now: Callable[[], datetime] = _utc_now) -> None:
+    def __init__(
+        self, seeds: Iterable[InvoiceSeed], now: Callable[[], datetime] = _utc_now, *, several: bool = False
+    ) -> None:
         """Enter the seeds."""
+        self._several = several
         self._lock = threading.Lock()
         self._now = now
         self._invoices: dict[int, Invoice] = {}
@@ -120,7 +124,7 @@ class Books:
             invoice = self._invoice(invoice_id)
             fields = read_payment(body, invoice_id)
             payment = Payment(self._next_payment_id, fields, None, self._timestamp())
-            self._invoices[invoice_id] = invoice.adding(payment)
+            self._invoices[invoice_id] = invoice.adding(payment, several=self._several)
             self._next_payment_id += 1
             write.payment_id = payment.id
             return self._row(invoice_id, payment.id)

@@ -80,16 +80,20 @@ class Invoice:
         }
         return replace(self, record=record, payments=tuple(payments))
 
-    def adding(self, payment: Payment) -> Invoice:
+    def adding(self, payment: Payment, *, several: bool) -> Invoice:
         """Return the invoice with one payment more.
 
         Integrators' documentation: ConnectWise allows a single payment an invoice; rows that
-        apply a credit do not count.
+        apply a credit do not count. Whether it refuses a second one is not proved.
+
+        Args:
+            payment: the payment.
+            several: an invoice may have several.
 
         Raises:
             RequestError: 400, there is a payment already, or the amount is too much.
         """
-        if any(row.credit is None for row in self.payments):
+        if not several and any(row.credit is None for row in self.payments):
             raise invalid_payment("ObjectExists", f"Invoice {self.number} already has a payment.", "invoice")
         return self._checked((*self.payments, payment), payment.updated)
 

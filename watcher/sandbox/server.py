@@ -36,6 +36,7 @@ class Sandbox:
         port: the port to listen on; 0 takes any free one.
         latency: seconds between the work of an API request and its answer.
         requests_per_minute: the rate limit of the API; None for none.
+        several_payments: a second payment on an invoice is accepted; whether ConnectWise does is not proved.
 
     Raises:
         ValueError: the latency is negative, or the rate limit lets nothing through.
@@ -48,13 +49,14 @@ class Sandbox:
         port: int = 0,
         latency: float = 0.0,
         requests_per_minute: int | None = None,
+        several_payments: bool = False,
     ) -> None:
         """Enter the invoices; nothing listens yet."""
         if latency < 0:
             raise ValueError(f"latency is {latency}, not 0 or more seconds")
         seeds = numbered_invoices(_DEFAULT_INVOICES) if invoices is None else invoices
         limit = None if requests_per_minute is None else RateLimit(requests_per_minute)
-        self._site = Site(Books(seeds), sign_in or SignIn(), limit)
+        self._site = Site(Books(seeds, several=several_payments), sign_in or SignIn(), limit)
         self._port = port
         self._latency = latency
         self._server: _Server | None = None

@@ -49,7 +49,7 @@ def fault_of(status, body="", **more):
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "more", "owner", "owner_of_a_post"),
+    ("status", "body", "more", "owner", "owner_of_a_write"),
     [
         (400, REFUSED, {}, Rejection, Rejection),
         (409, REFUSED, {}, Rejection, Rejection),
@@ -69,10 +69,10 @@ def fault_of(status, body="", **more):
     ids=lambda value: str(value) if isinstance(value, int) else None,
 )
 @pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE", "POST"])
-def test_fault_of_an_answer_has_an_owner(status, body, more, owner, owner_of_a_post, method):
-    """The record's, the operator's or nobody's; of a POST that may have been carried out it is not known."""
+def test_fault_of_an_answer_has_an_owner(status, body, more, owner, owner_of_a_write, method):
+    """The record's, the operator's or nobody's; of a write that may have been carried out it is not known."""
     fault = fault_of(status, body, method=method, x_cw_request_id="request-7", **more)
-    assert type(fault) is (owner_of_a_post if method == "POST" else owner)
+    assert type(fault) is (owner if method == "GET" else owner_of_a_write)
     assert fault.request_id == "request-7"
 
 
@@ -187,9 +187,12 @@ def test_failed_connection_proves_that_nothing_was_done(error, method):
 
 
 @pytest.mark.parametrize("error", CONNECTED.values(), ids=CONNECTED)
-@pytest.mark.parametrize(("method", "owner"), [("GET", Unreachable), ("PATCH", Unreachable), ("POST", AnswerLost)])
-def test_broken_connection_leaves_a_post_unknown(error, method, owner):
-    """What was sent may have arrived, which matters only if it is not safe to repeat."""
+@pytest.mark.parametrize(
+    ("method", "owner"),
+    [("GET", Unreachable), ("PATCH", AnswerLost), ("DELETE", AnswerLost), ("POST", AnswerLost)],
+)
+def test_broken_connection_leaves_a_write_unknown(error, method, owner):
+    """What was sent may have arrived, which matters only if it writes."""
     assert type(faults.of_error(error, method, HOST, str)) is owner
 
 

@@ -54,7 +54,7 @@ def said(method, site=SITE):
     """Return the error of a call, and everything that it and the log say."""
     gate = Gateway(account(site, timeout_seconds=2), Pace(60000, Hurried()))
     call = {
-        "GET": lambda: gate.repeatedly("GET", "/system/info"),
+        "GET": lambda: gate.get("/system/info"),
         "POST": lambda: gate.once("POST", "/finance/invoices/1/payments", {}),
     }[method]
     with capture_logs() as logs, pytest.raises((Outage, ConnectWiseError)) as caught:

@@ -46,6 +46,9 @@ class Failing:
     def tidy(self):
         """Nothing is left of finished files."""
 
+    def audit(self):
+        """No call is in doubt."""
+
     def process(self, _claims):
         """Meet the outage."""
         self.turns.append(self._lifetime.now())
@@ -121,6 +124,9 @@ class Taking:
 
     def tidy(self):
         """Nothing is left of finished files."""
+
+    def audit(self):
+        """No call is in doubt."""
 
     def process(self, _claims):
         """Note the time."""

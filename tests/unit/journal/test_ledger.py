@@ -189,8 +189,8 @@ def test_a_file_is_opened_at_a_time(database, ledger):
     at = datetime(2026, 3, 1, 0, 30, tzinfo=timezone(timedelta(hours=2)))
     ledger.open(FIRST.id, [payment(0), payment(1)], at=at)
     assert ledger.known(FIRST.id).decided_at == at
-    ledger.record([(FIRST.id, applied(0))], at + timedelta(minutes=1))
-    ledger.record([(FIRST.id, applied(1))], datetime(2026, 2, 28, 22, 45, tzinfo=UTC))
+    ledger.record([(FIRST.id, applied(0))], at=at + timedelta(minutes=1))
+    ledger.record([(FIRST.id, applied(1))], at=datetime(2026, 2, 28, 22, 45, tzinfo=UTC))
     assert ledger.known(FIRST.id).decided_at == datetime(2026, 2, 28, 22, 45, tzinfo=UTC)
 
 
@@ -295,7 +295,7 @@ def test_a_receipt_is_adopted_by_a_journal_that_does_not_know_its_file(database,
 def test_a_receipt_adds_only_the_outcomes_that_are_missing(database, ledger):
     """An outcome that the journal has stays as it is, with its time."""
     begin(database, FIRST, "digest", [payment(0), payment(1)])
-    ledger.record([(FIRST.id, applied(0))], DECIDED - timedelta(days=2))
+    ledger.record([(FIRST.id, applied(0))], at=DECIDED - timedelta(days=2))
     ledger.adopt(FIRST.id, [rejected(0), rejected(1)], None, DECIDED - timedelta(days=1))
     assert results_of(ledger, FIRST) == [applied(0), rejected(1)]
     attempts = History(database).attempts(FIRST.id)

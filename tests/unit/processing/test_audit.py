@@ -1,0 +1,298 @@
+"""Calls that ConnectWise carries out after we gave up waiting: no second payment stays, and no earlier amount."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from structlog.testing import capture_logs
+from support.connectwise import another_user, invoice, payments_of
+from support.documents import document
+from support.line import Hurried, Line
+from support.network import INVALID_400, RESET_AFTER, RESET_AND_LATER, RESET_BEFORE, Strike, Unreliable
+
+from watcher.errors import Unreachable
+from watcher.processing.audit import AUDIT_SECONDS
+from watcher.sandbox import PaymentSeed
+
+TIMEOUT = 7
+PAYMENTS = "/finance/invoices/1001/payments"
+
+
+@pytest.fixture
+def books(start_sandbox):
+    """A ConnectWise with two invoices of 500.00; the second has a payment of 100.00."""
+    held = (PaymentSeed(Decimal("100.00")),)
+    return start_sandbox(invoice("CW-1", "500.00"), invoice("CW-2", "500.00", payments=held), several_payments=True)
+
+
+@pytest.fixture
+def network(books):
+    """An unreliable way to it."""
+    with Unreliable(books.url) as unreliable:
+        yield unreliable
+
+
+@pytest.fixture
+def line(folders, network):
+    """What is behind the inbox."""
+    made = Line(folders, network.url, connectwise={"timeout_seconds": TIMEOUT}, payments={"zero_amount": "remove"})
+    yield made
+    made.close()
+
+
+def pay(line, batches, *payments, name="pay.xml"):
+    """Drop a file and take it to its end; give its outcomes."""
+    claim = line.claim(name, document(*payments))
+    list(batches.process([claim]))
+    return [result.outcome.value for result in line.results(claim.id)]
+
+
+def amounts(books, number):
+    """Give the amounts of the payments of an invoice."""
+    return [str(row["amount"]) for row in payments_of(books, number)]
+
+
+def audited(line, batches):
+    """Let the time until the audit pass, and audit; give what it logs."""
+    with capture_logs() as logs:
+        batches.audit()
+        line.lifetime.pause(AUDIT_SECONDS)
+        batches.audit()
+    return [entry for entry in logs if entry["event"] == "payment.corrected"]
+
+
+# --- the hold-off -----------------------------------------------------------------------------------------------------
+
+
+def test_a_second_post_waits_as_long_as_a_call_may_take(line, books, network):
+    """The payments are read back at once and after the wait; only then the POST is made again."""
+    network.strike(Strike(RESET_BEFORE, "POST", nth=1))
+    with capture_logs() as logs:
+        assert pay(line, line.batches, ("CW-1", "60.00")) == ["applied"]
+    assert line.lifetime.now() >= TIMEOUT
+    (held,) = [entry for entry in logs if entry["event"] == "payment.held"]
+    assert 0 < held["wait_seconds"] <= TIMEOUT
+    assert amounts(books, "CW-1") == ["60.00"]
+
+
+def test_a_post_that_arrives_during_the_wait_is_the_only_one(folders, books, network):
+    """What was carried out late is found by the second look."""
+
+    class Meanwhile(Hurried):
+        """A lifetime during whose first wait the late call arrives."""
+
+        def pause(self, seconds):
+            super().pause(seconds)
+            network.deliver()
+
+    line = Line(folders, network.url, lifetime=Meanwhile(), connectwise={"timeout_seconds": TIMEOUT})
+    network.strike(Strike(RESET_AND_LATER, "POST", nth=1))
+    assert pay(line, line.batches, ("CW-1", "60.00")) == ["applied"]
+    assert len(network.seen("POST")) == 1
+    assert amounts(books, "CW-1") == ["60.00"]
+    line.close()
+
+
+def test_others_go_on_while_one_waits(line, start_sandbox, network, books):
+    """Everything else is decided before the wait, but for what is later on the same invoice."""
+    network.strike(Strike(RESET_BEFORE, "POST", PAYMENTS, nth=1))
+    first = line.claim("first.xml", document(("CW-1", "60.00"), ("CW-2", "70.00")))
+    second = line.claim("second.xml", document(("CW-1", "80.00")))
+    with capture_logs() as logs:
+        list(line.batches.process([first, second]))
+    told = [(entry["event"], entry.get("invoice_number")) for entry in logs]
+    assert told.index(("payment.finished", "CW-2")) < told.index(("payment.finished", "CW-1"))
+    assert amounts(books, "CW-1") == ["80.00"]
+    assert amounts(books, "CW-2") == ["70.00"]
+
+
+def test_what_an_earlier_process_may_have_posted_waits_as_well(line, books, network):
+    """A process that was killed in a POST leaves a plan without an outcome. The POST may arrive after the start."""
+    network.strike(Strike(RESET_AND_LATER, "POST"), Strike(RESET_BEFORE, "GET", nth=tuple(range(2, 20))))
+    claim = line.claim("pay.xml", document(("CW-1", "60.00")))
+    with pytest.raises(Unreachable):
+        list(line.batches.process([claim]))
+    network.strike()
+    began = line.lifetime.now()
+    # As the next start does, which knows what the journal holds and nothing more.
+    list(line.batches.process([claim]))
+    assert line.lifetime.now() - began >= TIMEOUT
+    assert amounts(books, "CW-1") == ["60.00"]
+
+
+def test_a_call_that_was_refused_or_never_sent_makes_nothing_wait(line, network):
+    """Nothing is in doubt where the answer is known."""
+    network.strike(Strike(INVALID_400, "POST", nth=1))
+    batches = line.batches
+    began = line.lifetime.now()
+    assert pay(line, batches, ("CW-1", "60.00")) == ["rejected"]
+    assert line.lifetime.now() - began < 1
+    assert audited(line, batches) == []
+
+
+# --- the audit --------------------------------------------------------------------------------------------------------
+
+
+def test_a_second_payment_that_comes_late_is_removed(line, books, network):
+    """Not before it is due; then the row that was reported stays, people are told, and history says it."""
+    network.strike(Strike(RESET_AND_LATER, "POST", nth=1))
+    batches = line.batches
+    assert pay(line, batches, ("CW-1", "60.00")) == ["applied"]
+    (ours,) = payments_of(books, "CW-1")
+    network.deliver()
+    batches.audit()
+    assert amounts(books, "CW-1") == ["60.00", "60.00"]
+    (told,) = audited(line, batches)
+    assert [row["id"] for row in payments_of(books, "CW-1")] == [ours["id"]]
+    assert told["corrected"]
+    assert "was carried out late" in told["reason"]
+    (attempt,) = line.history.attempts("CW-1")
+    assert "was carried out late" in attempt.message
+    assert audited(line, batches) == []
+
+
+def test_an_earlier_amount_that_comes_late_is_set_again(line, books, network):
+    """A PATCH of an earlier file arrives after a later file's: the later file's amount counts."""
+    network.strike(Strike(RESET_AND_LATER, "PATCH", nth=1))
+    batches = line.batches
+    assert pay(line, batches, ("CW-2", "10.00"), name="a.xml") == ["applied"]
+    assert pay(line, batches, ("CW-2", "20.00"), name="b.xml") == ["applied"]
+    network.deliver()
+    assert amounts(books, "CW-2") == ["10.00"]
+    (told,) = audited(line, batches)
+    assert amounts(books, "CW-2") == ["20.00"]
+    assert "20.00 was set again" in told["reason"]
+
+
+def test_a_payment_that_comes_back_after_it_was_removed_goes_again(line, books, network):
+    """A late POST of an earlier file does not undo a later file's removal."""
+    network.strike(Strike(RESET_AND_LATER, "POST", nth=1))
+    batches = line.batches
+    pay(line, batches, ("CW-1", "60.00"), name="a.xml")
+    pay(line, batches, ("CW-1", "0.00"), name="b.xml")
+    network.deliver()
+    assert amounts(books, "CW-1") == ["60.00"]
+    assert len(audited(line, batches)) == 1
+    assert amounts(books, "CW-1") == []
+
+
+def test_a_removal_that_comes_late_is_undone(line, books, network):
+    """A late DELETE takes the payment that a later file set: it is set again, once."""
+    network.strike(Strike(RESET_AND_LATER, "DELETE", nth=1), Strike(INVALID_400, "DELETE"))
+    batches = line.batches
+    assert pay(line, batches, ("CW-2", "0.00"), name="a.xml") == ["rejected"]
+    network.strike()
+    assert pay(line, batches, ("CW-2", "70.00"), name="b.xml") == ["applied"]
+    network.deliver()
+    assert amounts(books, "CW-2") == []
+    assert len(audited(line, batches)) == 1
+    assert amounts(books, "CW-2") == ["70.00"]
+    assert audited(line, batches) == []
+
+
+def test_a_later_file_that_meets_the_second_payment_is_paid(line, books, network):
+    """It is not rejected for a payment that is ours: the late one is removed, the other one changed."""
+    network.strike(Strike(RESET_AND_LATER, "POST", nth=1))
+    batches = line.batches
+    pay(line, batches, ("CW-1", "60.00"), name="a.xml")
+    network.deliver()
+    assert pay(line, batches, ("CW-1", "80.00"), name="b.xml") == ["applied"]
+    assert amounts(books, "CW-1") == ["80.00"]
+    assert audited(line, batches) == []
+
+
+def test_what_somebody_else_did_meanwhile_is_left_alone_and_told(line, books, network):
+    """Only what a call of ours can have done is undone."""
+    network.strike(Strike(RESET_AND_LATER, "POST", nth=1))
+    batches = line.batches
+    pay(line, batches, ("CW-1", "60.00"))
+    (row,) = payments_of(books, "CW-1")
+    change = [{"op": "replace", "path": "amount", "value": "77.00"}]
+    another_user(books, "PATCH", f"{PAYMENTS}/{row['id']}", change)
+    (told,) = audited(line, batches)
+    assert not told["corrected"]
+    assert "77.00" in told["reason"]
+    assert amounts(books, "CW-1") == ["77.00"]
+
+
+def test_a_payment_that_was_rejected_and_comes_late_is_told(line, books, network):
+    """The file says that it failed, so a person has to know."""
+    network.strike(Strike(RESET_AND_LATER, "POST", nth=1), Strike(INVALID_400, "POST"))
+    batches = line.batches
+    assert pay(line, batches, ("CW-1", "60.00")) == ["rejected"]
+    network.deliver()
+    (told,) = audited(line, batches)
+    assert "which failed, is on it after all" in told["reason"]
+    assert amounts(books, "CW-1") == ["60.00"]
+
+
+def test_nothing_is_told_where_all_is_well(line, books, network):
+    """Most lost answers leave nothing behind: one more list, and the doubt is forgotten."""
+    network.strike(Strike(RESET_AFTER, "POST", nth=1))
+    batches = line.batches
+    pay(line, batches, ("CW-1", "60.00"))
+    network.strike()
+    before = len(network.requests)
+    assert audited(line, batches) == []
+    assert len(network.requests) == before + 1
+    assert audited(line, batches) == []
+    assert len(network.requests) == before + 1
+
+
+def test_the_audit_comes_after_a_restart_too(line, books, network):
+    """The journal holds what is in doubt."""
+    network.strike(Strike(RESET_AND_LATER, "POST", nth=1))
+    pay(line, line.batches, ("CW-1", "60.00"))
+    network.deliver()
+    batches = line.batches
+    batches.audit()
+    assert amounts(books, "CW-1") == ["60.00", "60.00"]
+    assert len(audited(line, batches)) == 1
+    assert amounts(books, "CW-1") == ["60.00"]
+
+
+def test_an_audit_that_cannot_ask_stays_due(line, books, network):
+    """An outage holds it up and loses nothing."""
+    network.strike(Strike(RESET_AND_LATER, "POST", nth=1))
+    batches = line.batches
+    pay(line, batches, ("CW-1", "60.00"))
+    network.deliver()
+    network.strike(Strike(RESET_BEFORE))
+    with pytest.raises(Unreachable):
+        audited(line, batches)
+    network.strike()
+    batches.audit()
+    assert amounts(books, "CW-1") == ["60.00"]
+
+
+def test_an_invoice_that_a_file_in_work_asks_about_is_audited_afterwards(line, books, network):
+    """The file's own look-up comes first, and its amount counts."""
+    network.strike(Strike(RESET_AND_LATER, "POST", nth=1))
+    batches = line.batches
+    pay(line, batches, ("CW-1", "60.00"), name="a.xml")
+    network.strike(Strike(RESET_BEFORE, "GET"))
+    claim = line.claim("b.xml", document(("CW-1", "80.00")))
+    with pytest.raises(Unreachable):
+        list(batches.process([claim]))
+    network.strike()
+    network.deliver()
+    assert audited(line, batches) == []
+    assert amounts(books, "CW-1") == ["60.00", "60.00"]
+    list(batches.process([claim]))
+    assert amounts(books, "CW-1") == ["80.00"]
+
+
+def test_a_correction_whose_own_answer_is_lost_is_looked_at_again(line, books, network):
+    """The doubt lasts until an answer is known, and the next audit finds nothing left to do."""
+    network.strike(Strike(RESET_AND_LATER, "POST", nth=1))
+    batches = line.batches
+    pay(line, batches, ("CW-1", "60.00"))
+    network.deliver()
+    network.strike(Strike(RESET_AFTER, "DELETE"))
+    assert audited(line, batches) == []
+    assert amounts(books, "CW-1") == ["60.00"]
+    network.strike()
+    deleted = len(network.seen("DELETE"))
+    assert audited(line, batches) == []
+    assert len(network.seen("DELETE")) == deleted

@@ -1,0 +1,83 @@
+"""Invoices on which a call of ours may still be carried out, until they have been looked at once more."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sql
+
+from watcher.journal.database import Database
+from watcher.journal.tables import DOUBTS, PAYMENTS
+from watcher.payments.doubts import InDoubt, Settled
+from watcher.payments.model import Action, Call, Create
+from watcher.payments.outcomes import Outcome
+
+
+class Doubts:
+    """The invoices in doubt. ``Ledger.record`` writes them down together with the outcomes."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def all(self) -> list[tuple[InDoubt, datetime]]:
+        """Return every invoice in doubt, each with the time of its last outcome (aware)."""
+        rows: dict[int, list[sql.Row[Any]]] = defaultdict(list)
+        with self._database.transaction() as connection:
+            for row in connection.execute(sql.select(DOUBTS).order_by(DOUBTS.c.since, DOUBTS.c.invoice_id)):
+                rows[row.invoice_id].append(row)
+        return [(_in_doubt(of_one), datetime.fromisoformat(of_one[0].since)) for of_one in rows.values()]
+
+    def has_open_payments(self, doubt: InDoubt) -> bool:
+        """Return True if a payment of the invoice has no outcome yet."""
+        query = sql.select(PAYMENTS.c.claim).where(
+            PAYMENTS.c.invoice_number.in_({doubt.invoice_number, *_spellings(doubt.invoice_number)}),
+            PAYMENTS.c.outcome.is_(None),
+        )
+        with self._database.transaction() as connection:
+            return connection.execute(query.limit(1)).first() is not None
+
+    def renew(self, doubt: InDoubt, step: Call) -> None:
+        """Write down a call before it is made: the doubt lasts longer, since that call may get no answer either."""
+        with self._database.transaction() as connection:
+            of_invoice = DOUBTS.c.invoice_id == doubt.invoice_id
+            since = datetime.now(UTC).isoformat(timespec="milliseconds")
+            connection.execute(sql.update(DOUBTS).where(of_invoice).values(since=since))
+            if isinstance(step, Create) and (Action.CREATE, step.amount) not in doubt.calls:
+                row = connection.execute(sql.select(DOUBTS).where(of_invoice).limit(1)).one()
+                values = {**row._mapping, "action": Action.CREATE.value, "amount": step.amount}
+                connection.execute(sql.insert(DOUBTS).values(values))
+
+    def end(self, doubt: InDoubt, correction: str | None = None) -> None:
+        """Forget a doubt.
+
+        Args:
+            doubt: an invoice that has been looked at.
+            correction: what was put right, in words; it is added to what the last payment's ``history`` says.
+        """
+        with self._database.transaction() as connection:
+            if correction is not None and doubt.settled is not None:
+                said = sql.case((PAYMENTS.c.warning.is_(None), ""), else_=PAYMENTS.c.warning + "; ")
+                connection.execute(
+                    sql.update(PAYMENTS)
+                    .where(
+                        PAYMENTS.c.claim == doubt.settled.claim_id,
+                        PAYMENTS.c.invoice_id == doubt.invoice_id,
+                        PAYMENTS.c.outcome != Outcome.REJECTED,
+                    )
+                    .values(warning=said + correction)
+                )
+            connection.execute(sql.delete(DOUBTS).where(DOUBTS.c.invoice_id == doubt.invoice_id))
+
+
+def _spellings(number: str) -> Sequence[str]:
+    return number.upper(), number.lower()
+
+
+def _in_doubt(rows: Sequence[sql.Row[Any]]) -> InDoubt:
+    first = rows[0]
+    settled = None if first.claim is None else Settled(first.claim, first.settled, first.payment_id)
+    calls = frozenset((Action(row.action), row.amount) for row in rows)
+    return InDoubt(first.invoice_id, first.invoice_number, calls, settled)

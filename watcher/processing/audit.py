@@ -1,0 +1,127 @@
+"""The audit: an invoice on which a call of ours may have been carried out late is looked at once more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import structlog
+
+from watcher.connectwise.client import ConnectWise
+from watcher.connectwise.workers import Workers
+from watcher.errors import AnswerLost, Missing, PaymentWatcherError, Rejection
+from watcher.events.catalogue import Event
+from watcher.journal.doubts import Doubts
+from watcher.payments.doubts import InDoubt
+from watcher.payments.model import Call, Change, Create, HeldPayment, Remove, money
+
+# An invoice is looked at so long after its last outcome (seconds). No gateway keeps a call for longer.
+AUDIT_SECONDS = 300.0
+# How often an invoice is put right and looked at again in one audit.
+_MOST_CORRECTIONS = 3
+
+
+class Audit:
+    """Looks at invoices in doubt when they are due, and undoes what late calls of ours did; used from one thread."""
+
+    def __init__(self, client: ConnectWise, workers: Workers, doubts: Doubts) -> None:
+        """Look at nothing yet.
+
+        Args:
+            client: the way to ConnectWise.
+            workers: make its calls, and know what time it is.
+            doubts: what the journal knows.
+        """
+        self._client = client
+        self._workers = workers
+        self._doubts = doubts
+        # When each doubt is due (monotonic seconds), by its invoice and the time of its last outcome.
+        self._due: dict[tuple[int, datetime], float] = {}
+        self._log = structlog.get_logger()
+
+    def in_doubt(self) -> list[InDoubt]:
+        """Return the invoices on which a call of ours may still be carried out."""
+        return [doubt for doubt, _ in self._doubts.all()]
+
+    def run(self) -> None:
+        """Look at every invoice that is due. One that a file in work asks about is left for later.
+
+        Raises:
+            Outage: ConnectWise cannot be asked; what is due stays due.
+            Stopping: the program ends.
+        """
+        now, at = self._workers.lifetime.now(), datetime.now(UTC)
+        due: dict[tuple[int, datetime], float] = {}
+        for doubt, since in self._doubts.all():
+            # A clock that was set puts no audit off for longer than it takes anyway.
+            left = min(max(AUDIT_SECONDS - (at - since).total_seconds(), 0.0), AUDIT_SECONDS)
+            key = doubt.invoice_id, since
+            due[key] = self._due.get(key, now + left)
+            if due[key] <= now and not self._doubts.has_open_payments(doubt):
+                self._look_at(doubt)
+        self._due = due
+
+    def _look_at(self, doubt: InDoubt) -> None:
+        corrections: list[str] = []
+        rows = self._rows(doubt.invoice_id)
+        for _ in range(_MOST_CORRECTIONS):
+            step = None if rows is None else doubt.mend(rows)
+            if rows is None or step is None:
+                break
+            # On disk before the call. If its answer never comes, the invoice is looked at once more after a while.
+            self._doubts.renew(doubt, step)
+            answer = self._make(step)
+            if isinstance(answer, AnswerLost):
+                self._log.warning(
+                    Event.PAYMENT_UNKNOWN,
+                    claim=doubt.settled and doubt.settled.claim_id,
+                    invoice_number=doubt.invoice_number,
+                    reason=str(answer),
+                    request_id=answer.request_id,
+                )
+                return
+            if isinstance(answer, Rejection):
+                break
+            corrections.append(_said(step, rows))
+            rows = self._rows(doubt.invoice_id)
+        difference = None if rows is None else doubt.difference(rows)
+        reason = "; ".join([*corrections, *([difference] if difference else [])])
+        if reason:
+            self._log.warning(
+                Event.PAYMENT_CORRECTED,
+                invoice_number=doubt.invoice_number,
+                invoice_id=doubt.invoice_id,
+                corrected=bool(corrections) and difference is None,
+                reason=reason,
+            )
+        self._doubts.end(doubt, "; ".join(corrections) or None)
+
+    def _rows(self, invoice_id: int) -> Sequence[HeldPayment] | None:
+        """Return the payments of an invoice; None if ConnectWise has it no more, or refuses to list them."""
+        ((_, answer),) = self._workers.each(self._client.list_payments, [invoice_id])
+        if isinstance(answer, Missing | Rejection):
+            return None
+        if isinstance(answer, PaymentWatcherError):
+            raise answer
+        return [row for row in answer if not row.applies_credit]
+
+    def _make(self, step: Call) -> AnswerLost | Rejection | None:
+        ((_, answer),) = self._workers.each(self._client.carry_out, [step])
+        if isinstance(answer, AnswerLost | Rejection):
+            return answer
+        if isinstance(answer, PaymentWatcherError):
+            raise answer
+        return None
+
+
+def _said(step: Call, rows: Sequence[HeldPayment]) -> str:
+    """Return in words what was put right."""
+    cause = "An earlier call, whose answer was lost, was carried out late"
+    match step:
+        case Remove(payment_id=payment_id):
+            amount = next(row.amount for row in rows if row.id == payment_id)
+            return f"{cause}: the payment {payment_id} of {money(amount)} that it made was removed"
+        case Change(amount=amount):
+            return f"{cause} and set {money(rows[0].amount)}: {money(amount or rows[0].amount)} was set again"
+        case Create(amount=amount):
+            return f"{cause} and removed the payment: {money(amount)} was set again"
