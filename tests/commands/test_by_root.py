@@ -110,6 +110,20 @@ def test_nothing_of_roots_is_made(company, failed, arguments):
     assert (again.stdout, again.stderr) == ("", "")
 
 
+def test_what_root_withdraws_is_made_by_the_company_user(company):
+    """Without a daemon the command publishes. All of it is the company's user's, the request in the journal too."""
+    company.drop("half.xml", HALF)
+    with_keys = company.config.read_text(encoding="utf-8")
+    company.config.write_text(with_keys.replace("private_key = ", 'private_key = "wrong" # '), encoding="utf-8")
+    assert company.run("run", "--once").code == 77
+    ended = company.run("withdraw", "half.xml", umask=0o077)
+    assert ended.code == 0, ended
+    assert company.owned_by_others() == {str(company.config)}
+    assert one(files(company.folders.fail)).owner() == company.service
+    company.config.write_text(with_keys, encoding="utf-8")
+    assert company.run("run", "--once").code == 0
+
+
 def test_the_first_run_by_root_makes_the_users_journal(company):
     """Before there is a journal, its folder says whose it is to be."""
     assert company.run("run", "--once").code == 0

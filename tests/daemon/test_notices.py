@@ -8,14 +8,14 @@ import os
 import queue
 import socket
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from email import message_from_bytes, policy
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from aiosmtpd.controller import Controller
-from support.documents import document, drop, files, one
+from support.documents import document, drop, files, invoice_payments, one
 from support.network import Strike, Unreliable, free_port, too_many
 from support.program import PATIENCE, Daemon, command, configure, restored, until
 
@@ -116,6 +116,32 @@ def test_a_refused_file_is_told_of_with_its_reason(folders, sandbox):
         post = posts.get(timeout=PATIENCE)
     assert "odd.xml could not be read" in post["title"]
     assert "Orders" in post["message"]
+
+
+@pytest.mark.parametrize("running", [True, False], ids=["by the daemon", "without a daemon"])
+def test_a_withdrawn_file_is_told_of_as_withdrawn(folders, sandbox, running):
+    """Its payments are named if they are known. Nobody hears that it could not be read."""
+    unread = invoice_payments({"invoice/id": "1001", "amount": "7.00", "paymentDate": "2016-09-22"})
+    with web() as (address, posts), ExitStack() as stack:
+        wrong = {"private_key": "wrong"}
+        config = configure(folders, sandbox.url, connectwise=wrong, notify={"urls": [address], "outage_seconds": 3600})
+        drop(folders.inbox, "pay.xml", document(("CW-1", "10.00")))
+        if running:
+            daemon = stack.enter_context(Daemon(config))
+            daemon.event("line.waiting")
+        else:
+            command("run", "--once", "--config", config)
+        assert command("withdraw", "pay.xml", "--reason", "sent twice", "--config", config).code == 0
+        post = posts.get(timeout=PATIENCE)
+        assert post["title"] == "pay.xml: 1 payment of 1 failed (10.00 of 10.00)"
+        assert "CW-1, 10.00: Withdrawn by a person" in post["message"]
+        if not running:
+            drop(folders.inbox, "unread.xml", unread)
+            command("run", "--once", "--config", config)
+            assert command("withdraw", "unread.xml", "--config", config).code == 0
+            post = posts.get(timeout=PATIENCE)
+            assert post["title"] == "unread.xml was withdrawn before its payments were read"
+            assert "put it into the inbox again" in post["message"]
 
 
 def test_an_outage_is_told_of_when_it_begins(folders, sandbox):

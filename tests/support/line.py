@@ -102,6 +102,7 @@ class Line:
         claims: the files in work, as the journal knows them.
         ledger: what the program keeps in its journal.
         history: what people ask of it.
+        database: its journal.
     """
 
     def __init__(
@@ -120,29 +121,29 @@ class Line:
         self._calls = FolderCalls()
         self.client, self._workers = client_of(self.settings, self.lifetime)
         self.client = client or self.client
-        self._database = Database(self.settings.journal.url)
-        self.publisher = publisher_of(self.settings, self._database, self._calls)
-        self.taker = taker_of(self.settings, self._database, self.publisher, self._calls)
-        self.claims = Claims(self._database)
-        self.ledger = Ledger(self._database)
-        self.history = History(self._database)
+        self.database = Database(self.settings.journal.url)
+        self.publisher = publisher_of(self.settings, self.database, self._calls)
+        self.taker = taker_of(self.settings, self.database, self.publisher, self._calls)
+        self.claims = Claims(self.database)
+        self.ledger = Ledger(self.database)
+        self.history = History(self.database)
 
     def again(self, **sections: dict[str, Any]) -> Self:
         """Return the parts of another start over the same folders, journal and client, with some settings changed."""
         other = copy.copy(self)
         other.settings = settings_of(self.folders, self._site, **sections)
-        other.publisher = publisher_of(other.settings, self._database, self._calls)
-        other.taker = taker_of(other.settings, self._database, other.publisher, self._calls)
+        other.publisher = publisher_of(other.settings, self.database, self._calls)
+        other.taker = taker_of(other.settings, self.database, other.publisher, self._calls)
         return other
 
     @property
     def batches(self) -> Batches:
         """What takes claimed files to their end, as a start of the program builds it."""
-        return batches_of(self.settings, self.client, self._workers, self._database, self.publisher)
+        return batches_of(self.settings, self.client, self._workers, self.database, self.publisher)
 
     def close(self) -> None:
         """Close the journal."""
-        self._database.close()
+        self.database.close()
 
     def service(self) -> AbstractContextManager[Service]:
         """Build the daemon over the same folders."""

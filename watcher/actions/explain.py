@@ -14,6 +14,7 @@ from watcher.inbox.verdict import Verdict, judge
 from watcher.journal.bulletins import Bulletin, Bulletins
 from watcher.journal.database import opened
 from watcher.journal.history import FinishedFile, History, InWork
+from watcher.journal.withdrawals import Request, Withdrawals
 
 # How many earlier files of the name are explained.
 _LATEST = 3
@@ -40,19 +41,22 @@ def explain(name: str, inbox: Inbox, folders: Folders, journal: str, lock: Path)
     bulletin: Bulletin | None = None
     finished: list[FinishedFile] = []
     in_work: list[InWork] = []
+    requests: list[Request] = []
     with opened(journal) as database:
         if database is not None:
             history = History(database)
             bulletin, finished = Bulletins(database).latest(), history.files_of(name, _LATEST)
-            in_work = [file for file in history.in_work() if file.claim.name == name]
+            in_work = [file for file in history.in_work() if name in (file.claim.name, file.claim.id)]
+            requests = Withdrawals(database).asked()
     held_up = _held_up(bulletin if holder(lock) else None)
     sentences = []
     if verdict is not None:
         sentences.append(f"{name} lies in the inbox. {verdict.sentence}{_next(verdict, held_up)}")
     for file in in_work:
         done = f"{file.decided} of its {file.records} records are decided" if file.records else "it is not read yet"
-        sentences.append(f"{name} was taken at {_at(file.claim)}; {done}. {held_up or 'It is being worked on.'}")
-    return sentences + [_where(file, folders) for file in finished]
+        asked = "".join(_asked(each) for each in requests if each.claim == file.claim)
+        sentences.append(f"{name} was taken at {_at(file.claim)}; {done}. {asked}{held_up or 'It is being worked on.'}")
+    return sentences + [where(file, folders) for file in finished]
 
 
 def _held_up(bulletin: Bulletin | None) -> str:
@@ -75,12 +79,20 @@ def _at(claim: Claim) -> str:
     return f"{claim.claimed_at:%Y-%m-%d %H:%M:%S} UTC"
 
 
-def _where(file: FinishedFile, folders: Folders) -> str:
+def _asked(request: Request) -> str:
+    held_up = f" {request.held_up_by}" if request.held_up_by else ""
+    return f"A person asked at {request.wanted.asked_at:%Y-%m-%d %H:%M} UTC to withdraw it.{held_up} "
+
+
+def where(file: FinishedFile, folders: Folders) -> str:
+    """Return in a sentence what a finished file came to, and where its results lie."""
     claim = Claim(file.claim, file.name)
     done = f"{file.name}, taken at {_at(claim)}, is done: "
     if file.refusal is not None:
-        return f"{done}it was refused. {file.refusal} See {folders.fail_file(claim)} and the note beside it."
+        how = "it was withdrawn" if file.taken_out else "it was refused"
+        return f"{done}{how}. {file.refusal} See {folders.fail_file(claim)} and the note beside it."
     places = [str(folders.success_file(claim))] * bool(file.succeeded)
     places += [str(folders.fail_file(claim))] * bool(file.rejected)
     places.append(f"{folders.archived(claim)} with its receipt")
-    return f"{done}{file.succeeded} succeeded, {file.rejected} rejected. See {', '.join(places)}."
+    withdrawn = f" ({file.withdrawn} of them withdrawn by a person)" if file.withdrawn else ""
+    return f"{done}{file.succeeded} succeeded, {file.rejected} rejected{withdrawn}. See {', '.join(places)}."

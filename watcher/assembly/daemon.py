@@ -33,6 +33,7 @@ from watcher.journal.database import Database
 from watcher.journal.doubts import Doubts
 from watcher.journal.history import History
 from watcher.journal.ledger import Ledger
+from watcher.journal.withdrawals import Withdrawals
 from watcher.lifetime import Lifetime
 from watcher.processing.audit import Audit
 from watcher.processing.batch import Batches
@@ -41,6 +42,7 @@ from watcher.processing.opening import Acceptance, Opener
 from watcher.processing.publishing import Publisher
 from watcher.processing.rounds import Rounds
 from watcher.processing.taking import Taker
+from watcher.processing.withdrawing import Withdrawer
 
 # The most files of a batch: their look-ups are shared.
 _BATCH_FILES = 100
@@ -80,6 +82,16 @@ def taker_of(settings: Settings, database: Database, publisher: Publisher, calls
     """
     work = Work(folders_of(settings), calls)
     return Taker(work, Claims(database), publisher, settings.inbox.max_file_bytes)
+
+
+def withdrawer_of(database: Database, publisher: Publisher) -> Withdrawer:
+    """Return what takes files out of work that a person wants out of it.
+
+    Args:
+        database: the journal.
+        publisher: publishes what became of them.
+    """
+    return Withdrawer(Withdrawals(database), Ledger(database), publisher)
 
 
 def batches_of(
@@ -134,7 +146,9 @@ def service_of(settings: Settings, lifetime: Lifetime, client: ConnectWise | Non
         measures = Measures(settings.inbox.scan_seconds, _BATCH_FILES, settings.inbox.max_file_bytes)
         service = Service(
             Tenure(folders.inbox, Ledger(database), observer, calls),
-            Arrivals(inbox_of(settings, calls), observer, taker, lifetime, measures),
+            Arrivals(
+                inbox_of(settings, calls), observer, taker, withdrawer_of(database, publisher), lifetime, measures
+            ),
             batches_of(settings, client, workers, database, publisher),
             Upkeep(Published(folders, calls), History(database), ages_of(settings), calls, lifetime),
             speaker,
@@ -167,12 +181,25 @@ def hearers_of(settings: Settings) -> Iterator[list[Hears]]:
                 raise ConfigurationError((fault,)) from error
             hears.append(metrics.hear)
         if settings.notify.urls:
-            from watcher.events.messenger import Messenger  # as above
-            from watcher.events.notices import Reporter
-
-            folders = folders_of(settings)
-            reporter = Reporter(folders.fail, settings.notify.outage_seconds)
-            messenger = Messenger([url.get_secret_value() for url in settings.notify.urls], reporter)
-            stack.callback(messenger.close, _LAST_WORDS_SECONDS)
-            hears.append(messenger.hear)
+            hears.append(stack.enter_context(_messenger_of(settings)))
         yield hears
+
+
+@contextmanager
+def messengers_of(settings: Settings) -> Iterator[list[Hears]]:
+    """Start what tells people of events, and serve no figures: for a command that works in the daemon's place."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(_messenger_of(settings))] if settings.notify.urls else []
+
+
+@contextmanager
+def _messenger_of(settings: Settings) -> Iterator[Hears]:
+    from watcher.events.messenger import Messenger  # as above
+    from watcher.events.notices import Reporter
+
+    reporter = Reporter(folders_of(settings).fail, settings.notify.outage_seconds)
+    messenger = Messenger([url.get_secret_value() for url in settings.notify.urls], reporter)
+    try:
+        yield messenger.hear
+    finally:
+        messenger.close(_LAST_WORDS_SECONDS)

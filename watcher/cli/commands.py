@@ -1,4 +1,4 @@
-"""Every command, thin; and which exit code an error has.
+"""Every command, thin.
 
 A command imports what it uses inside its function: ``--help`` and a shell's completion answer at once.
 """
@@ -12,20 +12,10 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from watcher.errors import (
-    ConfigurationError,
-    FolderTrouble,
-    JournalTrouble,
-    Occupied,
-    PaymentWatcherError,
-    SignInRefused,
-    Stopping,
-    Unreachable,
-)
+from watcher.cli.exits import CONFIGURATION, SOME_FAILED, UNUSABLE, exit_code
+from watcher.errors import PaymentWatcherError
 from watcher.plain import plain
 
-# Exit codes beside 0 and what sysexits.h names; the README lists them.
-SOME_FAILED, UNUSABLE, UNREACHABLE, SIGN_IN_REFUSED, CONFIGURATION, INTERRUPTED = 1, 2, 69, 77, 78, 130
 _SUCCESS_FILE = Path("connectwise_accounting_interface_update_invoice_payments_success.xml")
 _FAIL_FILE = Path("connectwise_accounting_interface_update_invoice_payments_fail.xml")
 
@@ -62,21 +52,6 @@ def main() -> NoReturn:
         show_error(error)
         sys.exit(exit_code(error))
     sys.exit(0)
-
-
-def exit_code(error: PaymentWatcherError) -> int:
-    """Return the exit code of an error."""
-    match error:
-        case ConfigurationError() | Occupied() | FolderTrouble() | JournalTrouble():
-            return CONFIGURATION
-        case SignInRefused():
-            return SIGN_IN_REFUSED
-        case Unreachable():
-            return UNREACHABLE
-        case Stopping():
-            return INTERRUPTED
-        case _:
-            return UNUSABLE
 
 
 def _version(wanted: bool) -> None:
@@ -242,6 +217,23 @@ def requeue(
 
     source, target = local.put_back(name, config_file, anyway=anyway)
     typer.echo(f"{plain(str(source))} is in the inbox again, as {plain(target.name)}.")
+
+
+@app.command()
+def withdraw(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A file in work, by its name or its claim.")],
+    config_file: ConfigOption = None,
+    reason: Annotated[
+        str, typer.Option("--reason", metavar="TEXT", help="Why; the results say so.", show_default=False)
+    ] = "",
+) -> None:
+    """Take a file out of work: what is not decided yet is rejected, and can be corrected and dropped in again."""
+    from watcher.cli import console, withdraw
+
+    said, done = withdraw.withdraw(name, config_file, reason)
+    console.show_sentences(said.splitlines())
+    if not done:
+        raise typer.Exit(SOME_FAILED)
 
 
 @app.command()

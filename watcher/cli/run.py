@@ -49,7 +49,7 @@ def run(config_file: Path | None, *, once: bool) -> Tally:
         hearers_of(settings) as hears,
         service_of(settings, lifetime) as service,
     ):
-        _log_to(settings, hears)
+        log_to(settings, hears)
         structlog.get_logger().info(
             Event.STARTED, version=watcher.__version__, inbox=str(folders.inbox), site=settings.connectwise.site
         )
@@ -59,10 +59,20 @@ def run(config_file: Path | None, *, once: bool) -> Tally:
         return Tally()
 
 
-def _log_to(settings: Settings, hears: list[log.Hears]) -> None:
+def log_to(settings: Settings, hears: list[log.Hears], level: str = "") -> None:
+    """Log as the settings say.
+
+    Args:
+        settings: any.
+        hears: those who hear the events.
+        level: in place of the settings' own, if one is given.
+
+    Raises:
+        ConfigurationError: the log file cannot be written.
+    """
     chosen = settings.logging
     try:
-        log.set_up(chosen.level, chosen.format, secrets_of(settings), file=chosen.file, hears=hears)
+        log.set_up(level or chosen.level, chosen.format, secrets_of(settings), file=chosen.file, hears=hears)
     except OSError as error:
         mend = "Make its folder, and give the service's user the right to write there."
         problem = f"{chosen.file}: {os.strerror(error.errno or 0)}"

@@ -1,4 +1,4 @@
-"""What comes in: files are found, claimed, and waited for."""
+"""What comes in: files are found, claimed, and waited for; what a person withdraws goes out again."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from dataclasses import dataclass
 import structlog
 
 from watcher.claim import Claim, ReadyFile
+from watcher.errors import JournalTrouble
 from watcher.events.catalogue import Event
 from watcher.inbox.observer import Observer
 from watcher.inbox.scan import Inbox
 from watcher.lifetime import Lifetime
+from watcher.processing.claimed import Tally
 from watcher.processing.taking import Taker
+from watcher.processing.withdrawing import Withdrawer
 
 # After an event the scan waits this long (seconds), and in a large inbox ten times as long as a scan takes. So a burst
 # of events, or a file that is written to for minutes, costs few scans.
@@ -47,10 +50,19 @@ class Arrivals:
         measures: how often, and how much at once.
     """
 
-    def __init__(self, inbox: Inbox, observer: Observer, taker: Taker, lifetime: Lifetime, measures: Measures) -> None:
+    def __init__(
+        self,
+        inbox: Inbox,
+        observer: Observer,
+        taker: Taker,
+        withdrawer: Withdrawer,
+        lifetime: Lifetime,
+        measures: Measures,
+    ) -> None:
         self._inbox = inbox
         self._observer = observer
         self._taker = taker
+        self._withdrawer = withdrawer
         self._lifetime = lifetime
         self.measures = measures
         self._scan_took = 0.0
@@ -130,6 +142,27 @@ class Arrivals:
             if sum(each.size for each in batch) >= self.measures.bytes:
                 break
         return batch
+
+    def withdraw(self) -> dict[Claim, Tally]:
+        """Take out of work what people want out of it.
+
+        Returns:
+            The files that are finished by that, and what each came to.
+
+        Raises:
+            JournalTrouble: the journal cannot be used.
+        """
+        gone = self._withdrawer.carry_out()
+        self.finished(list(gone))
+        return gone
+
+    def withdrawal_asked(self) -> bool:
+        """Return True if a person has asked to withdraw a file since the last look."""
+        try:
+            return self._withdrawer.asked_anew()
+        except JournalTrouble:
+            # The next turn meets it, too, and says so.
+            return False
 
     def finished(self, claims: Sequence[Claim]) -> None:
         """Forget claims that have come to their end."""

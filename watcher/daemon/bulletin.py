@@ -60,6 +60,8 @@ class Speaker:
             retry_in: how long until the next attempt (seconds); None keeps it out of the log.
         """
         since = datetime.fromtimestamp(time.time() - lasted, UTC)
+        # First, so that whoever hears of it in the log finds it in the journal, too.
+        self._post(Bulletin("waiting", since, str(outage), outage.mend, type(outage).__name__))
         if retry_in is not None:
             self._log.error(
                 Event.LINE_WAITING,
@@ -70,7 +72,6 @@ class Speaker:
                 since=since.isoformat(timespec="seconds"),
             )
         self._lifetime.systemd.status(f"Waiting since {since:%Y-%m-%d %H:%M} UTC: {outage}. {outage.mend}.")
-        self._post(Bulletin("waiting", since, str(outage), outage.mend, type(outage).__name__))
 
     def moving(self, lasted: float) -> None:
         """Log that an outage is over, and how long it lasted (seconds)."""

@@ -20,6 +20,9 @@ from watcher.lifetime import Lifetime
 from watcher.processing.batch import Batches
 from watcher.processing.claimed import Tally
 
+# How often a pause is interrupted to see if a person wants a file out of work (seconds).
+_LOOK_SECONDS = 2.0
+
 
 class Service:
     """The loop over one inbox."""
@@ -111,10 +114,13 @@ class Service:
         self._speaker.state("working", f"Working on {len(claims)} file{'s' if len(claims) != 1 else ''}.")
         tally = Tally()
         most = self._arrivals.measures.files
+        withdrawn: dict[Claim, Tally] = {}
         for start in range(0, len(claims), most):
-            tally += self._advance(self._batches.process(claims[start : start + most]))
+            withdrawn |= self._arrivals.withdraw()
+            batch = [claim for claim in claims[start : start + most] if claim not in withdrawn]
+            tally += self._advance(self._batches.process(batch))
         self._arrivals.finished(claims)
-        return tally
+        return sum(withdrawn.values(), tally)
 
     def _advance(self, advances: Iterable[Tally]) -> Tally:
         """Let the work go on, and add up what it comes to: each advance is a sign of life and ends an outage."""
@@ -131,11 +137,15 @@ class Service:
             self._speaker.moving(lasted)
 
     def _wait_out(self, outage: Outage) -> None:
-        """Wait out an outage for one pause; the pauses grow."""
+        """Wait out an outage for one pause; the pauses grow. A person who withdraws a file ends the pause."""
         chance = random.uniform(0.5, 1.0)  # noqa: S311  (spreads attempts, no secret)
         met = self._outage.met(outage, self._lifetime.now(), chance)
         self._speaker.waiting(outage, met.lasted, retry_in=met.pause if met.log else None)
-        self._lifetime.wait(met.pause)
+        until = self._lifetime.now() + met.pause
+        while not self._lifetime.ending and (left := until - self._lifetime.now()) > 0:
+            if self._arrivals.withdrawal_asked():
+                return
+            self._lifetime.wait(min(left, _LOOK_SECONDS))
 
     def _end(self) -> None:
         self._speaker.stopping()

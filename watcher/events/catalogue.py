@@ -51,7 +51,17 @@ class Event(StrEnum):
         "one line for each file",
         "file claim outcome records succeeded rejected asked applied unchanged discarded failed duration_ms",
     )
-    FILE_REFUSED = "file.refused", "one line for each file that is no payment document", "file claim reason duration_ms"
+    FILE_REFUSED = (
+        "file.refused",
+        "one line for each file that is no payment document, or was withdrawn before it was read",
+        "file claim reason duration_ms",
+    )
+    FILE_WITHDRAWN = (
+        "file.withdrawn",
+        "a person took a file out of work; `records` of its payments had no outcome yet, and ConnectWise may have "
+        "made `in_doubt` of them",
+        "file claim reason records in_doubt",
+    )
     PAYMENT = (
         "payment.finished",
         "one line for each payment",

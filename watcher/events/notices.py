@@ -27,6 +27,7 @@ _CONCERNS = frozenset(
     (
         Event.FILE_FINISHED,
         Event.FILE_REFUSED,
+        Event.FILE_WITHDRAWN,
         Event.LINE_WAITING,
         Event.LINE_MOVING,
         Event.DISK_LOW,
@@ -71,6 +72,7 @@ class Reporter:
     fail: Path
     patience: float
     _failed: dict[str, list[str]] = field(default_factory=dict)
+    _withdrawn: set[str] = field(default_factory=set)
     _outage: _Outage | None = None
 
     def concerns(self, event: str, keys: Mapping[str, Any]) -> bool:
@@ -94,19 +96,16 @@ class Reporter:
                 self._remember(keys)
             case Event.FILE_FINISHED:
                 return self._finished(keys)
+            case Event.FILE_WITHDRAWN:
+                self._withdrawn.add(keys["claim"])
             case Event.FILE_REFUSED:
-                self._failed.pop(keys["claim"], None)
-                mend = f"It lies in {self._fail_file(keys)}. Correct it, or export it again, and put it into the inbox."
-                title = f"{_name(keys)} could not be read; nothing in it was paid"
-                return _notice(title, f"{_value(keys['reason'])}\n{mend}")
+                return self._refused(keys)
             case Event.LINE_WAITING:
                 return self._waiting(keys, now)
             case Event.LINE_MOVING:
                 return self._moving(now)
             case Event.CONNECTWISE_SLOWED:
-                if self._outage is None:
-                    self._outage = _Outage(now, throttling.REASON, throttling.MEND, throttled=True)
-                return self.due(now)
+                return self._slowed(now)
             case Event.DISK_LOW | Event.PAYMENT_CORRECTED:
                 return _disk_low(keys) if event == Event.DISK_LOW else _corrected(keys)
             case _ if self._outage is not None and self._outage.throttled and throttling.is_over(event, keys):
@@ -137,7 +136,19 @@ class Reporter:
         """Return where a person finds a file that failed."""
         return plain(str(self.fail / Claim(keys["claim"], keys["file"]).published_name))
 
+    def _refused(self, keys: Mapping[str, Any]) -> Notice:
+        self._failed.pop(keys["claim"], None)
+        if keys["claim"] in self._withdrawn:
+            self._withdrawn.discard(keys["claim"])
+            title = f"{_name(keys)} was withdrawn before its payments were read"
+            mend = "If it is to be processed after all, put it into the inbox again."
+        else:
+            title = f"{_name(keys)} could not be read; nothing in it was paid"
+            mend = "Correct it, or export it again, and put it into the inbox."
+        return _notice(title, f"{_value(keys['reason'])}\nIt lies in {self._fail_file(keys)}. {mend}")
+
     def _finished(self, keys: Mapping[str, Any]) -> Notice | None:
+        self._withdrawn.discard(keys["claim"])
         failed = self._failed.pop(keys["claim"], [])
         if not keys["rejected"]:
             return None
@@ -155,6 +166,11 @@ class Reporter:
         elif self._outage.mend != mend:
             # Another trouble than before, which another person may have to mend.
             self._outage = _Outage(self._outage.since, reason, mend)
+        return self.due(now)
+
+    def _slowed(self, now: float) -> Notice | None:
+        if self._outage is None:
+            self._outage = _Outage(now, throttling.REASON, throttling.MEND, throttled=True)
         return self.due(now)
 
     def _moving(self, now: float) -> Notice | None:

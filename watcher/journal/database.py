@@ -18,7 +18,7 @@ from watcher.journal.tables import TABLES
 # The most values in one statement.
 MOST_VALUES = sqlite.MOST_VALUES
 # The version of the tables.
-_VERSION = 4
+_VERSION = 5
 # The statements that bring a journal of one version to the next.
 _MIGRATIONS = {
     1: (
@@ -43,9 +43,13 @@ _MIGRATIONS = {
         "CREATE TABLE documents (claim VARCHAR NOT NULL PRIMARY KEY REFERENCES files (claim), content BLOB)",
         "CREATE TABLE made_documents (claim VARCHAR NOT NULL PRIMARY KEY REFERENCES files (claim), "
         "content BLOB NOT NULL)",
+    ),
+    4: (
         "CREATE TABLE doubts (invoice_id INTEGER NOT NULL, action VARCHAR NOT NULL, amount VARCHAR NOT NULL, "
         "invoice_number VARCHAR NOT NULL, since VARCHAR NOT NULL, claim VARCHAR, settled VARCHAR, payment_id INTEGER, "
         "PRIMARY KEY (invoice_id, action, amount))",
+        "CREATE TABLE withdrawals (claim VARCHAR NOT NULL PRIMARY KEY REFERENCES files (claim), "
+        "asked_at VARCHAR NOT NULL, reason VARCHAR NOT NULL, held_up_by VARCHAR NOT NULL DEFAULT '')",
     ),
 }
 

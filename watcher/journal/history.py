@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +16,7 @@ from watcher.journal.database import Database
 from watcher.journal.tables import FILES, PAYMENTS, Text
 from watcher.payments.model import ZERO
 from watcher.payments.outcomes import Outcome
+from watcher.payments.withdrawal import WITHDRAWN, is_withdrawal
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,7 @@ class FinishedFile:
         rejected: how many were rejected.
         asked: the sum of all amounts.
         failed: the sum of the rejected ones.
+        withdrawn: how many of the rejected ones a person withdrew.
     """
 
     name: str
@@ -92,6 +94,12 @@ class FinishedFile:
     rejected: int
     asked: Decimal
     failed: Decimal
+    withdrawn: int = 0
+
+    @property
+    def taken_out(self) -> bool:
+        """True if a person took it out of work before its end, as a whole or some of its payments."""
+        return self.withdrawn > 0 or is_withdrawal(self.refusal)
 
 
 class History:
@@ -229,11 +237,14 @@ class History:
             files = connection.execute(files_wanted).all()
             asked: dict[str, list[Decimal]] = defaultdict(list)
             failed: dict[str, list[Decimal]] = defaultdict(list)
-            amounts = sql.select(PAYMENTS.c.claim, PAYMENTS.c.outcome, PAYMENTS.c.asked).where(
+            withdrawn: Counter[str] = Counter()
+            by_person = PAYMENTS.c.message.startswith(WITHDRAWN).label("by_person")
+            amounts = sql.select(PAYMENTS.c.claim, PAYMENTS.c.outcome, PAYMENTS.c.asked, by_person).where(
                 PAYMENTS.c.claim.in_([file.claim for file in files]), PAYMENTS.c.outcome.is_not(None)
             )
             for row in connection.execute(amounts):
                 asked[row.claim].append(row.asked)
+                withdrawn[row.claim] += bool(row.by_person)
                 if row.outcome == Outcome.REJECTED:
                     failed[row.claim].append(row.asked)
         return [
@@ -246,6 +257,7 @@ class History:
                 rejected=len(failed[file.claim]),
                 asked=sum(asked[file.claim], ZERO),
                 failed=sum(failed[file.claim], ZERO),
+                withdrawn=withdrawn[file.claim],
             )
             for file in files
         ]

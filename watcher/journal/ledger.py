@@ -119,11 +119,12 @@ class Ledger:
                 "action": intent.action.value,
                 "intended": intent.amount,
                 "intended_warning": intent.warning,
+                "invoice_id": intent.invoice_id,
             }
             for demand, intent in intents
             for part in demand.parts
         ]
-        self._update(rows, ("action", "intended", "intended_warning"))
+        self._update(rows, ("action", "intended", "intended_warning", "invoice_id"))
 
     def record(
         self,
@@ -173,8 +174,7 @@ class Ledger:
             values: dict[str, Any] = {column: sql.bindparam(column) for column in columns}
             connection.execute(sql.update(PAYMENTS).where(_of_record).values(values), rows)
             for one in doubts:
-                connection.execute(sql.delete(DOUBTS).where(DOUBTS.c.invoice_id == one.invoice_id))
-                connection.execute(sql.insert(DOUBTS), _rows_of(one))
+                _put_doubt(connection, one)
 
     # --- what is known -----------------------------------------------------------------------------------------
 
@@ -198,7 +198,7 @@ class Ledger:
             refusal=rows[0].refusal,
             results=[_result(row) for row in rows if row.outcome],
             intents={
-                row.position: Intent(Action(row.action), row.intended, row.intended_warning)
+                row.position: Intent(Action(row.action), row.intended, row.intended_warning, row.invoice_id)
                 for row in rows
                 if row.action and not row.outcome
             },
@@ -263,17 +263,19 @@ def _sequence_of(claim: Claim) -> sql.ScalarSelect[int]:
     return sql.select(FILES.c.sequence).where(FILES.c.claim == claim.id).scalar_subquery()
 
 
-def _rows_of(doubt: InDoubt) -> list[dict[str, Any]]:
+def _put_doubt(connection: sql.Connection, doubt: InDoubt) -> None:
+    """Write down a doubt, beside the calls on the same invoice that are in doubt already."""
+    of_invoice = DOUBTS.c.invoice_id == doubt.invoice_id
     settled = doubt.settled
-    common = {
-        "invoice_id": doubt.invoice_id,
-        "invoice_number": doubt.invoice_number,
-        "since": _time(None),
-        "claim": settled and settled.claim_id,
-        "settled": settled and settled.amount,
-        "payment_id": settled and settled.payment_id,
-    }
-    return [{**common, "action": action.value, "amount": amount} for action, amount in doubt.calls]
+    values: dict[str, Any] = {"invoice_number": doubt.invoice_number, "since": _time(None)}
+    if settled is not None:
+        values |= {"claim": settled.claim_id, "settled": settled.amount, "payment_id": settled.payment_id}
+    known = connection.execute(sql.select(DOUBTS).where(of_invoice)).all()
+    common = {**(known[0]._mapping if known else {"invoice_id": doubt.invoice_id}), **values}
+    calls = doubt.calls | {(Action(row.action), row.amount) for row in known}
+    connection.execute(sql.delete(DOUBTS).where(of_invoice))
+    rows = [{**common, "action": action.value, "amount": amount} for action, amount in calls]
+    connection.execute(sql.insert(DOUBTS), rows)
 
 
 def _result(row: sql.Row[Any]) -> Result:

@@ -131,6 +131,16 @@ DOUBTS = sql.Table(
     sql.Column("settled", Amount),
     sql.Column("payment_id", sql.Integer),
 )
+# The files that a person wants out of work.
+WITHDRAWALS = sql.Table(
+    "withdrawals",
+    TABLES,
+    sql.Column("claim", sql.ForeignKey("files.claim"), primary_key=True),
+    sql.Column("asked_at", sql.String, nullable=False),
+    sql.Column("reason", Text, nullable=False),
+    # What kept the last attempt from its end.
+    sql.Column("held_up_by", Text, nullable=False, server_default=""),
+)
 # The daemon's latest bulletin, in a row of its own (``only`` is 1).
 BULLETIN = sql.Table(
     "line",

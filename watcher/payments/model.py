@@ -248,11 +248,13 @@ class Intent:
         action: what the call does.
         amount: the amount that it sets.
         warning: what the payer should know once the call has succeeded.
+        invoice_id: ConnectWise's id of the invoice; None if it is not known.
     """
 
     action: Action
     amount: Decimal
     warning: str | None = None
+    invoice_id: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from typing import Any
 from watcher.claim import Claim
 from watcher.payments.model import money
 from watcher.payments.outcomes import Outcome, Result, Totals, total
+from watcher.payments.withdrawal import is_withdrawal
 
 # Writes a record of a receipt as `json.dumps` with an indent of two would, but much faster.
 _RECORD = json.JSONEncoder(ensure_ascii=False, separators=(",\n      ", ": "))
@@ -164,22 +165,23 @@ def _amounts(of: Result | Totals) -> dict[str, str]:
 
 
 def refusal_note(claim: Claim, published_name: str, reason: str) -> bytes:
-    """Write the note that lies beside a refused file in the fail outbox.
+    """Write the note that lies beside a refused file, or one that was withdrawn unread, in the fail outbox.
 
     Args:
         claim: the file.
         published_name: the file's name in the fail outbox.
-        reason: what is wrong and where, in words.
+        reason: what is wrong and where, in words; or that it was withdrawn.
 
     Returns:
         Text in UTF-8.
     """
-    text = (
-        f"{claim.name} could not be read as a payment document. No payment in it was made.\n\n"
-        f"{reason}\n\n"
-        f"The file lies beside this note as {published_name}, unchanged.\n"
-        "Correct it, or export it again, and put it into the inbox.\n"
-    )
+    if is_withdrawal(reason):
+        what = f"{claim.name} was taken out of work by a person."
+        mend = "If it is to be processed after all, put it into the inbox again."
+    else:
+        what = f"{claim.name} could not be read as a payment document. No payment in it was made."
+        mend = "Correct it, or export it again, and put it into the inbox."
+    text = f"{what}\n\n{reason}\n\nThe file lies beside this note as {published_name}, unchanged.\n{mend}\n"
     return text.encode("utf-8", "backslashreplace")
 
 

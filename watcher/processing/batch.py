@@ -76,7 +76,6 @@ class Batches:
         self._publisher = publisher
         self._ledger = ledger
         self._rules = rules
-        self._log = structlog.get_logger()
 
     def check(self) -> None:
         """Make sure that the folders are there, before a file is claimed.
@@ -135,7 +134,7 @@ class Batches:
             # On disk before anybody hears of it.
             self._ledger.record(known.results, known.doubts)
             for claim_id, result in known.results:
-                self._log_payment(files.claim(claim_id), result)
+                log_payment(files.claim(claim_id), result)
             files.take(known.results)
             yield Tally()
         for file in files.complete():
@@ -143,17 +142,19 @@ class Batches:
             self._publisher.publish(decided)
             yield decided.tally
 
-    def _log_payment(self, claim: Claim, result: Result) -> None:
-        self._log.info(
-            Event.PAYMENT,
-            file=claim.name,
-            claim=claim.id,
-            record=result.position + 1,
-            invoice_number=result.invoice_number,
-            outcome=result.outcome.value,
-            asked=money(result.asked),
-            applied=money(result.applied),
-            message=result.message or result.warning,
-            invoice_id=result.invoice_id,
-            payment_id=result.payment_id,
-        )
+
+def log_payment(claim: Claim, result: Result) -> None:
+    """Log the outcome of a record, once it is written down."""
+    structlog.get_logger().info(
+        Event.PAYMENT,
+        file=claim.name,
+        claim=claim.id,
+        record=result.position + 1,
+        invoice_number=result.invoice_number,
+        outcome=result.outcome.value,
+        asked=money(result.asked),
+        applied=money(result.applied),
+        message=result.message or result.warning,
+        invoice_id=result.invoice_id,
+        payment_id=result.payment_id,
+    )

@@ -6,10 +6,11 @@ from contextlib import closing
 from itertools import pairwise
 
 from structlog.testing import capture_logs
-from support.documents import document, drop
+from support.documents import document, drop, files
 from support.line import Hurried, Line
 
 from watcher.errors import Unreachable
+from watcher.journal.withdrawals import Withdrawals
 from watcher.processing.claimed import Tally
 
 
@@ -94,6 +95,51 @@ def test_payments_between_two_outages_begin_again_with_a_short_pause(folders):
     assert 1 <= pauses[5] <= 2
     told = [line["event"] for line in logs if line["event"].startswith("line.")]
     assert told == ["line.waiting", "line.moving", "line.waiting"]
+
+
+class Asking(Until):
+    """The time of a loop in which a person wants two files out of work after an hour."""
+
+    def __init__(self, ask):
+        super().__init__(2 * 3600)
+        self._ask = ask
+        self.asked_at = None
+
+    def pause(self, seconds):
+        """Let the time pass; after an hour there are two requests."""
+        super().pause(seconds)
+        if self.asked_at is None and self.now() >= 3600:
+            self._ask()
+            self.asked_at = self.now()
+
+
+def test_a_withdrawal_ends_the_pause_of_an_outage_and_one_that_is_held_up_does_not_spin(folders):
+    """Once the pauses are long, a file still goes out within two seconds. One that cannot is tried when the rest is."""
+    claims = {}
+
+    def ask():
+        for claim in claims.values():
+            Withdrawals(line.database).ask(claim.id, "")
+
+    lifetime = Asking(ask)
+    inbox = {"observer": "off", "scan_seconds": 1}
+    with (
+        closing(Line(folders, "http://127.0.0.1:9", lifetime=lifetime, inbox=inbox)) as line,
+        line.service() as service,
+        capture_logs() as logs,
+    ):
+        for name in ("goes.xml", "stays.xml", "waits.xml"):
+            claims[name] = line.claim(name, document(("CW-1", "100.00")))
+        del claims["waits.xml"]
+        (folders.fail / claims["stays.xml"].published_name).write_bytes(b"in the way")
+        service._batches = failing = Failing(lifetime, lambda _turn: 0)
+        service.run()
+    after = [turn for turn in failing.turns if turn >= 3600]
+    assert after[0] - lifetime.asked_at <= 2
+    assert len(after) < 40, "it tries again and again"
+    assert [path.name for path in files(folders.work)] == ["stays.xml", "waits.xml"]
+    assert [line["file"] for line in logs if line["event"] == "file.withdrawn"] == ["goes.xml", "stays.xml"]
+    assert [line["file"] for line in logs if line["event"] == "file.waiting"] == ["stays.xml"]
 
 
 class Away(Hurried):

@@ -38,10 +38,22 @@ ALTER TABLE payments ADD COLUMN external_id VARCHAR;
 CREATE INDEX ix_payments_external_id ON payments (external_id);
 PRAGMA user_version = 3;
 """
+# What version 4 brought to a journal of version 3.
+VERSION_4 = """
+ALTER TABLE files ADD COLUMN sequence INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE files ADD COLUMN taken INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE files ADD COLUMN opened_at VARCHAR;
+UPDATE files SET opened_at = begun_at, sequence = rowid;
+CREATE UNIQUE INDEX files_sequence ON files (sequence);
+CREATE TABLE documents (claim VARCHAR NOT NULL PRIMARY KEY REFERENCES files (claim), content BLOB);
+CREATE TABLE made_documents (claim VARCHAR NOT NULL PRIMARY KEY REFERENCES files (claim), content BLOB NOT NULL);
+PRAGMA user_version = 4;
+"""
 OLDER = {
     "1": VERSION_1.read_text("utf-8"),
     "2": VERSION_1.read_text("utf-8") + VERSION_2,
     "3": VERSION_1.read_text("utf-8") + VERSION_2 + VERSION_3,
+    "4": VERSION_1.read_text("utf-8") + VERSION_2 + VERSION_3 + VERSION_4,
 }
 
 
@@ -65,7 +77,7 @@ def test_a_journal_of_a_later_version_is_refused(reopen, file, url):
     reopen().close()
     with closing(sqlite3.connect(file)) as other, other:
         other.execute("PRAGMA user_version = 99")
-    with pytest.raises(ConfigurationError, match="is of version 99; this program knows 4") as refused:
+    with pytest.raises(ConfigurationError, match="is of version 99; this program knows 5") as refused:
         Database(url)
     (fault,) = refused.value.faults
     assert fault.key == "journal.url"
@@ -375,9 +387,9 @@ def test_a_file_of_an_older_journal_gets_its_copy_later(older, url):
 def test_a_migration_that_breaks_off_leaves_the_journal_as_it_was(older, url):
     """The journal comes along altogether or not at all: here its last step finds the table made already."""
     with closing(sqlite3.connect(older)) as journal:
-        journal.execute("CREATE TABLE documents (claim VARCHAR)")
+        journal.execute("CREATE TABLE withdrawals (claim VARCHAR)")
     before, files = tables(older), rows(older)
-    with pytest.raises(ConfigurationError, match="documents"):
+    with pytest.raises(ConfigurationError, match="withdrawals"):
         Database(url)
     assert (tables(older), rows(older)) == (before, files)
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from watcher.claim import Claim
 from watcher.payments.outcomes import Outcome, Result
 from watcher.payments.receipt import ReadReceipt, read_receipt, receipt, refusal_note
+from watcher.payments.withdrawal import Withdrawal
 
 CLAIM = Claim("20160922T123000Z_0a1b2c3d", "payments.xml")
 DIGEST = "ab" * 32
@@ -223,6 +224,17 @@ def test_refusal_note_says_what_why_where_and_what_to_do():
     assert "\nline 7: The XML is not well-formed.\n" in note
     assert "payments__20160922T123000Z_0a1b2c3d.xml, unchanged" in note
     assert "put it into the inbox" in note
+
+
+def test_note_about_a_withdrawn_file_finds_no_fault_with_it():
+    """The person who finds it learns that another person took it out of work, why, and how it goes on."""
+    why = Withdrawal(DONE, "sent twice.").of_file()
+    note = refusal_note(CLAIM, "payments__20160922T123000Z_0a1b2c3d.xml", why).decode()
+
+    assert note.startswith("payments.xml was taken out of work by a person.\n")
+    assert f"\n{why}\n" in note
+    assert "Reason: sent twice. " in why
+    assert "put it into the inbox again" in note
 
 
 def test_refusal_note_holds_any_file_name():

@@ -12,7 +12,9 @@ from support.line import Hurried, Line
 from support.network import INVALID_400, RESET_AFTER, RESET_AND_LATER, RESET_BEFORE, Strike, Unreliable
 
 from watcher.errors import Unreachable
+from watcher.journal.withdrawals import Withdrawals
 from watcher.processing.audit import AUDIT_SECONDS
+from watcher.processing.withdrawing import Withdrawer
 from watcher.sandbox import PaymentSeed
 
 TIMEOUT = 7
@@ -225,6 +227,23 @@ def test_a_payment_that_was_rejected_and_comes_late_is_told(line, books, network
     (told,) = audited(line, batches)
     assert "which failed, is on it after all" in told["reason"]
     assert amounts(books, "CW-1") == ["60.00"]
+
+
+def test_a_payment_that_was_withdrawn_and_comes_late_is_told(line, books, network):
+    """A person took the file out of work while its call was in doubt. The call was carried out all the same."""
+    away = Strike(RESET_BEFORE, "GET", nth=tuple(range(2, 20)))
+    network.strike(Strike(RESET_AND_LATER, "POST", nth=1), away)
+    batches = line.batches
+    claim = line.claim("pay.xml", document(("CW-1", "60.00")))
+    with pytest.raises(Unreachable):
+        list(batches.process([claim]))
+    network.strike()
+    requests = Withdrawals(line.database)
+    requests.ask(claim.id, "")
+    assert list(Withdrawer(requests, line.ledger, line.publisher).carry_out()) == [claim]
+    network.deliver()
+    (told,) = audited(line, batches)
+    assert "which failed, is on it after all" in told["reason"]
 
 
 def test_nothing_is_told_where_all_is_well(line, books, network):
