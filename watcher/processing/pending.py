@@ -1,10 +1,12 @@
-"""One demand on its way to its outcome: what is planned for it, and what has happened to it so far."""
+"""Demands on their way to an outcome: what is planned for each, and what has happened to it so far."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from watcher.payments.model import Call, Demand, Intent, Keep, Plan, Reject
+from watcher.payments.demands import first_of_each
+from watcher.payments.model import Call, Demand, DemandId, Intent, Keep, Plan, Reject
 from watcher.payments.outcomes import Outcome, Result, finish, reject
 
 
@@ -46,6 +48,64 @@ class Pending:
     def named(self) -> dict[str, str]:
         """The keys by which the log names it."""
         return {"claim": self.demand.claim_id, "invoice_number": self.demand.invoice_number}
+
+
+class Waiting:
+    """Demands without an outcome, in the order of arrival. Only those that were begun take more than their own memory.
+
+    A document may ask for hundreds of thousands of payments.
+    """
+
+    def __init__(self, demands: Sequence[Demand], intents: Mapping[DemandId, Intent]) -> None:
+        """Begin with demands none of which has an outcome.
+
+        Args:
+            demands: in the order of arrival.
+            intents: the calls that earlier attempts planned and may have made.
+        """
+        self._demands = demands
+        self._intents = intents
+        self._begun: dict[DemandId, Pending] = {}
+        self._decided: set[DemandId] = set()
+        # All demands before this one have their outcome.
+        self._first = 0
+
+    def __bool__(self) -> bool:
+        """True while a demand has no outcome."""
+        self._pass_decided()
+        return self._first < len(self._demands)
+
+    def earliest(self, most: int, other_than: Collection[str]) -> list[Demand]:
+        """Return of each invoice the earliest demand.
+
+        Args:
+            most: the most demands to return.
+            other_than: the keys of invoices that are left out.
+        """
+        return first_of_each((demand for demand in self._open() if demand.key not in other_than), most)
+
+    def begin(self, demands: Sequence[Demand]) -> list[Pending]:
+        """Return some of the demands with what has happened to them so far."""
+        return [self._begun.setdefault(demand.id, Pending(demand, self._intents.get(demand.id))) for demand in demands]
+
+    def take_decided(self, turn: Sequence[Pending]) -> bool:
+        """Let go of those of a turn that have their outcome; return True if there are any."""
+        decided = {one.demand.id for one in turn if one.decided}
+        for demand_id in decided:
+            del self._begun[demand_id]
+        self._decided |= decided
+        self._pass_decided()
+        return bool(decided)
+
+    def _open(self) -> Iterator[Demand]:
+        for place in range(self._first, len(self._demands)):
+            if self._demands[place].id not in self._decided:
+                yield self._demands[place]
+
+    def _pass_decided(self) -> None:
+        while self._first < len(self._demands) and self._demands[self._first].id in self._decided:
+            self._decided.remove(self._demands[self._first].id)
+            self._first += 1
 
 
 def without_call(one: Pending, decided: Plan) -> list[Result]:

@@ -8,7 +8,7 @@ crash take the same path. A second POST waits until the first can no longer be c
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -18,7 +18,6 @@ from watcher.connectwise.client import ConnectWise
 from watcher.connectwise.workers import Batch, Workers
 from watcher.errors import AnswerLost, ConnectWiseError, Outage, PaymentWatcherError, Rejection, Unreachable
 from watcher.events.catalogue import Event
-from watcher.payments.demands import first_of_each
 from watcher.payments.doubts import InDoubt
 from watcher.payments.model import (
     Action,
@@ -34,7 +33,7 @@ from watcher.payments.model import (
 from watcher.payments.outcomes import Outcome, Result, finish, intend
 from watcher.payments.planning import plan
 from watcher.processing.look_up import LookUp
-from watcher.processing.pending import Pending, rejected, without_call
+from watcher.processing.pending import Pending, Waiting, rejected, without_call
 from watcher.processing.unanswered import Unanswered
 
 # The most demands of one round: enough to keep all workers busy, and few enough that what was looked up is still fresh.
@@ -116,7 +115,7 @@ class Rounds:
                 outcome.
             Stopping: the program ends.
         """
-        waiting = {demand.id: Pending(demand, intents.get(demand.id)) for demand in demands}
+        waiting = Waiting(demands, intents)
         self._unanswered.meet(intents, doubts)
         # Invoices whose demands wait, by key: later demands on them wait, too.
         held: dict[str, float] = {}
@@ -125,18 +124,17 @@ class Rounds:
         while waiting:
             now = self._workers.lifetime.now()
             held = {key: until for key, until in held.items() if until > now}
-            turn, later = self._turn(waiting, held)
-            if not turn:
+            wanted = waiting.earliest(self._size, held)
+            if not wanted:
                 self._workers.lifetime.sleep(min(held.values()) - now)
                 continue
+            later = waiting.earliest(self._size, {*held, *(demand.key for demand in wanted)})
+            turn = waiting.begin(wanted)
             trouble = yield from self._round(turn, later)
             if isinstance(trouble, Outage):
                 raise trouble
             held |= {one.demand.key: one.held_until for one in turn if one.held_until}
-            decided = [one.demand.id for one in turn if one.decided]
-            for demand_id in decided:
-                del waiting[demand_id]
-            if decided:
+            if waiting.take_decided(turn):
                 fruitless = 0
             elif trouble is not None:
                 fruitless += 1
@@ -156,22 +154,6 @@ class Rounds:
         for start in range(0, len(demands), self._size):
             turn = [Pending(demand) for demand in demands[start : start + self._size]]
             yield from self._plans(turn)
-
-    def _turn(self, waiting: Mapping[DemandId, Pending], held: Collection[str]) -> tuple[list[Pending], list[Demand]]:
-        """Return what the next round takes, and what the round after it is expected to take.
-
-        Args:
-            waiting: what has no outcome, in the order of arrival.
-            held: the keys of invoices that neither of them takes.
-        """
-
-        def first_beside(keys: Collection[str]) -> list[Demand]:
-            beside = (one.demand for one in waiting.values() if one.demand.key not in keys)
-            return first_of_each(beside, self._size)
-
-        turn = first_beside(held)
-        later = first_beside({*held, *(demand.key for demand in turn)})
-        return [waiting[demand.id] for demand in turn], later
 
     def _round(
         self, turn: Sequence[Pending], later: Sequence[Demand]
