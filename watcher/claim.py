@@ -28,11 +28,13 @@ class ReadyFile:
         name: its name.
         size: its size (bytes).
         digest: SHA-256 of its content, hex; None if it is too large to be read.
+        tried: when it was last tried and could not be taken (monotonic seconds); None if it was not.
     """
 
     name: str
     size: int
     digest: str | None = field(default=None)
+    tried: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, order=True)

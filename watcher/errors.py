@@ -13,7 +13,8 @@
     │   ├── Unreachable         nobody's: ConnectWise cannot be reached or is in trouble
     │   ├── SignInRefused       the operator's: keys, role, site or codebase are wrong
     │   ├── FolderTrouble       the operator's: a folder is missing, full, read-only or not the one it was
-    │   │   ├── NameTaken       ... something else has a result's name; only that file needs to wait
+    │   │   ├── FileTrouble     ... one file cannot be read or published now; only that file waits
+    │   │   │   └── NameTaken   ... since something else has a result's name
     │   │   └── InboxHeld       ... another process took the inbox while the daemon ran
     │   └── JournalTrouble      the operator's: the journal's disk is full, read-only or failing
     └── Stopping                nobody's: the program was asked to end while it waited
@@ -177,8 +178,12 @@ class FolderTrouble(Outage):
         return cls(f"{place}: {'A link or a file is in its place' if no_folder else os.strerror(number)}", mend)
 
 
-class NameTaken(FolderTrouble):
-    """Something else has the name of a file that is to be written. Nothing is overwritten; only that file has to wait.
+class FileTrouble(FolderTrouble):
+    """One file cannot be read or published now. Only that file has to wait."""
+
+
+class NameTaken(FileTrouble):
+    """Something else has the name of a file that is to be written. Nothing is overwritten.
 
     Attributes:
         path: the name.

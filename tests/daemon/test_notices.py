@@ -7,16 +7,15 @@ import json
 import os
 import queue
 import socket
-import threading
 from contextlib import ExitStack, contextmanager
 from email import message_from_bytes, policy
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from aiosmtpd.controller import Controller
 from support.documents import document, drop, files, invoice_payments, one
 from support.network import Strike, Unreliable, free_port, too_many
+from support.posts import nothing, web
 from support.program import PATIENCE, Daemon, command, configure, restored, until
 
 from watcher.cli.commands import CONFIGURATION, SOME_FAILED
@@ -24,40 +23,6 @@ from watcher.events import log as logs
 from watcher.events.catalogue import Event
 from watcher.events.messenger import Messenger
 from watcher.events.notices import Notice, Reporter, digest, fitted
-
-
-def nothing(_text):
-    """Refuse nothing."""
-    return False
-
-
-@contextmanager
-def web(refuses=nothing):
-    """Receive JSON posts; yields an Apprise address and the queue of what was taken.
-
-    Args:
-        refuses: returns True for the body of a post that is not taken.
-    """
-    came = queue.Queue()
-
-    class Receiver(BaseHTTPRequestHandler):
-        def do_POST(self):
-            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-            refused = refuses(body)
-            if not refused:
-                came.put(json.loads(body))
-            self.send_response(400 if refused else 200)
-            self.end_headers()
-
-        def log_message(self, *_arguments):
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield f"json://127.0.0.1:{server.server_port}", came
-        finally:
-            server.shutdown()
 
 
 @contextmanager

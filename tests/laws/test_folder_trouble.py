@@ -54,6 +54,7 @@ class Trouble:
             method.
         mounted: the options of a file system of its own for the folder; empty for none. The inbox and work share one.
         starter: what starts the daemon.
+        alone: it holds up the one file, and not the line.
     """
 
     folder: str
@@ -63,6 +64,7 @@ class Trouble:
     moment: str = "dropped"
     mounted: str = ""
     starter: tuple[str, ...] = ()
+    alone: bool = False
 
 
 class Scene:
@@ -116,10 +118,11 @@ class Scene:
             yield
             self._go_on()
             yield
-            self._assert_waiting()
+            alone = self._trouble.alone
+            (self._assert_alone if alone else self._assert_waiting)()
             self._trouble.cure(self)
             yield
-            self.daemon.event("line.moving")
+            self.daemon.event("file.finished" if alone else "line.moving")
             self._assert_done()
             self.daemon.process.terminate()
             yield
@@ -186,6 +189,19 @@ class Scene:
         assert len(payments_of(self._sandbox, "CW-1")) <= 1
         assert not self.daemon.events("file.refused")
 
+    def _assert_alone(self) -> None:
+        """The log, systemd and the status command tell of the file; the line does not wait."""
+        told = self.daemon.event("file.waiting", file=NAME)
+        assert str(self.named) in told["reason"]
+        assert self._trouble.mend in told["mend"]
+        self.daemon.tells(f"STATUS=Watching {self.places['inbox']}; 1 file held up in work.")
+        (held,) = self.whole_status()["held"]
+        assert {key: held[key] for key in ("file", "claim", "reason", "mend")} == {
+            key: told[key] for key in ("file", "claim", "reason", "mend")
+        }
+        self._seen = self._published()
+        assert len(payments_of(self._sandbox, "CW-1")) == 1
+
     def status(self) -> dict[str, str]:
         """Give what the status command says of the line."""
         line = self.whole_status()["line"] or {}
@@ -221,7 +237,8 @@ class Scene:
         until(lambda: not list(self.places["work"].iterdir()))
         assert files(self.places["inbox"]) == []
         assert [path for place in self.places.values() for path in place.rglob("*.tmp")] == []
-        expected = TOLD | {"line.waiting": 1, "line.moving": 1}
+        line, file = (0, 1) if self._trouble.alone else (1, 0)
+        expected = TOLD | {"line.waiting": line, "line.moving": line, "file.waiting": file}
         assert {name: len(self.daemon.events(name)) for name in expected} == expected
 
 
@@ -458,7 +475,12 @@ def move_away(scene: Scene) -> None:
 def taken(folder: str, ending: str = ".xml") -> Trouble:
     """Another file that bears a name before ours does; it is moved away."""
     return Trouble(
-        folder, "Move that file", lambda scene: foreign_file(scene, folder, ending), move_away, moment="POST"
+        folder,
+        "Move that file",
+        lambda scene: foreign_file(scene, folder, ending),
+        move_away,
+        moment="POST",
+        alone=True,
     )
 
 
@@ -469,7 +491,7 @@ TAKEN = {
 }
 
 
-def test_a_name_that_is_taken_holds_up_the_line_until_the_other_file_is_moved_away(tell):
+def test_a_name_that_is_taken_holds_up_its_file_alone_until_the_other_file_is_moved_away(tell):
     """Another file under the name of a result is named and left as it is; the work is done once it is moved away."""
     tell(TAKEN)
 
@@ -486,8 +508,12 @@ def test_of_two_names_that_are_taken_each_is_told_when_it_is_in_the_way(tmp_path
     story = scene.story()
     for _ in range(3):
         next(story)
-    until(lambda: [told for _, told in scene.daemon.told if "Waiting" in told and str(others[0]) in told])
-    reasons = [line["reason"] for line in scene.daemon.events("line.waiting")]
+    reasons = until(
+        lambda: (
+            [line["reason"] for line in scene.daemon.events("file.waiting")][1:]
+            and [line["reason"] for line in scene.daemon.events("file.waiting")]
+        )
+    )
     story.close()
     assert [any(str(path) in reason for reason in reasons) for path in (scene.named, *others)] == [True, True]
 

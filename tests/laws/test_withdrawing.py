@@ -62,7 +62,7 @@ def _begun(line: Line, claim: Claim) -> None:
 def _stepping(line: Line, database: Database) -> Withdrawer:
     """Return the withdrawer of a program that can be ended at each of its steps."""
     work, outboxes = (Stepping(part(line.folders, FolderCalls())) for part in (Work, Outboxes))
-    publisher = Publisher(work, outboxes, Stepping(line.claims), Stepping(line.ledger), 1 << 20)
+    publisher = Publisher(work, outboxes, Stepping(line.claims), Stepping(line.ledger), 1 << 20, line.waiting)
     return Withdrawer(Stepping(Withdrawals(database)), Stepping(line.ledger), publisher)
 
 

@@ -13,7 +13,7 @@ from support.program import configure
 from support.steps import Stepping
 
 from watcher.assembly.connectwise import client_of
-from watcher.assembly.daemon import batches_of, publisher_of, service_of, taker_of
+from watcher.assembly.daemon import batches_of, publisher_of, service_of, taker_of, waiting_of
 from watcher.claim import Claim, ReadyFile
 from watcher.config.load import load
 from watcher.config.settings import Settings
@@ -27,6 +27,7 @@ from watcher.journal.claims import Claims
 from watcher.journal.database import Database
 from watcher.journal.history import History
 from watcher.journal.ledger import Ledger
+from watcher.journal.waits import Waits
 from watcher.lifetime import Lifetime
 from watcher.payments.outcomes import Result
 from watcher.processing.batch import Batches
@@ -99,6 +100,8 @@ class Line:
         lifetime: of the program that runs now.
         client: the way to ConnectWise.
         taker: claims files.
+        waiting: the files that wait by themselves.
+        waits: what the journal says of them.
         claims: the files in work, as the journal knows them.
         ledger: what the program keeps in its journal.
         history: what people ask of it.
@@ -122,18 +125,21 @@ class Line:
         self.client, self._workers = client_of(self.settings, self.lifetime)
         self.client = client or self.client
         self.database = Database(self.settings.journal.url)
-        self.publisher = publisher_of(self.settings, self.database, self._calls)
-        self.taker = taker_of(self.settings, self.database, self.publisher, self._calls)
+        self.waiting = waiting_of(self.settings, self.database)
+        self.publisher = publisher_of(self.settings, self.database, self.waiting, self._calls)
+        self.taker = taker_of(self.settings, self.database, self.publisher, self.waiting, self._calls)
         self.claims = Claims(self.database)
         self.ledger = Ledger(self.database)
         self.history = History(self.database)
+        self.waits = Waits(self.database)
 
     def again(self, **sections: dict[str, Any]) -> Self:
         """Return the parts of another start over the same folders, journal and client, with some settings changed."""
         other = copy.copy(self)
         other.settings = settings_of(self.folders, self._site, **sections)
-        other.publisher = publisher_of(other.settings, self.database, self._calls)
-        other.taker = taker_of(other.settings, self.database, other.publisher, self._calls)
+        other.waiting = waiting_of(other.settings, self.database)
+        other.publisher = publisher_of(other.settings, self.database, other.waiting, self._calls)
+        other.taker = taker_of(other.settings, self.database, other.publisher, other.waiting, self._calls)
         return other
 
     @property
@@ -174,4 +180,4 @@ class Line:
 def stepping(line: Line) -> Taker:
     """Return the taker of a program that can be ended at each of its steps."""
     work, limit = Work(line.folders, FolderCalls()), line.settings.inbox.max_file_bytes
-    return Taker(Stepping(work), Stepping(line.claims), line.publisher, limit)
+    return Taker(Stepping(work), Stepping(line.claims), line.publisher, limit, line.waiting)

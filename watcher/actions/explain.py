@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime
 from pathlib import Path
 
 from watcher.actions.status import answer
@@ -14,6 +15,7 @@ from watcher.inbox.verdict import Verdict, judge
 from watcher.journal.bulletins import Bulletin, Bulletins
 from watcher.journal.database import opened
 from watcher.journal.history import FinishedFile, History, InWork
+from watcher.journal.waits import Wait, Waits
 from watcher.journal.withdrawals import Request, Withdrawals
 
 # How many earlier files of the name are explained.
@@ -42,20 +44,30 @@ def explain(name: str, inbox: Inbox, folders: Folders, journal: str, lock: Path)
     finished: list[FinishedFile] = []
     in_work: list[InWork] = []
     requests: list[Request] = []
+    waits: list[Wait] = []
     with opened(journal) as database:
         if database is not None:
             history = History(database)
             bulletin, finished = Bulletins(database).latest(), history.files_of(name, _LATEST)
             in_work = [file for file in history.in_work() if name in (file.claim.name, file.claim.id)]
             requests = Withdrawals(database).asked()
-    held_up = _held_up(bulletin if holder(lock) else None)
+            waits = [wait for wait in Waits(database).all() if name in (wait.file, wait.claim)]
+    running = holder(lock)
+    held_up = _held_up(bulletin if running else None)
     sentences = []
     if verdict is not None:
-        sentences.append(f"{name} lies in the inbox. {verdict.sentence}{_next(verdict, held_up)}")
+        # What a daemon that has ended said of the inbox is out of date.
+        wait = next((wait for wait in waits if running and not wait.claim), None)
+        sentences.append(f"{name} lies in the inbox. {verdict.sentence}{_next(verdict, wait, held_up)}")
+    claimed = {wait.claim: wait for wait in waits if wait.claim}
     for file in in_work:
         done = f"{file.decided} of its {file.records} records are decided" if file.records else "it is not read yet"
+        alone = claimed.pop(file.claim.id, None)
         asked = "".join(_asked(each) for each in requests if each.claim == file.claim)
-        sentences.append(f"{name} was taken at {_at(file.claim)}; {done}. {asked}{held_up or 'It is being worked on.'}")
+        now = " ".join(said for said in (alone and _alone(alone), held_up) if said) or "It is being worked on."
+        sentences.append(f"{name} was taken at {_at(file.claim)}; {done}. {asked}{now}")
+    # What is left of a finished file, or was found in work and cannot be read.
+    sentences += [f"{name} lies in work (claim {wait.claim}). {_alone(wait)}" for wait in claimed.values()]
     return sentences + [where(file, folders) for file in finished]
 
 
@@ -65,14 +77,29 @@ def _held_up(bulletin: Bulletin | None) -> str:
         return "The daemon is not running."
     if bulletin.state == "waiting":
         mend = f" {bulletin.mend}." if bulletin.mend else ""
-        return f"The line waits since {bulletin.since:%Y-%m-%d %H:%M} UTC: {bulletin.reason}.{mend}"
+        return f"The line waits since {_minute(bulletin.since)}: {bulletin.reason}.{mend}"
     return ""
 
 
-def _next(verdict: Verdict, held_up: str) -> str:
+def _next(verdict: Verdict, wait: Wait | None, held_up: str) -> str:
+    """Return what keeps a file in the inbox, beside what can be seen of the file itself."""
+    said = ""
+    if wait is not None:
+        said = (
+            f" It waits since {_minute(wait.since)}{f': {wait.reason}' if wait.reason not in verdict.sentence else ''}."
+        )
     if held_up:
-        return f" {held_up}"
-    return " The next scan takes it." if verdict.ready else ""
+        return f"{said} {held_up}"
+    return " The next scan takes it." if verdict.ready and not said else said
+
+
+def _alone(wait: Wait) -> str:
+    """Return why a file waits by itself, and what to do."""
+    return f"It waits by itself since {_minute(wait.since)}, and other files go on: {wait.sentence}"
+
+
+def _minute(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M} UTC"
 
 
 def _at(claim: Claim) -> str:

@@ -19,6 +19,7 @@ from watcher.inbox.scan import Inbox
 from watcher.journal.bulletins import Bulletin, Bulletins
 from watcher.journal.database import file_of, opened
 from watcher.journal.history import Attempt, FinishedFile, History
+from watcher.journal.waits import Wait, Waits
 from watcher.payments.model import money
 
 # How long a folder may take to answer (seconds). One on a share whose server has gone may never answer.
@@ -58,6 +59,7 @@ class Status:
         line: the daemon's latest bulletin; None before its first start.
         waiting: the payment files in the inbox, the longest unchanged first.
         claimed: the files in work, in the order of claiming.
+        held: the files that wait by themselves in the inbox or in work, the longest first.
         finished: the last files, the latest first.
         unpaid: the payments that failed and whose invoices have not been tried again since, the earliest first.
         troubles: what could not be looked at, and why.
@@ -67,6 +69,7 @@ class Status:
     line: Bulletin | None
     waiting: list[WaitingFile] = field(default_factory=list)
     claimed: list[ClaimedFile] = field(default_factory=list)
+    held: list[Wait] = field(default_factory=list)
     finished: list[FinishedFile] = field(default_factory=list)
     unpaid: list[Attempt] = field(default_factory=list)
     troubles: list[str] = field(default_factory=list)
@@ -89,6 +92,8 @@ class Status:
             file["changed_at"] = file["changed_at"].isoformat(timespec="seconds")
         for file in content["claimed"]:
             file["claimed_at"] = file["claimed_at"].isoformat(timespec="seconds")
+        for file in content["held"]:
+            file["since"] = file["since"].isoformat(timespec="seconds")
         for file in content["finished"]:
             file["finished_at"] = file["finished_at"].isoformat(timespec="seconds")
             file |= {name: money(file[name]) for name in ("asked", "failed")}
@@ -124,6 +129,7 @@ def look(inbox: Inbox, journal: str, lock: Path, last: int = 10) -> Status:
         for file in history.in_work():
             claim = file.claim
             status.claimed.append(ClaimedFile(claim.name, claim.id, claim.claimed_at, file.records, file.decided))
+        status.held.extend(_held(Waits(database), status))
         status.finished.extend(history.last_files(last))
         status.unpaid.extend(history.unpaid())
         return replace(status, line=Bulletins(database).latest())
@@ -154,6 +160,14 @@ def _waiting(inbox: Inbox) -> Iterator[WaitingFile]:
     for sighting in sorted(inbox.files(), key=lambda file: file.modified_ns):
         changed = datetime.fromtimestamp(min(sighting.modified_ns / 1e9, time.time()), UTC)
         yield WaitingFile(sighting.name, sighting.size, changed)
+
+
+def _held(waits: Waits, status: Status) -> Iterator[Wait]:
+    """Yield the waits that still hold: those of files in the inbox only while they lie there and the daemon runs."""
+    present = {file.name for file in status.waiting} if status.running else set()
+    for wait in waits.all():
+        if wait.claim or wait.file in present:
+            yield wait
 
 
 def _full_disk(journal: Path | None) -> Iterator[str]:

@@ -33,6 +33,7 @@ from watcher.journal.database import Database
 from watcher.journal.doubts import Doubts
 from watcher.journal.history import History
 from watcher.journal.ledger import Ledger
+from watcher.journal.waits import Waits
 from watcher.journal.withdrawals import Withdrawals
 from watcher.lifetime import Lifetime
 from watcher.processing.audit import Audit
@@ -42,6 +43,7 @@ from watcher.processing.opening import Acceptance, Opener
 from watcher.processing.publishing import Publisher
 from watcher.processing.rounds import Rounds
 from watcher.processing.taking import Taker
+from watcher.processing.waiting import WaitingFiles
 from watcher.processing.withdrawing import Withdrawer
 
 # The most files of a batch: their look-ups are shared.
@@ -58,30 +60,44 @@ def ages_of(settings: Settings) -> Ages:
     )
 
 
-def publisher_of(settings: Settings, database: Database, calls: FolderCalls) -> Publisher:
+def waiting_of(settings: Settings, database: Database) -> WaitingFiles:
+    """Return what knows the files that wait by themselves.
+
+    Args:
+        settings: any.
+        database: the journal.
+    """
+    return WaitingFiles(Waits(database), settings.inbox.stalled_after_seconds)
+
+
+def publisher_of(settings: Settings, database: Database, waiting: WaitingFiles, calls: FolderCalls) -> Publisher:
     """Return what publishes and archives decided files.
 
     Args:
         settings: with folders.
         database: the journal.
+        waiting: the files that wait by themselves.
         calls: makes calls on folders.
     """
     folders = folders_of(settings)
     work, outboxes = Work(folders, calls), Outboxes(folders, calls)
-    return Publisher(work, outboxes, Claims(database), Ledger(database), settings.inbox.max_file_bytes)
+    return Publisher(work, outboxes, Claims(database), Ledger(database), settings.inbox.max_file_bytes, waiting)
 
 
-def taker_of(settings: Settings, database: Database, publisher: Publisher, calls: FolderCalls) -> Taker:
+def taker_of(
+    settings: Settings, database: Database, publisher: Publisher, waiting: WaitingFiles, calls: FolderCalls
+) -> Taker:
     """Return what takes files from the inbox.
 
     Args:
         settings: with folders.
         database: the journal.
         publisher: knows what to do with an original at its end.
+        waiting: the files that wait by themselves.
         calls: makes calls on folders.
     """
     work = Work(folders_of(settings), calls)
-    return Taker(work, Claims(database), publisher, settings.inbox.max_file_bytes)
+    return Taker(work, Claims(database), publisher, settings.inbox.max_file_bytes, waiting)
 
 
 def withdrawer_of(database: Database, publisher: Publisher) -> Withdrawer:
@@ -141,8 +157,9 @@ def service_of(settings: Settings, lifetime: Lifetime, client: ConnectWise | Non
         speaker = Speaker(Bulletins(apart), client, lifetime)
         observer = Observer(folders.inbox, settings.inbox.observer)
         lifetime.when_ending(observer.wake)
-        publisher = publisher_of(settings, database, calls)
-        taker = taker_of(settings, database, publisher, calls)
+        waiting = waiting_of(settings, database)
+        publisher = publisher_of(settings, database, waiting, calls)
+        taker = taker_of(settings, database, publisher, waiting, calls)
         measures = Measures(settings.inbox.scan_seconds, _BATCH_FILES, settings.inbox.max_file_bytes)
         service = Service(
             Tenure(folders.inbox, Ledger(database), observer, calls),

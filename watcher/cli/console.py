@@ -146,6 +146,18 @@ def show_status(status: Status) -> None:
         ("File", "Taken (UTC)", "Decided"),
         [(f.name, f"{f.claimed_at:%Y-%m-%d %H:%M:%S}", f"{f.decided} of {f.records}") for f in status.claimed],
     )
+    if status.held:
+        _show_rows(
+            "Held up by themselves",
+            ("File", "In", "Since (UTC)", "", "Why"),
+            [
+                (
+                    *(wait.file, "work" if wait.claim else "inbox", _at(wait.since)),
+                    *("too long" if wait.overdue else "", wait.sentence),
+                )
+                for wait in status.held
+            ],
+        )
     _show_rows(
         "Finished last",
         ("File", "At (UTC)", "Succeeded", "Rejected", "Asked", "Failed", ""),

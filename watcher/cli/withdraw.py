@@ -10,7 +10,7 @@ from pathlib import Path
 import typer
 
 from watcher.actions import withdraw as action
-from watcher.assembly.daemon import messengers_of, publisher_of, taker_of, withdrawer_of
+from watcher.assembly.daemon import messengers_of, publisher_of, taker_of, waiting_of, withdrawer_of
 from watcher.assembly.local import folders_of
 from watcher.cli.local import settings_of
 from watcher.cli.run import log_to
@@ -88,12 +88,13 @@ def _work_on(settings: Settings) -> None:
     """Carry out all requests, with the journal held."""
     calls, inbox = FolderCalls(), folders_of(settings).inbox
     with closing(Database(settings.journal.url, upgrade=False)) as database, ExitStack() as stack:
-        publisher = publisher_of(settings, database, calls)
+        waiting = waiting_of(settings, database)
+        publisher = publisher_of(settings, database, waiting, calls)
         publisher.check()
         try:
             stack.enter_context(holding(lock_file(inbox / marker.NAME), own=True))
         except Occupied as occupied:
             raise InboxHeld.by(occupied) from occupied
         # As a start of the daemon does, before it works on what is claimed.
-        taker_of(settings, database, publisher, calls).resume()
+        taker_of(settings, database, publisher, waiting, calls).resume()
         withdrawer_of(database, publisher).carry_out()

@@ -48,6 +48,7 @@ class Arrivals:
 
     Attributes:
         measures: how often, and how much at once.
+        waiting: the files that wait by themselves.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Arrivals:
         lifetime: Lifetime,
         measures: Measures,
     ) -> None:
+        self.waiting = taker.waiting
         self._inbox = inbox
         self._observer = observer
         self._taker = taker
@@ -72,11 +74,10 @@ class Arrivals:
 
     @property
     def summary(self) -> str:
-        """What the inbox holds, in a sentence."""
-        waiting = self._inbox.waiting
-        if not waiting:
-            return f"Watching {self._inbox.folder}; nothing to do."
-        return f"Watching {self._inbox.folder}; {waiting} file{'s' if waiting != 1 else ''} not ready yet."
+        """What waits in the inbox and in work, in a sentence."""
+        counts = {"not ready yet": self._inbox.waiting, "held up in work": self.waiting.in_work}
+        said = [f"{count} file{'s' if count != 1 else ''} {what}" for what, count in counts.items() if count]
+        return f"Watching {self._inbox.folder}; {', '.join(said) or 'nothing to do'}."
 
     @property
     def settling(self) -> float | None:
@@ -93,19 +94,20 @@ class Arrivals:
         ready = self._inbox.scan(self.measures.files, began)
         self._scan_took = self._lifetime.now() - began
         self._lifetime.alive()
+        for remark in self._inbox.remarks():
+            if not remark.waits:
+                self._log.info(Event.ENTRY_IGNORED, file=remark.name, reason=remark.reason)
         oldest = self._inbox.oldest_changed_at
         self._log.debug(
             Event.SCANNED,
             files=self._inbox.waiting,
             oldest_changed_at=oldest and oldest.isoformat(timespec="seconds"),
+            overdue=self.waiting.look(self._inbox.waits()),
         )
-        for remark in self._inbox.remarks():
-            event = Event.FILE_WAITING if remark.waits else Event.ENTRY_IGNORED
-            self._log.info(event, file=remark.name, reason=remark.reason)
         return ready
 
     def resumed(self) -> list[Claim]:
-        """Return the files that are claimed already, in the order of claiming.
+        """Return the files that are claimed already, in the order of claiming; not those that wait by themselves.
 
         Raises:
             FolderTrouble: the inbox or work cannot be used.
@@ -135,13 +137,24 @@ class Arrivals:
         return list(taken.claims)
 
     def _batch(self, ready: Sequence[ReadyFile]) -> list[ReadyFile]:
-        """Return the first files, up to the one that goes beyond the size of a batch."""
-        batch: list[ReadyFile] = []
-        for file in ready:
-            batch.append(file)
-            if sum(each.size for each in batch) >= self.measures.bytes:
+        """Return the first files in their order, and of those that could not be taken the ones tried longest ago.
+
+        Neither takes the place of the other.
+        """
+        again = sorted((file for file in ready if file.tried is not None), key=lambda file: file.tried or 0.0)
+        chosen = self._share(again) | self._share([file for file in ready if file.tried is None])
+        return [file for file in ready if file.name in chosen]
+
+    def _share(self, files: Sequence[ReadyFile]) -> set[str]:
+        """Return the names of the first files, up to the number of a batch and to the one that goes beyond its size."""
+        names: set[str] = set()
+        size = 0
+        for file in files[: self.measures.files]:
+            if size >= self.measures.bytes:
                 break
-        return batch
+            names.add(file.name)
+            size += file.size
+        return names
 
     def withdraw(self) -> dict[Claim, Tally]:
         """Take out of work what people want out of it.

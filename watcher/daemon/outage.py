@@ -52,7 +52,7 @@ class OutageState:
             chance: from 0.5 to 1; shortens the pause, so that many hosts do not come back at once.
         """
         local = isinstance(outage, FolderTrouble | JournalTrouble)
-        # Two folders, or two files in the way, are two outages. A sign-in refused in other words is the same one.
+        # Two folders are two outages. A sign-in refused in other words is the same one.
         kind = (type(outage), str(outage) if local else outage.mend)
         if self._since is None:
             self._since, self._logged_at, self._pause = now, now - _REMIND_SECONDS, _FIRST_PAUSE

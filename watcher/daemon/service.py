@@ -83,6 +83,7 @@ class Service:
             self._end()
         if self._lifetime.ending:
             raise Stopping("asked to end before everything was handled; the next run finishes it")
+        self._arrivals.waiting.check()
         return tally
 
     def _turn(self) -> Tally:
@@ -92,13 +93,14 @@ class Service:
         ready = self._scan()
         self._batches.check()
         self._upkeep.check_room()
-        self._batches.tidy()
-        tally = Tally()
+        tally = self._batches.tidy()
         claims = self._arrivals.resumed() or self._arrivals.claim(ready)
         while claims:
             tally += self._process(claims)
             ready = [] if self._lifetime.ending else self._scan()
             claims = self._arrivals.claim(ready)
+        # A file that waits by itself is in no batch.
+        tally += sum(self._arrivals.withdraw().values(), Tally())
         self._batches.audit()
         self._advanced()
         return tally

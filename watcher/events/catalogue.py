@@ -31,8 +31,14 @@ class Event(StrEnum):
     ENTRY_IGNORED = "inbox.ignored", "an entry is no payment file and is left alone; logged once", "file reason"
     FILE_WAITING = (
         "file.waiting",
-        "a file is not whole yet, or cannot be read or moved, and waits; logged once",
-        "file reason",
+        "a file waits by itself: it is not whole yet, cannot be read or moved, or its results cannot be published; "
+        "logged once for each reason",
+        "file claim reason mend",
+    )
+    FILE_OVERDUE = (
+        "file.overdue",
+        "a file has waited by itself for longer than `stalled_after_seconds`; logged once",
+        "file claim reason mend since",
     )
     FILE_CLAIMED = "file.claimed", "a file was taken from the inbox", "file claim bytes"
     FILE_RETURNED = (
@@ -108,7 +114,7 @@ class Event(StrEnum):
         "at debug level: a call was made; it has no status if no answer came",
         "method status duration_ms request_id",
     )
-    SCANNED = "inbox.scanned", "at debug level: the inbox was looked through", "files oldest_changed_at"
+    SCANNED = "inbox.scanned", "at debug level: the inbox was looked through", "files oldest_changed_at overdue"
     DISK_LOW = "disk.low", "a folder's disk has less than 5 % and 1 GiB left; logged once a day", "folder free_bytes"
     PRUNED = "retention.pruned", "files and rows older than `[retention]` says were removed", "files journal_files"
     NOTICE_SENT = "notify.sent", "a service of `[notify]` took a message", "service notices"

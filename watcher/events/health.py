@@ -28,13 +28,16 @@ class Health:
         # Since when every answer is a 429.
         self._throttled_at: float | None = None
         self._trouble = "it has not looked into the inbox yet"
+        self._overdue = 0
 
     def hear(self, event: str, keys: Mapping[str, Any], now: float) -> None:
         """Take in an event at a time (monotonic seconds)."""
         self._heard_at = max(self._heard_at, now)
         match event:
-            case Event.SCANNED if not self._waits:
-                self._trouble = ""
+            case Event.SCANNED:
+                self._overdue = keys["overdue"]
+                if not self._waits:
+                    self._trouble = ""
             case Event.LINE_WAITING:
                 self._waits, self._throttled_at = True, None
                 reason, mend = plain(keys["reason"]), plain(keys["mend"])
@@ -62,6 +65,14 @@ class Health:
             return f"payments wait for {throttled_for:.0f} seconds: {throttling.REASON}. {throttling.MEND}"
         silence = now - self._heard_at
         return f"nothing was heard of it for {silence:.0f} seconds" if silence > self._silence_seconds else ""
+
+    @property
+    def remark(self) -> str:
+        """What a person should look at although the daemon does its job; empty if there is nothing."""
+        if not self._overdue:
+            return ""
+        count = "1 file waits" if self._overdue == 1 else f"{self._overdue} files wait"
+        return f"{count} for too long (payment-watcher status says which, and why)"
 
     def _throttled_for(self, now: float) -> float | None:
         """Return for how long ConnectWise has answered nothing but 429 (seconds); None if that is no outage."""

@@ -65,7 +65,10 @@ class Metrics:
                     return page
                 case "/healthz":
                     trouble = self._health.trouble(time.monotonic())
-                    return _answer(start, "503 Service Unavailable" if trouble else "200 OK", trouble or "ok")
+                    if trouble:
+                        return _answer(start, "503 Service Unavailable", trouble)
+                    # One file that waits is no reason to take the daemon for broken: all others are paid.
+                    return _answer(start, "200 OK", f"ok; {self._health.remark}" if self._health.remark else "ok")
                 case _:
                     return _answer(start, "404 Not Found", "There are /metrics and /healthz.")
 
@@ -99,6 +102,9 @@ class _Inbox:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._oldest_changed: float | None = None
         self._files = _gauge(registry, "waiting_files", "Payment files in the inbox.")
+        self._overdue = _gauge(
+            registry, "overdue_files", "Files that wait by themselves for too long, in inbox or work."
+        )
         self._scanned = _gauge(registry, "last_scan_timestamp_seconds", "When the inbox was last looked through.")
         oldest = _gauge(
             registry, "oldest_waiting_file_age_seconds", "Since the oldest of them changed; 0 if there is none."
@@ -109,6 +115,7 @@ class _Inbox:
         if event == Event.SCANNED:
             self._scanned.set_to_current_time()
             self._files.set(keys["files"])
+            self._overdue.set(keys["overdue"])
             oldest = keys["oldest_changed_at"]
             self._oldest_changed = datetime.fromisoformat(oldest).timestamp() if oldest else None
 

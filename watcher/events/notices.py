@@ -28,6 +28,7 @@ _CONCERNS = frozenset(
         Event.FILE_FINISHED,
         Event.FILE_REFUSED,
         Event.FILE_WITHDRAWN,
+        Event.FILE_OVERDUE,
         Event.LINE_WAITING,
         Event.LINE_MOVING,
         Event.DISK_LOW,
@@ -106,8 +107,8 @@ class Reporter:
                 return self._moving(now)
             case Event.CONNECTWISE_SLOWED:
                 return self._slowed(now)
-            case Event.DISK_LOW | Event.PAYMENT_CORRECTED:
-                return _disk_low(keys) if event == Event.DISK_LOW else _corrected(keys)
+            case Event.FILE_OVERDUE | Event.DISK_LOW | Event.PAYMENT_CORRECTED:
+                return _by_itself(event, keys)
             case _ if self._outage is not None and self._outage.throttled and throttling.is_over(event, keys):
                 return self._moving(now)
         return None
@@ -205,6 +206,13 @@ def fitted(notice: Notice, longest: int) -> Notice:
     return Notice(notice.title, f"{kept}\n{_REST}".lstrip()[: max(0, room)])
 
 
+def _by_itself(event: str, keys: Mapping[str, Any]) -> Notice:
+    """Return the notice of an event that needs no other one to be understood."""
+    if event == Event.FILE_OVERDUE:
+        return _overdue(keys)
+    return _disk_low(keys) if event == Event.DISK_LOW else _corrected(keys)
+
+
 def _disk_low(keys: Mapping[str, Any]) -> Notice:
     left = f"{_value(keys['folder'])} has {keys['free_bytes'] // 1048576} MiB left."
     return _notice("A disk is nearly full", f"{left} Make room: once it is full, payments wait.")
@@ -219,6 +227,13 @@ def _corrected(keys: Mapping[str, Any]) -> Notice:
 
 def _notice(title: str, body: str) -> Notice:
     return Notice(plain(title, _LONGEST_TITLE), body)
+
+
+def _overdue(keys: Mapping[str, Any]) -> Notice:
+    mend = f" {_value(keys['mend'])}." if keys["mend"] else ""
+    where = "in work" if keys["claim"] else "in the inbox"
+    why = f"It waits {where} since {keys['since']}: {_value(keys['reason'])}.{mend}"
+    return _notice(f"{_name(keys)} waits for too long", f"{why}\nOther files go on. It is tried again by itself.")
 
 
 def _name(keys: Mapping[str, Any]) -> str:

@@ -195,6 +195,10 @@ class Work:
             found = [(folder.name, next(iter(originals(folder)), None)) for folder in places]
             return [(claim_id, None if name is None else Claim(claim_id, name)) for claim_id, name in found]
 
+    def where(self, claim: Claim) -> Path:
+        """Return where the original of a claim lies."""
+        return self._folders.held(claim)
+
     def read(self, claim: Claim, limit: int) -> Original | None:
         """Read the original of a claim from work.
 

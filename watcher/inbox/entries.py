@@ -8,7 +8,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from watcher.disk.opened import OpenFolder
 from watcher.inbox import marker
@@ -37,12 +37,14 @@ class Remark:
         reason: why it is not taken.
         waits: True for a payment file that may still become ready; False for an entry that is left alone.
         overdue: True for a payment file that has waited for longer than ``stalled_after_seconds``.
+        waited: how long the file had been in the inbox by then (seconds).
     """
 
     name: str
     reason: str
     waits: bool = False
     overdue: bool = False
+    waited: float = field(default=0.0, compare=False)
 
 
 def name_pattern(pattern: str) -> re.Pattern[str]:

@@ -52,6 +52,7 @@ class Waiting:
         seen_since: the time of the first scan that saw a file of this name (monotonic seconds).
         digest: SHA-256 of its content, hex, if that was read since its last change and the file is ready.
         flickers: True if only its inode number and its time of change differed at the last change.
+        tried: when it was last tried and could not be taken (monotonic seconds); None if it was not.
     """
 
     sighting: Sighting
@@ -61,6 +62,7 @@ class Waiting:
     seen_since: float = field(default=0.0, compare=False)
     digest: str | None = None
     flickers: bool = field(default=False, compare=False)
+    tried: float | None = field(default=None, compare=False)
 
 
 def observe(

@@ -69,7 +69,8 @@ class Inbox:
         """Look through the inbox once.
 
         Args:
-            limit: how many ready files are wanted. No file beyond them is read.
+            limit: how many ready files are wanted. No file beyond them is read. Files that could not be taken when they
+                were last tried do not count, and come in addition.
             now: the time on a monotonic clock (seconds), the same clock for all scans.
 
         Returns:
@@ -85,14 +86,16 @@ class Inbox:
             last = max((file.arrival for file in self._waiting.values()), default=self._next_arrival - 1)
             self._next_arrival = last + 1
             ready: list[ReadyFile] = []
+            fresh = 0
             for file in sorted(self._waiting.values(), key=lambda waiting: waiting.arrival):
                 if not quiet.quiet(file, now, self.terms.settle_seconds):
                     if self._overdue(file):
                         self._remark_wait(file, _FLICKERS if file.flickers else _STILL_WRITTEN)
-                elif len(ready) < limit:
+                elif file.tried is not None or fresh < limit:
                     checked = self._check(folder, file)
                     if checked:
                         ready.append(checked)
+                        fresh += checked.tried is None
         return ready
 
     def files(self) -> list[quiet.Sighting]:
@@ -118,7 +121,11 @@ class Inbox:
         """
         file = self._waiting.get(name)
         if file is not None:
-            self._must_wait(file, UNREADABLE, reason)
+            self._must_wait(replace(file, tried=self._now), UNREADABLE, reason)
+
+    def waits(self) -> list[Remark]:
+        """Return the remarks that still apply about payment files that have to wait."""
+        return [remark for remark in self._remarks.values() if remark.waits]
 
     def remarks(self) -> list[Remark]:
         """Return the remarks that are new since the last call."""
@@ -181,9 +188,9 @@ class Inbox:
         """Read a quiet file, once for each state of it. Return None if it has to wait."""
         seen = file.sighting
         if seen.size > self.terms.max_file_bytes:
-            return ReadyFile(seen.name, seen.size)
+            return self._ready(file, None)
         if file.digest is not None:
-            return ReadyFile(seen.name, seen.size, file.digest)
+            return self._ready(file, file.digest)
         stalled = self._now - file.quiet_since >= self.terms.stalled_after_seconds
         if file.missing not in (None, UNREADABLE) and not stalled:
             if self._overdue(file):
@@ -208,14 +215,21 @@ class Inbox:
             return None
         digest = hashlib.sha256(content).hexdigest()
         self._waiting[seen.name] = replace(file, digest=digest)
-        return ReadyFile(seen.name, seen.size, digest)
+        return self._ready(file, digest)
+
+    def _ready(self, file: quiet.Waiting, digest: str | None) -> ReadyFile:
+        """Return a file that is ready. Nothing that was said of it applies any more, unless it could not be taken."""
+        if file.tried is None:
+            self._remarks.pop(file.sighting.name, None)
+        return ReadyFile(file.sighting.name, file.sighting.size, digest, file.tried)
 
     def _must_wait(self, file: quiet.Waiting, missing: str, reason: str) -> None:
         self._waiting[file.sighting.name] = replace(file, missing=missing)
         self._remark_wait(file, reason)
 
     def _remark_wait(self, file: quiet.Waiting, reason: str) -> None:
-        self._remark(Remark(file.sighting.name, reason, waits=True, overdue=self._overdue(file)))
+        waited = self._now - file.seen_since
+        self._remark(Remark(file.sighting.name, reason, waits=True, overdue=self._overdue(file), waited=waited))
 
     def _overdue(self, file: quiet.Waiting) -> bool:
         return self._now - file.seen_since >= self.terms.stalled_after_seconds

@@ -14,7 +14,7 @@ import sqlalchemy as sql
 
 from watcher.claim import Claim
 from watcher.journal.database import Database
-from watcher.journal.tables import DOCUMENTS, FILES, MADE_DOCUMENTS, WITHDRAWALS
+from watcher.journal.tables import DOCUMENTS, FILES, MADE_DOCUMENTS, WAITS, WITHDRAWALS
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ class Claims:
         gone = [{"of": claim_id} for claim_id in claim_ids]
         if gone:
             with self._database.transaction() as connection:
-                for table in (WITHDRAWALS, MADE_DOCUMENTS, DOCUMENTS, FILES):
+                for table in (WITHDRAWALS, MADE_DOCUMENTS, DOCUMENTS, WAITS, FILES):
                     connection.execute(sql.delete(table).where(table.c.claim == sql.bindparam("of")), gone)
 
     def keep(self, claim_id: str, content: bytes | None, document: bytes | None) -> None:
@@ -152,13 +152,13 @@ class Claims:
     def finish(self, claim_id: str) -> None:
         """Write down that everything of a claim lies where it belongs, and give up our copy of it.
 
-        The first time counts. A request to withdraw it goes, too.
+        The first time counts. A request to withdraw it goes, too, and it waits no longer, whatever it waited for.
         """
         with self._database.transaction() as connection:
             now = datetime.now(UTC).isoformat(timespec="milliseconds")
             first = sql.and_(FILES.c.claim == claim_id, FILES.c.finished_at.is_(None))
             connection.execute(sql.update(FILES).where(first).values(finished_at=now))
-            for table in (WITHDRAWALS, MADE_DOCUMENTS, DOCUMENTS):
+            for table in (WITHDRAWALS, MADE_DOCUMENTS, DOCUMENTS, WAITS):
                 connection.execute(sql.delete(table).where(table.c.claim == claim_id))
 
     def unfinished(self) -> list[Unfinished]:

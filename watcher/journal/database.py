@@ -50,6 +50,8 @@ _MIGRATIONS = {
         "PRIMARY KEY (invoice_id, action, amount))",
         "CREATE TABLE withdrawals (claim VARCHAR NOT NULL PRIMARY KEY REFERENCES files (claim), "
         "asked_at VARCHAR NOT NULL, reason VARCHAR NOT NULL, held_up_by VARCHAR NOT NULL DEFAULT '')",
+        "CREATE TABLE waits (claim VARCHAR NOT NULL, file VARCHAR NOT NULL, since VARCHAR NOT NULL, "
+        "reason VARCHAR NOT NULL, mend VARCHAR NOT NULL, overdue INTEGER NOT NULL, PRIMARY KEY (claim, file))",
     ),
 }
 

@@ -141,6 +141,19 @@ WITHDRAWALS = sql.Table(
     # What kept the last attempt from its end.
     sql.Column("held_up_by", Text, nullable=False, server_default=""),
 )
+# The files that wait by themselves, while others go on.
+WAITS = sql.Table(
+    "waits",
+    TABLES,
+    # Empty for a file in the inbox.
+    sql.Column("claim", sql.String, primary_key=True),
+    sql.Column("file", FileName, primary_key=True),
+    sql.Column("since", sql.String, nullable=False),
+    sql.Column("reason", Text, nullable=False),
+    sql.Column("mend", Text, nullable=False),
+    # 1 once people were told that it waits for too long.
+    sql.Column("overdue", sql.Integer, nullable=False),
+)
 # The daemon's latest bulletin, in a row of its own (``only`` is 1).
 BULLETIN = sql.Table(
     "line",

@@ -92,7 +92,8 @@ class Batches:
             claims: in the order of claiming.
 
         Yields:
-            Whenever the work has advanced, what it came to since the last time.
+            Whenever the work has advanced, what it came to since the last time. ``tidy`` goes on with files that cannot
+            be published now.
 
         Raises:
             Outage: payments have to wait; call again with what is still claimed.
@@ -120,13 +121,16 @@ class Batches:
         """
         self._audit.run()
 
-    def tidy(self) -> None:
-        """Delete the originals of finished files that could not be deleted so far.
+    def tidy(self) -> Tally:
+        """Do again what could not be done so far for single files: publish them, and delete their originals.
+
+        Returns:
+            What the files that are published now came to.
 
         Raises:
-            FolderTrouble: one still cannot be.
+            FolderTrouble: that is possible for no file.
         """
-        self._publisher.tidy()
+        return sum((file.tally for file in self._publisher.tidy()), Tally())
 
     def _record(self, files: _OpenFiles, known: Outcomes) -> Iterator[Tally]:
         """Write down outcomes, log them, and publish the files that are complete now."""
@@ -139,8 +143,8 @@ class Batches:
             yield Tally()
         for file in files.complete():
             decided = self._publisher.decide(file)
-            self._publisher.publish(decided)
-            yield decided.tally
+            # A file that cannot be published now waits by itself.
+            yield decided.tally if self._publisher.publish(decided) is None else Tally()
 
 
 def log_payment(claim: Claim, result: Result) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import BinaryIO
 
 import structlog
 
 from watcher.claim import Claim
-from watcher.errors import FolderTrouble
+from watcher.errors import FileTrouble, FolderTrouble
 from watcher.events.catalogue import Event
 from watcher.folders.outboxes import Outboxes
 from watcher.folders.work import Work
@@ -20,12 +20,19 @@ from watcher.payments.model import money
 from watcher.payments.outcomes import total
 from watcher.payments.receipt import change_note, read_receipt, receipt, refusal_note
 from watcher.processing.claimed import Asking, Decided
+from watcher.processing.waiting import WaitingFiles
 
 
 class Publisher:
-    """Takes decided files to their end: all that is published is made from the journal."""
+    """Takes decided files to their end: all that is published is made from the journal.
 
-    def __init__(self, work: Work, outboxes: Outboxes, claims: Claims, ledger: Ledger, limit: int) -> None:
+    Attributes:
+        held: the decided files that cannot be published now. They wait by themselves.
+    """
+
+    def __init__(
+        self, work: Work, outboxes: Outboxes, claims: Claims, ledger: Ledger, limit: int, waiting: WaitingFiles
+    ) -> None:
         """Publish nothing yet.
 
         Args:
@@ -34,16 +41,17 @@ class Publisher:
             claims: our copies of the files.
             ledger: what became of their records.
             limit: the largest file that the journal has a copy of (bytes).
+            waiting: the files that wait by themselves.
         """
+        self.held: dict[Claim, Decided] = {}
         self._work = work
         self._outboxes = outboxes
         self._claims = claims
         self._ledger = ledger
         self._limit = limit
+        self._waiting = waiting
         # Finished files whose originals could not be deleted yet, each with the digest of its file.
         self._left: dict[Claim, str] = {}
-        # Those of them that cannot be read: each is told once.
-        self._unreadable: set[Claim] = set()
         self._log = structlog.get_logger()
 
     def check(self) -> None:
@@ -85,12 +93,32 @@ class Publisher:
         assert known is not None
         return Decided(file.claim, file.digest, file.begun, file.refusal, known.results, known.decided_at)
 
-    def publish(self, file: Decided) -> None:
+    def publish(self, file: Decided) -> FileTrouble | None:
         """Publish, archive, write down, let go: each step can be repeated and relies on those before.
 
+        Returns:
+            What this one file has to wait for; None if it is published. ``tidy`` tries it again, and other files go on
+            meanwhile.
+
         Raises:
-            FolderTrouble: a step is not possible now.
+            FolderTrouble: a step is not possible now, for no file.
         """
+        claim = file.claim
+        try:
+            self._put_out(file)
+        except FileTrouble as trouble:
+            self.held[claim] = file
+            self._waiting.hold_up(claim, str(trouble), trouble.mend)
+            return trouble
+        self._claims.finish(claim.id)
+        self.held.pop(claim, None)
+        self._waiting.go_on(claim)
+        self._log_file(file)
+        self.let_go(claim, file.digest)
+        return None
+
+    def _put_out(self, file: Decided) -> None:
+        """Put everything of a file into the outboxes and the archive."""
         claim, sums = file.claim, total(file.results)
         copy = self._claims.copy(claim.id)
         written = receipt(claim, file.digest, file.decided_at, file.results, file.refusal)
@@ -110,20 +138,18 @@ class Publisher:
                 if sums.rejected:
                     self._outboxes.publish_fail(claim, fail)
             self._outboxes.archive(claim, original)
-        self._claims.finish(claim.id)
-        self._log_file(file)
-        self.let_go(claim, file.digest)
 
-    def tidy(self) -> None:
-        """Let go of the originals that could not be deleted so far.
+    def tidy(self) -> list[Decided]:
+        """Let go of the originals that could not be deleted so far, and try again what could not be published.
+
+        Returns:
+            The files that are published now.
 
         Raises:
-            FolderTrouble: one still cannot be.
+            FolderTrouble: no file can be.
         """
-        for claim, digest in list(self._left.items()):
-            if self._is_let_go(claim, digest):
-                del self._left[claim]
-                self._unreadable.discard(claim)
+        self._let_go_of_the_left()
+        return [file for file in list(self.held.values()) if self.publish(file) is None]
 
     def let_go(self, claim: Claim, digest: str) -> None:
         """Delete the original of a finished file; if its writer went on writing, keep it in the fail outbox and say so.
@@ -138,7 +164,13 @@ class Publisher:
             FolderTrouble: that is not possible now.
         """
         self._left[claim] = digest
-        self.tidy()
+        self._let_go_of_the_left()
+
+    def _let_go_of_the_left(self) -> None:
+        for claim, digest in list(self._left.items()):
+            if self._is_let_go(claim, digest):
+                del self._left[claim]
+                self._waiting.go_on(claim)
 
     def _is_let_go(self, claim: Claim, digest: str) -> bool:
         """Return False if an original must stay, since nobody can tell whether its writer went on writing."""
@@ -146,16 +178,19 @@ class Publisher:
             changed = self._work.is_still(claim, digest) is False
             found = self._work.read(claim, self._limit) if changed else None
         except FolderTrouble as trouble:
-            if claim not in self._unreadable:
-                self._unreadable.add(claim)
-                reason = f"it is finished, but its original in work cannot be read: {trouble}"
-                self._log.warning(Event.FILE_WAITING, file=claim.name, reason=reason)
+            reason = f"it is finished, but its original in work cannot be read: {trouble}"
+            self._waiting.hold_up(claim, reason, trouble.mend)
             return False
         if found is not None:
             with self._work.opened(claim) as file:
                 content = file if found.content is None else found.content
                 if content is not None:
-                    kept = self._outboxes.publish_changed(claim, found.digest, content, change_note(claim))
+                    try:
+                        kept = self._outboxes.publish_changed(claim, found.digest, content, change_note(claim))
+                    except FileTrouble as trouble:
+                        reason = f"it is finished, but its changed original cannot be kept in fail: {trouble}"
+                        self._waiting.hold_up(claim, reason, trouble.mend)
+                        return False
                     self._log.warning(Event.FILE_CHANGED, file=claim.name, claim=claim.id, kept=str(kept))
         self._work.clear(claim)
         return True
@@ -165,9 +200,13 @@ class Publisher:
         """Give our copy of a file; of one that is too large for a copy the file in work, None if it is gone."""
         if copy.content is not None:
             yield copy.content
-        else:
-            with self._work.opened(claim) as file:
-                yield file
+            return
+        with ExitStack() as stack:
+            try:
+                file = stack.enter_context(self._work.opened(claim))
+            except FolderTrouble as trouble:
+                raise FileTrouble(f"its original in work cannot be read: {trouble}", trouble.mend) from trouble
+            yield file
 
     def _log_file(self, file: Decided) -> None:
         duration = round((time.monotonic() - file.begun) * 1000)

@@ -12,14 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-import structlog
-
 from watcher.claim import Claim, ReadyFile, next_id
 from watcher.errors import FolderTrouble
-from watcher.events.catalogue import Event
 from watcher.folders.work import Gone, Unmovable, Work
 from watcher.journal.claims import Claims, NewClaim, Unfinished
 from watcher.processing.publishing import Publisher
+from watcher.processing.waiting import WaitingFiles
 
 _TAKEN_AWAY = "it was taken away"
 _CHANGED = "it was changed while it was taken"
@@ -45,9 +43,10 @@ class Taker:
 
     Attributes:
         made: the ids of the claims that this process made.
+        waiting: the files that wait by themselves.
     """
 
-    def __init__(self, work: Work, claims: Claims, publisher: Publisher, limit: int) -> None:
+    def __init__(self, work: Work, claims: Claims, publisher: Publisher, limit: int, waiting: WaitingFiles) -> None:
         """Take nothing yet.
 
         Args:
@@ -55,6 +54,7 @@ class Taker:
             claims: the journal's.
             publisher: knows what to do with an original at its end.
             limit: larger files are taken without a copy, to be refused (bytes).
+            waiting: the files that wait by themselves.
         """
         self.made: set[str] = set()
         self._work = work
@@ -63,9 +63,7 @@ class Taker:
         self._limit = limit
         # What lies in work is looked through once: later on, the journal knows it all.
         self._looked = False
-        # Files in work that were reported already, since they cannot be read.
-        self._unreadable: set[Claim] = set()
-        self._log = structlog.get_logger()
+        self.waiting = waiting
 
     def take(self, ready: Sequence[ReadyFile]) -> Taken:
         """Take files, in this order.
@@ -102,14 +100,16 @@ class Taker:
     def resume(self) -> dict[Claim, int | None]:
         """Return the claimed files that are not finished, in the order of claiming, with their sizes (bytes).
 
+        Files that wait by themselves are not among them.
+
         Raises:
             FolderTrouble: inbox or work cannot be used.
         """
-        claims = {each.claim: each.size for each in self._claims.unfinished() if self._is_taken(each)}
+        files = [each for each in self._claims.unfinished() if self._is_taken(each)]
         if not self._looked:
             self._looked = self._look_through_work()
-            claims = {each.claim: each.size for each in self._claims.unfinished()}
-        return claims
+            files = [each for each in self._claims.unfinished() if each.kept]
+        return {each.claim: each.size for each in files if each.claim not in self._publisher.held}
 
     def _read(self, ready: Sequence[ReadyFile], taken: Taken) -> list[NewClaim]:
         """Read files once more. Note why some of them are not taken."""
@@ -182,18 +182,29 @@ class Taker:
             return False
 
     def _bring_along(self, file: Unfinished) -> bool:
-        """Keep a copy of a file that a journal of version 3 knows without its content; the copy is in work."""
-        found = self._work.read(file.claim, self._limit)
+        """Keep a copy of a file that a journal of version 3 knows without its content; the copy is in work.
+
+        Returns:
+            False if there is nothing to be done, or the file has to wait by itself: nobody has the right content.
+        """
+        try:
+            found = self._work.read(file.claim, self._limit)
+        except FolderTrouble as trouble:
+            self.waiting.hold_up(file.claim, f"it cannot be read in work: {trouble}", trouble.mend)
+            return False
         if found is None:
             # Its original was archived already, and all else was done before that.
             self._claims.finish(file.claim.id)
             return False
         if found.digest != file.digest:
-            raise FolderTrouble(
-                f"{file.claim.name} (claim {file.claim.id}) was changed by its writer after it was taken and read",
-                "Move it from its folder in work to somewhere else, and drop the right file into the inbox",
+            self.waiting.hold_up(
+                file.claim,
+                "it was changed by its writer after an earlier version of payment-watcher had taken and read it",
+                f"Move it away from {self._work.where(file.claim)}, and drop the right file into the inbox",
             )
+            return False
         self._claims.keep(file.claim.id, found.content, self._work.document_of_version_3(file.claim))
+        self.waiting.go_on(file.claim)
         return True
 
     def _look_through_work(self) -> bool:
@@ -216,10 +227,13 @@ class Taker:
                 self._publisher.let_go(Claim(claim_id, known.name), known.digest)
         for file in self._claims.unfinished():
             self._publisher.adopt(file.claim, file.digest)
+        unfinished = {file.claim.id: file for file in self._claims.unfinished()}
         for claim_id, names in self._work.of_version_3().items():
-            if self._claims.state(claim_id) is not None:
+            incomplete = claim_id in unfinished and not unfinished[claim_id].kept
+            if self._claims.state(claim_id) is not None and not incomplete:
                 # The journal has it all by now.
                 self._work.forget_version_3(names)
+        self.waiting.keep_only({*unfinished, *(claim_id for claim_id, claim in self._work.found() if claim)})
         return all_read
 
     def _take_up(self, claim: Claim) -> bool:
@@ -227,10 +241,9 @@ class Taker:
         try:
             found = self._work.read(claim, self._limit)
         except FolderTrouble as trouble:
-            if claim not in self._unreadable:
-                self._unreadable.add(claim)
-                self._log.warning(Event.FILE_WAITING, file=claim.name, reason=f"it cannot be read in work: {trouble}")
+            self.waiting.hold_up(claim, f"it cannot be read in work: {trouble}", trouble.mend)
             return False
+        self.waiting.go_on(claim)
         if found is not None:
             self._claims.add([NewClaim(claim, found.digest, found.content)], taken=True)
         return True

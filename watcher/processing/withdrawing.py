@@ -11,7 +11,7 @@ import time
 import structlog
 
 from watcher.claim import Claim
-from watcher.errors import FolderTrouble
+from watcher.errors import FileTrouble, FolderTrouble
 from watcher.events.catalogue import Event
 from watcher.journal.ledger import Ledger
 from watcher.journal.withdrawals import Request, Withdrawals
@@ -66,13 +66,17 @@ class Withdrawer:
             file = self._decide(request)
             decided = self._publisher.decide(file)
             try:
-                self._publisher.publish(decided)
-            except FolderTrouble as trouble:
+                trouble: FolderTrouble | None = self._publisher.publish(decided)
+            except FolderTrouble as error:
+                trouble = error
+            if trouble is not None:
                 reason = f"{trouble}. {trouble.mend}."
                 if reason != request.held_up_by:
                     self._withdrawals.hold_up(claim.id, reason)
-                    told = f"it is withdrawn, and cannot leave work yet: {reason}"
-                    self._log.warning(Event.FILE_WAITING, file=claim.name, reason=told)
+                    if not isinstance(trouble, FileTrouble):
+                        told = f"it is withdrawn, and cannot leave work yet: {trouble}"
+                        keys = {"file": claim.name, "claim": claim.id, "reason": told, "mend": trouble.mend}
+                        self._log.warning(Event.FILE_WAITING, **keys)
                 if not self._is_finished(claim):
                     continue
             finished[claim] = decided.tally

@@ -46,6 +46,7 @@ class Failing:
 
     def tidy(self):
         """Nothing is left of finished files."""
+        return Tally()
 
     def audit(self):
         """No call is in doubt."""
@@ -170,6 +171,7 @@ class Taking:
 
     def tidy(self):
         """Nothing is left of finished files."""
+        return Tally()
 
     def audit(self):
         """No call is in doubt."""

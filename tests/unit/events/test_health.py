@@ -19,7 +19,7 @@ def request(status):
 def health():
     """That of a daemon which has looked into its inbox; payments wait after a minute of 429."""
     health = Health(60, 60, 0)
-    health.hear(Event.SCANNED, {"files": 0, "oldest_changed_at": None}, 0)
+    health.hear(Event.SCANNED, {"files": 0, "oldest_changed_at": None, "overdue": 0}, 0)
     return health
 
 
@@ -27,7 +27,7 @@ def test_silence_is_no_health():
     """A daemon that logs nothing for too long is not well; one that waits out a 429 is not silent."""
     health = Health(60, 1000, 0)
     assert "not looked" in health.trouble(0)
-    health.hear(Event.SCANNED, {"files": 0, "oldest_changed_at": None}, 0)
+    health.hear(Event.SCANNED, {"files": 0, "oldest_changed_at": None, "overdue": 0}, 0)
     assert health.trouble(0) == ""
     assert "61 seconds" in health.trouble(61)
     health.hear(Event.CONNECTWISE_SLOWED, {"retry_after_seconds": 600}, 61)

@@ -351,6 +351,44 @@ def test_file_that_could_not_be_taken_is_tried_again_and_does_not_hurry(folder, 
     assert line.inbox.remarks() == []
 
 
+def test_files_that_could_not_be_taken_leave_all_places_to_others(folder, scans):
+    """They come in addition to the files that are wanted, in the order of arrival, as often as they are tried."""
+    line = scans()
+    names = [f"{number}.xml" for number in range(5)]
+    for place, name in enumerate(names):
+        (folder / name).write_bytes(WHOLE)
+        os.utime(folder / name, (place, place))
+    line.after(0)
+    line.now += SETTLE
+    assert [file.name for file in line.ready(3)] == names[:3]
+    for name in names[:3]:
+        line.inbox.hold_back(name, "it cannot be moved")
+    for _ in range(2):
+        assert [(file.name, file.tried) for file in line.ready(1)] == [
+            *((name, line.now) for name in names[:3]),
+            (names[3], None),
+        ]
+    assert [remark.name for remark in line.inbox.waits()] == names[:3]
+    # One that has changed is still tried beside the others.
+    (folder / names[0]).write_bytes(WHOLE + b" ")
+    line.after(0)
+    line.now += SETTLE
+    assert [file.name for file in line.ready(1)] == names[:4]
+
+
+def test_what_was_said_of_a_file_ends_once_it_is_ready(folder, scans):
+    """A file that became whole does not wait any more, although it is not taken yet."""
+    line = scans()
+    (folder / "pay.xml").write_bytes(WHOLE[:-2])
+    line.after(0)
+    line.after(SETTLE)
+    assert [remark.name for remark in line.inbox.waits()] == ["pay.xml"]
+    (folder / "pay.xml").write_bytes(WHOLE)
+    line.after(0)
+    assert line.after(SETTLE) == ["pay.xml"]
+    assert line.inbox.waits() == []
+
+
 # --- files that wait for too long -------------------------------------------------------------------------------------
 
 

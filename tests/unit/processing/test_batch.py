@@ -18,6 +18,7 @@ from structlog.testing import capture_logs
 from support.connectwise import invoice, payments_of
 from support.documents import DAY, document, files, invoice_payments, numbers, one, records
 from support.line import Line
+from support.rights import no_special_rights
 
 from watcher.claim import Claim
 from watcher.errors import FolderTrouble, SignInRefused
@@ -484,12 +485,92 @@ def test_a_file_whose_payments_are_made_is_not_refused_afterwards(start, folders
     first, twin = line.claim("first.xml", content), line.claim("twin.xml", content)
     in_the_way = folders.success / twin.published_name
     in_the_way.write_bytes(b"somebody else's")
-    with pytest.raises(FolderTrouble):
-        line.process([first, twin])
+    assert line.process([first, twin]) == Tally(files=1)
     in_the_way.unlink()
     assert line.again(**stricter).process([twin]) == Tally(files=1)
     assert files(folders.fail, "") == []
     assert numbers(in_the_way) == ["CW-1"]
+
+
+# --- files that wait by themselves -----------------------------------------------------------------------------------
+
+NAMES_TAKEN = {
+    "its success file": lambda folders, claim: folders.success_file(claim),
+    "its fail file": lambda folders, claim: folders.fail_file(claim),
+    "its receipt": lambda folders, claim: folders.archived_receipt(claim),
+    "its place in the archive": lambda folders, claim: folders.archived(claim),
+}
+
+
+@pytest.mark.parametrize("named", NAMES_TAKEN.values(), ids=NAMES_TAKEN.keys())
+def test_a_file_whose_result_has_no_name_waits_by_itself(start, folders, named):
+    """The file after it is done. It is tried again without a call, also by the next start, until the name is free."""
+    line, sandbox = start(invoice("CW-1", "10.00"), invoice("CW-2", "10.00"))
+    first = line.claim("first.xml", document(("CW-1", "10.00"), ("CW-9", "1.00")))
+    second = line.claim("second.xml", document(("CW-2", "10.00")))
+    named(folders, first).mkdir(parents=True)
+    with capture_logs() as log:
+        assert line.process([first, second]) == Tally(files=1)
+        asked = calls(sandbox)
+        for _ in range(2):
+            assert list(line.taker.resume()) == []
+            assert line.publisher.tidy() == []
+    told = [entry for entry in log if entry["event"] == "file.waiting"]
+    assert [(entry["claim"], str(named(folders, first)) in entry["reason"]) for entry in told] == [(first.id, True)]
+    assert [entry["file"] for entry in log if entry["event"] == "file.finished"] == ["second.xml"]
+    again = line.again()
+    (wait,) = again.waits.all()
+    assert again.resume() == Tally()
+    assert [each.since for each in again.waits.all()] == [wait.since]
+    assert calls(sandbox) == asked
+    named(folders, first).rmdir()
+    assert sum((file.tally for file in again.publisher.tidy()), Tally()) == Tally(files=1, rejected=1)
+    assert calls(sandbox) == asked
+    assert again.waits.all() == []
+    assert list(folders.work.iterdir()) == []
+
+
+def test_a_refused_file_whose_note_has_no_name_waits_by_itself(start, folders):
+    """It is refused once the name is free."""
+    line, _ = start()
+    claim = line.claim("odd.xml", b"<Orders/>")
+    folders.note(claim).mkdir()
+    assert line.process([claim]) == Tally()
+    assert not line.claims.state(claim.id).finished
+    folders.note(claim).rmdir()
+    assert sum((file.tally for file in line.publisher.tidy()), Tally()) == Tally(files=1, refused=1)
+
+
+def test_a_changed_original_that_has_no_name_in_fail_waits_by_itself(start, folders):
+    """Its file is finished all the same, and the original is kept once the name is free."""
+    line, _ = start(invoice("CW-1", "10.00"), invoice("CW-2", "10.00"))
+    first, second = (line.claim(f"CW-{place}.xml", document((f"CW-{place}", "10.00"))) for place in (1, 2))
+    folders.held(first).write_bytes(b"<more/>")
+    in_the_way = folders.changed(first, sha256(b"<more/>").hexdigest())
+    in_the_way.mkdir()
+    assert line.process([first, second]) == Tally(files=2)
+    assert [(wait.claim, str(in_the_way) in wait.reason) for wait in line.waits.all()] == [(first.id, True)]
+    in_the_way.rmdir()
+    assert line.publisher.tidy() == []
+    assert in_the_way.read_bytes() == b"<more/>"
+    assert line.waits.all() == list(folders.work.iterdir()) == []
+
+
+def test_a_file_that_is_too_large_for_a_copy_and_cannot_be_read_waits_by_itself(start, folders):
+    """Nothing but its original has the bytes to be archived; others go on."""
+    line, _ = start(invoice("CW-1", "10.00"))
+    line = line.again(inbox={"max_file_bytes": 1000})
+    large, good = (
+        line.claim("large.xml", b"<Orders>" + b" " * 1000),
+        line.claim("good.xml", document(("CW-1", "10.00"))),
+    )
+    folders.held(large).chmod(0)
+    with no_special_rights():
+        assert line.process([large, good]) == Tally(files=1)
+    (wait,) = line.waits.all()
+    assert (wait.claim, "Permission denied" in wait.reason) == (large.id, True)
+    folders.held(large).chmod(0o600)
+    assert [file.claim for file in line.publisher.tidy()] == [large]
 
 
 # --- outages ---------------------------------------------------------------------------------------------------------

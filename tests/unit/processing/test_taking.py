@@ -509,8 +509,47 @@ def test_what_lies_beside_a_finished_claim_of_version_3_goes(line, folders):
     assert list(folders.work.iterdir()) == []
 
 
-def test_claim_of_version_3_that_changed_is_named(line, folders):
-    """Without a copy nobody knows what was read: that needs a person."""
+def test_claim_of_version_3_that_changed_waits_by_itself(line, folders):
+    """Nobody knows what was read: a person is told once, all of it stays for the right content, and others go on."""
     claim = of_version_3(line, folders, content=b"<another/>")
-    with pytest.raises(FolderTrouble, match=rf"pay\.xml \(claim {claim.id}\) was changed"):
-        line.taker.resume()
+    (other,) = line.taker.take([ready(folders.inbox, "other.xml")]).claims
+    with capture_logs() as log:
+        for start in (line, line, line.again()):
+            assert list(start.taker.resume()) == [other]
+    told = [(entry["file"], entry["claim"]) for entry in log if entry["event"] == "file.waiting"]
+    # Once for each start.
+    assert told == [("pay.xml", claim.id)] * 2
+    (wait,) = line.waits.all()
+    assert "was changed by its writer" in wait.reason
+    assert str(folders.work / claim.id / "pay.xml") in wait.mend
+    (folders.work / claim.id / "pay.xml").write_bytes(b"<original/>")
+    assert set(line.again().taker.resume()) == {claim, other}
+    assert line.claims.copy(claim.id).document == b"<made/>"
+
+
+def test_unreadable_claim_of_version_3_waits_by_itself(line, folders):
+    """It is brought along once it can be read, and then waits no longer."""
+    claim = of_version_3(line, folders)
+    original = folders.work / claim.id / "pay.xml"
+    original.chmod(0)
+    with no_special_rights():
+        assert line.taker.resume() == {}
+    assert [wait.claim for wait in line.waits.all()] == [claim.id]
+    original.chmod(0o600)
+    assert list(line.taker.resume()) == [claim]
+    assert line.waits.all() == []
+
+
+def test_what_waited_and_is_gone_from_work_is_forgotten(start, line, folders):
+    """After a lost journal a file that nobody could read waits; once a person took it away, nothing is said of it."""
+    (claim,) = line.taker.take([ready(folders.inbox, "1.xml")]).claims
+    (folders.work / claim.id / "1.xml").chmod(0)
+    line.close()
+    lost(folders)
+    again = start()
+    with no_special_rights():
+        assert again.taker.resume() == {}
+    assert [wait.file for wait in again.waits.all()] == ["1.xml"]
+    (folders.work / claim.id / "1.xml").unlink()
+    assert again.again().taker.resume() == {}
+    assert again.waits.all() == []
