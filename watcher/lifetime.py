@@ -9,15 +9,19 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from watcher.errors import Stopping
 from watcher.plain import plain
 
 # The longest time between two signs of life in a wait (seconds).
 _BREATH_SECONDS = 1.0
+# So many items of a long work take well under a second.
+_ITEMS = 1000
+
+Item = TypeVar("Item")
 
 
 class Systemd:
@@ -106,6 +110,19 @@ class Lifetime:
         self.wait(seconds)
         if self.ending:
             raise Stopping("asked to end during a wait")
+
+    def through(self, items: Iterable[Item]) -> Iterator[Item]:
+        """Yield items that a long work goes through; the watchdog is fed now and then.
+
+        Raises:
+            Stopping: the process is asked to end.
+        """
+        for place, item in enumerate(items):
+            if place % _ITEMS == 0:
+                self.alive()
+                if self.ending:
+                    raise Stopping("asked to end in the middle of a file")
+            yield item
 
     def pause(self, seconds: float) -> None:
         """Let some time pass, or less if the process is asked to end; the watchdog is not fed."""

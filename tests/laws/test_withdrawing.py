@@ -61,8 +61,11 @@ def _begun(line: Line, claim: Claim) -> None:
 
 def _stepping(line: Line, database: Database) -> Withdrawer:
     """Return the withdrawer of a program that can be ended at each of its steps."""
-    work, outboxes = (Stepping(part(line.folders, FolderCalls())) for part in (Work, Outboxes))
-    publisher = Publisher(work, outboxes, Stepping(line.claims), Stepping(line.ledger), 1 << 20, line.waiting)
+    work, outboxes = Work(line.folders, FolderCalls(), 1 << 20), Outboxes(line.folders, FolderCalls())
+    ledger = Stepping(line.ledger)
+    publisher = Publisher(
+        Stepping(work), Stepping(outboxes), Stepping(line.claims), ledger, line.waiting, line.lifetime
+    )
     return Withdrawer(Stepping(Withdrawals(database)), Stepping(line.ledger), publisher)
 
 

@@ -126,7 +126,7 @@ class Line:
         self.client = client or self.client
         self.database = Database(self.settings.journal.url)
         self.waiting = waiting_of(self.settings, self.database)
-        self.publisher = publisher_of(self.settings, self.database, self.waiting, self._calls)
+        self.publisher = publisher_of(self.settings, self.database, self.waiting, self._calls, self.lifetime)
         self.taker = taker_of(self.settings, self.database, self.publisher, self.waiting, self._calls)
         self.claims = Claims(self.database)
         self.ledger = Ledger(self.database)
@@ -138,7 +138,7 @@ class Line:
         other = copy.copy(self)
         other.settings = settings_of(self.folders, self._site, **sections)
         other.waiting = waiting_of(other.settings, self.database)
-        other.publisher = publisher_of(other.settings, self.database, other.waiting, self._calls)
+        other.publisher = publisher_of(other.settings, self.database, other.waiting, self._calls, self.lifetime)
         other.taker = taker_of(other.settings, self.database, other.publisher, other.waiting, self._calls)
         return other
 
@@ -173,11 +173,10 @@ class Line:
 
     def results(self, claim_id: str) -> list[Result]:
         """Return the outcomes that the journal holds of a claim."""
-        known = self.ledger.known(claim_id)
-        return known.results if known else []
+        return list(self.ledger.results(claim_id))
 
 
 def stepping(line: Line) -> Taker:
     """Return the taker of a program that can be ended at each of its steps."""
-    work, limit = Work(line.folders, FolderCalls()), line.settings.inbox.max_file_bytes
-    return Taker(Stepping(work), Stepping(line.claims), line.publisher, limit, line.waiting)
+    work = Work(line.folders, FolderCalls(), line.settings.inbox.max_file_bytes)
+    return Taker(Stepping(work), Stepping(line.claims), line.publisher, line.waiting)

@@ -31,6 +31,7 @@ from watcher.journal.bulletins import Bulletins
 from watcher.journal.claims import Claims
 from watcher.journal.database import Database
 from watcher.journal.doubts import Doubts
+from watcher.journal.earlier import Earlier
 from watcher.journal.history import History
 from watcher.journal.ledger import Ledger
 from watcher.journal.waits import Waits
@@ -70,7 +71,9 @@ def waiting_of(settings: Settings, database: Database) -> WaitingFiles:
     return WaitingFiles(Waits(database), settings.inbox.stalled_after_seconds)
 
 
-def publisher_of(settings: Settings, database: Database, waiting: WaitingFiles, calls: FolderCalls) -> Publisher:
+def publisher_of(
+    settings: Settings, database: Database, waiting: WaitingFiles, calls: FolderCalls, lifetime: Lifetime
+) -> Publisher:
     """Return what publishes and archives decided files.
 
     Args:
@@ -78,10 +81,11 @@ def publisher_of(settings: Settings, database: Database, waiting: WaitingFiles, 
         database: the journal.
         waiting: the files that wait by themselves.
         calls: makes calls on folders.
+        lifetime: of this process.
     """
     folders = folders_of(settings)
-    work, outboxes = Work(folders, calls), Outboxes(folders, calls)
-    return Publisher(work, outboxes, Claims(database), Ledger(database), settings.inbox.max_file_bytes, waiting)
+    work, outboxes = Work(folders, calls, settings.inbox.max_file_bytes), Outboxes(folders, calls)
+    return Publisher(work, outboxes, Claims(database), Ledger(database), waiting, lifetime)
 
 
 def taker_of(
@@ -96,8 +100,8 @@ def taker_of(
         waiting: the files that wait by themselves.
         calls: makes calls on folders.
     """
-    work = Work(folders_of(settings), calls)
-    return Taker(work, Claims(database), publisher, settings.inbox.max_file_bytes, waiting)
+    work = Work(folders_of(settings), calls, settings.inbox.max_file_bytes)
+    return Taker(work, Claims(database), publisher, waiting)
 
 
 def withdrawer_of(database: Database, publisher: Publisher) -> Withdrawer:
@@ -127,7 +131,7 @@ def batches_of(
         documents_of(settings, workers.lifetime), settings.inbox.max_file_bytes, settings.payments.prevent_reprocessing
     )
     return Batches(
-        Opener(Claims(database), ledger, look_up, acceptance),
+        Opener(Claims(database), ledger, Earlier(database), look_up, acceptance, workers.lifetime),
         Rounds(client, workers, look_up, rules),
         Audit(client, workers, Doubts(database)),
         publisher,
@@ -158,7 +162,7 @@ def service_of(settings: Settings, lifetime: Lifetime, client: ConnectWise | Non
         observer = Observer(folders.inbox, settings.inbox.observer)
         lifetime.when_ending(observer.wake)
         waiting = waiting_of(settings, database)
-        publisher = publisher_of(settings, database, waiting, calls)
+        publisher = publisher_of(settings, database, waiting, calls, lifetime)
         taker = taker_of(settings, database, publisher, waiting, calls)
         measures = Measures(settings.inbox.scan_seconds, _BATCH_FILES, settings.inbox.max_file_bytes)
         service = Service(

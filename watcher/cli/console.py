@@ -109,7 +109,7 @@ def show_sums(results: Sequence[Result], waiting: int) -> None:
             said = plain(result.message or result.warning or "")
             number = plain(result.invoice_number) or f"line {result.line}"
             err.print(Text.assemble((number, f"bold {style}"), f": {said}"))
-    sums = total(list(results))
+    sums = total(results)
     count = sums.records + waiting
     waits = f", {waiting} waiting" if waiting else ""
     err.print(

@@ -20,6 +20,7 @@ from watcher.disk.lock import holder, holding, lock_file
 from watcher.errors import InboxHeld, Occupied, Outage
 from watcher.inbox import marker
 from watcher.journal.database import Database
+from watcher.lifetime import Lifetime
 from watcher.plain import plain
 
 # How long the daemon is waited for (seconds): longer than a call to ConnectWise may take.
@@ -89,7 +90,7 @@ def _work_on(settings: Settings) -> None:
     calls, inbox = FolderCalls(), folders_of(settings).inbox
     with closing(Database(settings.journal.url, upgrade=False)) as database, ExitStack() as stack:
         waiting = waiting_of(settings, database)
-        publisher = publisher_of(settings, database, waiting, calls)
+        publisher = publisher_of(settings, database, waiting, calls, Lifetime())
         publisher.check()
         try:
             stack.enter_context(holding(lock_file(inbox / marker.NAME), own=True))

@@ -8,10 +8,10 @@ relies on it (rename(2), fsync(2)).
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from io import BufferedReader, BytesIO
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,11 +20,36 @@ from watcher.disk.naming import give_name
 from watcher.disk.opened import OpenFolder, aside_name, kind_of, opened
 from watcher.errors import NameTaken
 
-# The content of a file: its bytes, or an open file that is copied.
-Content = bytes | BinaryIO
 _CHUNK = 1 << 20
 # How often a name is tried that is taken at one moment and free at the next.
 _ATTEMPTS = 3
+
+
+class Made:
+    """Content that is made in pieces, each time anew, so that a large file is never in memory as a whole."""
+
+    def __init__(self, make: Callable[[], Iterator[bytes]]) -> None:
+        """Make nothing yet.
+
+        Args:
+            make: yields the same bytes each time, in pieces of any size.
+        """
+        self._make = make
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield the content in pieces of about a mebibyte; none is empty."""
+        gathered = bytearray()
+        for piece in self._make():
+            gathered += piece
+            if len(gathered) >= _CHUNK:
+                yield bytes(gathered)
+                gathered.clear()
+        if gathered:
+            yield bytes(gathered)
+
+
+# The content of a file: its bytes, an open file that is copied, or what is made of something else.
+Content = bytes | BinaryIO | Made
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +154,11 @@ def put_new(
         NameTaken: something else has the name.
         OSError: it cannot be written.
     """
-    source = BytesIO(content) if isinstance(content, bytes) else content
     beside = folder if aside is None else aside
-    written = _write_aside(beside, source, rights)
+    written = _write_aside(beside, content, rights)
     placed = False
     try:
-        placed = _place_once(beside, written, folder, name, source)
+        placed = _place_once(beside, written, folder, name, content)
     finally:
         if not placed:
             with suppress(OSError):
@@ -147,7 +171,7 @@ def put_over(folder: OpenFolder, name: str, content: bytes, rights: Rights = _US
     Raises:
         OSError: it cannot be written.
     """
-    written = _write_aside(folder, BytesIO(content), rights)
+    written = _write_aside(folder, content, rights)
     replaced = False
     try:
         folder.replace(written, name)
@@ -169,7 +193,7 @@ def write_whole(target: Path, content: bytes) -> None:
         put_over(folder, target.name, content)
 
 
-def _write_aside(folder: OpenFolder, source: BinaryIO, rights: Rights) -> str:
+def _write_aside(folder: OpenFolder, content: Content, rights: Rights) -> str:
     """Write and sync a file under a name that nobody knows beforehand; return that name."""
     name = aside_name()
     descriptor = folder.create(name, rights.mode)
@@ -177,10 +201,10 @@ def _write_aside(folder: OpenFolder, source: BinaryIO, rights: Rights) -> str:
     try:
         if rights.exact:
             _set_rights(descriptor, folder, rights.mode)
-        source.seek(0)
-        while chunk := memoryview(source.read(_CHUNK)):
-            while chunk:
-                chunk = chunk[os.write(descriptor, chunk) :]
+        for piece in _pieces(content):
+            left = memoryview(piece)
+            while left:
+                left = left[os.write(descriptor, left) :]
         os.fsync(descriptor)
         whole = True
     except OSError as error:
@@ -203,7 +227,7 @@ def _set_rights(descriptor: int, folder: OpenFolder, mode: int) -> None:
         os.fchmod(descriptor, mode)
 
 
-def _place_once(source: OpenFolder, aside: str, folder: OpenFolder, name: str, content: BinaryIO) -> bool:
+def _place_once(source: OpenFolder, aside: str, folder: OpenFolder, name: str, content: Content) -> bool:
     """Give a file its final name. Return False if a file of the same content has it already."""
     for _ in range(_ATTEMPTS):
         if give_name(source, aside, folder, name):
@@ -216,7 +240,7 @@ def _place_once(source: OpenFolder, aside: str, folder: OpenFolder, name: str, c
     raise NameTaken(folder.path / name, "is taken and given back by somebody")
 
 
-def _check_same(folder: OpenFolder, name: str, source: BinaryIO) -> None:
+def _check_same(folder: OpenFolder, name: str, content: Content) -> None:
     """Make sure that a name stands for a regular file of the same content."""
     path = folder.path / name
     try:
@@ -224,17 +248,23 @@ def _check_same(folder: OpenFolder, name: str, source: BinaryIO) -> None:
             if file is None:
                 kind = kind_of(folder.facts(name))
                 raise NameTaken(path, f"is {kind}", kind.partition(" ")[2])
-            if not _same(file, source):
+            if not _same(file, content):
                 raise NameTaken(path, "is there already with other content")
     except PermissionError as error:
         raise NameTaken(path, "is there already and cannot be read") from error
 
 
-def _same(file: BinaryIO, source: BinaryIO) -> bool:
-    source.seek(0)
-    while True:
-        found, wanted = file.read(_CHUNK), source.read(_CHUNK)
-        if found != wanted:
-            return False
-        if not found:
-            return True
+def _same(file: BinaryIO, content: Content) -> bool:
+    return all(file.read(len(piece)) == piece for piece in _pieces(content)) and not file.read(1)
+
+
+def _pieces(content: Content) -> Iterator[bytes]:
+    """Yield a content from its beginning, in pieces."""
+    if isinstance(content, bytes):
+        yield content
+    elif isinstance(content, Made):
+        yield from content.pieces()
+    else:
+        content.seek(0)
+        while piece := content.read(_CHUNK):
+            yield piece

@@ -48,7 +48,7 @@ def read(data: bytes) -> tuple[Record, ...]:
     Raises:
         DocumentError: the document is cut off, not well-formed, or no payment document. Nothing of it may be used.
     """
-    return tuple(_records(data))
+    return tuple(records(data))
 
 
 def is_payment_document(data: bytes) -> bool:
@@ -68,7 +68,18 @@ def _batches(data: bytes) -> Iterator[tuple[etree._Element, list[etree._Element]
         raise cut_off(data, error) from error
 
 
-def _records(data: bytes) -> Iterator[Record]:
+def records(data: bytes) -> Iterator[Record]:
+    """Read a document record by record.
+
+    Args:
+        data: the document's bytes.
+
+    Yields:
+        Its records in order. None of them may be used before the last one is read.
+
+    Raises:
+        DocumentError: the document is cut off, not well-formed, or no payment document.
+    """
     shape: Shape | None = None
     names = _Names()
     position = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from xml.sax.saxutils import escape
 
 from lxml import etree
@@ -26,7 +26,21 @@ _NAMESPACES: dict[str | None, str] = {
 
 
 def write_results(data: bytes, results: Sequence[Result | None]) -> tuple[bytes, bytes]:
-    """Write a document's success and fail files.
+    """Write a document's success and fail files into memory.
+
+    Args:
+        data: the document's bytes, which ``reading.read`` has accepted.
+        results: one for each record, in order; None for a record without an outcome, which goes to neither file.
+
+    Returns:
+        The success file and the fail file, as ``result_file`` yields them.
+    """
+    success, fail = (b"".join(result_file(data, results, rejected=rejected)) for rejected in (False, True))
+    return success, fail
+
+
+def result_file(data: bytes, results: Iterable[Result | None], *, rejected: bool) -> Iterator[bytes]:
+    """Write a document's success file or its fail file.
 
     Both files have the root element of the input. Each record goes to exactly one file, in input order. Its elements
     stay as they came. The messages of earlier runs are removed, and the record's own message is added last.
@@ -34,15 +48,33 @@ def write_results(data: bytes, results: Sequence[Result | None]) -> tuple[bytes,
     Args:
         data: the document's bytes, which ``reading.read`` has accepted.
         results: one for each record, in order; None for a record without an outcome, which goes to neither file.
+        rejected: write the fail file.
 
-    Returns:
-        The success file and the fail file, in UTF-8. A file without records holds the root element alone.
+    Yields:
+        The file in UTF-8, record by record. A file without records holds the root element alone.
     """
-    success, fail = _File(), _File()
-    for element, result in zip(_elements(data, success, fail), results, strict=True):
-        if result is not None:
-            (fail if result.outcome is Outcome.REJECTED else success).add(element, result)
-    return success.content(), fail.content()
+    yield _DECLARATION
+    elements = _elements(data)
+    writer = _Writer(next(elements))
+    yield writer.beginning
+    empty = True
+    for element, result in zip(elements, results, strict=True):
+        if result is not None and (result.outcome is Outcome.REJECTED) is rejected:
+            empty = False
+            yield writer.record(element, result)
+    yield (b"" if empty else b"\n") + writer.ending
+
+
+def _elements(data: bytes) -> Iterator[etree._Element]:
+    """Yield the root element, then the records one at a time."""
+    begun = False
+    for root, children in batches(data, bare=False):
+        if not begun:
+            yield root
+            begun = True
+        for child in children:
+            if isinstance(child.tag, str):
+                yield child
 
 
 def empty_results() -> tuple[bytes, bytes]:
@@ -50,57 +82,33 @@ def empty_results() -> tuple[bytes, bytes]:
     return write_results(f"<{UPDATES.root}/>".encode(), ())
 
 
-def _elements(data: bytes, *files: _File) -> Iterator[etree._Element]:
-    """Begin the files with the root element, then yield the records one at a time."""
-    begun = False
-    for root, children in batches(data, bare=False):
-        if not begun:
-            for file in files:
-                file.begin(root)
-            begun = True
-        for child in children:
-            if isinstance(child.tag, str):
-                yield child
+class _Writer:
+    """Writes the parts of a result file.
 
+    Attributes:
+        beginning: the start tag of its root element, which is that of the input.
+        ending: the end tag.
+    """
 
-class _File:
-    """A result file as it grows."""
-
-    def __init__(self) -> None:
-        self._content = bytearray(_DECLARATION)
-        self._ending = b""
-        self._inherited = b""
-        self._empty = True
-
-    def begin(self, root: etree._Element) -> None:
-        """Begin the file with the root element of the input."""
+    def __init__(self, root: etree._Element) -> None:
         shell = etree.Element(root.tag, root.attrib, nsmap=_NAMESPACES | root.nsmap)
         shell.text = ""
         tags = etree.tostring(shell, encoding="utf-8")
-        self._ending = tags[tags.rindex(b"</") :] + b"\n"
-        self._content += tags.removesuffix(self._ending.strip())
-        # lxml repeats the root's namespaces in each record that it writes. `add` takes them out again.
+        self.ending = tags[tags.rindex(b"</") :] + b"\n"
+        self.beginning = tags.removesuffix(self.ending.strip())
+        # lxml repeats the root's namespaces in each record that it writes. `record` takes them out again.
         parent = copy.deepcopy(root)
         self._inherited = etree.tostring(etree.SubElement(parent, "x"), encoding="utf-8")[2:-2]
 
-    def add(self, element: etree._Element, result: Result) -> None:
-        """Add a record, with the messages of its result."""
+    def record(self, element: etree._Element, result: Result) -> bytes:
+        """Return a record on a line of its own, with the messages of its result."""
         text = etree.tostring(element, encoding="utf-8", with_tail=False)
         if _TRACES.search(text):
             _clean(element)
             text = etree.tostring(element, encoding="utf-8", with_tail=False)
         if self._inherited and text.startswith(self._inherited, space := text.find(b" ")):
             text = text[:space] + text[space + len(self._inherited) :]
-        self._content += b"\n  "
-        self._content += _with_messages(text, result) if result.message or result.warning else text
-        self._empty = False
-
-    def content(self) -> bytes:
-        """Return the whole file, once; nothing is left here, as a large file would take its memory twice."""
-        self._content += (b"" if self._empty else b"\n") + self._ending
-        content = bytes(self._content)
-        self._content.clear()
-        return content
+        return b"\n  " + (_with_messages(text, result) if result.message or result.warning else text)
 
 
 def _clean(record: etree._Element) -> None:

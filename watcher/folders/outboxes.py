@@ -76,7 +76,7 @@ class Outboxes:
                     if is_aside(aside) or _EARLIER_ASIDE.fullmatch(aside):
                         self._sweep_one(there, aside)
 
-    def publish_success(self, claim: Claim, content: bytes) -> Path:
+    def publish_success(self, claim: Claim, content: Content) -> Path:
         """Publish the success file of a claim.
 
         Raises:
@@ -85,7 +85,7 @@ class Outboxes:
         """
         return self._publish(self._folders.success_file(claim), content)
 
-    def publish_fail(self, claim: Claim, content: bytes) -> Path:
+    def publish_fail(self, claim: Claim, content: Content) -> Path:
         """Publish the fail file of a claim.
 
         Raises:
@@ -130,7 +130,7 @@ class Outboxes:
         self._publish(target.with_name(f"{target.name}.txt"), note)
         return self._publish(target, content)
 
-    def publish_receipt(self, claim: Claim, receipt: bytes) -> Path:
+    def publish_receipt(self, claim: Claim, receipt: Content) -> Path:
         """Put a claim's receipt into the archive.
 
         Returns:

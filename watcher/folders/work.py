@@ -40,9 +40,17 @@ class Unmovable(Exception):
 class Work:
     """Sets originals aside."""
 
-    def __init__(self, folders: Folders, calls: FolderCalls) -> None:
+    def __init__(self, folders: Folders, calls: FolderCalls, limit: int) -> None:
+        """Take where the originals are.
+
+        Args:
+            folders: the inbox and work.
+            calls: makes calls on folders.
+            limit: of a larger file nothing is kept in memory (bytes).
+        """
         self._folders = folders
         self._calls = calls
+        self._limit = limit
 
     # --- claiming ----------------------------------------------------------------------------------------------
 
@@ -199,12 +207,8 @@ class Work:
         """Return where the original of a claim lies."""
         return self._folders.held(claim)
 
-    def read(self, claim: Claim, limit: int) -> Original | None:
+    def read(self, claim: Claim) -> Original | None:
         """Read the original of a claim from work.
-
-        Args:
-            claim: the claim.
-            limit: the largest size that is kept (bytes).
 
         Returns:
             None if no such file lies in work.
@@ -214,7 +218,7 @@ class Work:
         """
         path = self._folders.held(claim)
         with self._calls.at(path):
-            return read(path, limit) if is_folder(path.parent) else None
+            return read(path, self._limit) if is_folder(path.parent) else None
 
     @contextmanager
     def opened(self, claim: Claim) -> Iterator[BinaryIO | None]:
@@ -231,7 +235,7 @@ class Work:
             else:
                 yield None
 
-    def read_dropped(self, claim: Claim, limit: int) -> Original | None:
+    def read_dropped(self, claim: Claim) -> Original | None:
         """Read the file that is to be claimed from the inbox, as ``read`` does from work.
 
         Raises:
@@ -240,7 +244,7 @@ class Work:
         path = self._folders.dropped(claim)
         with self._calls.at(path):
             try:
-                return read(path, limit)
+                return read(path, self._limit)
             except OSError as error:
                 raise Unmovable(os.strerror(error.errno or 0)) from error
 

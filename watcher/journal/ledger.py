@@ -9,22 +9,23 @@ Whatever a method writes is on disk when it returns.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 import sqlalchemy as sql
 
-from watcher.claim import Claim
-from watcher.journal.database import MOST_VALUES, Database
+from watcher.journal.database import Database
 from watcher.journal.tables import DOUBTS, FILES, INBOXES, PAYMENTS
 from watcher.payments.doubts import InDoubt
 from watcher.payments.model import Action, Demand, Intent, Misfit, Payment, Record
 from watcher.payments.outcomes import Outcome, Result
 
 _of_record = sql.and_(PAYMENTS.c.claim == sql.bindparam("of_claim"), PAYMENTS.c.position == sql.bindparam("at"))
-_succeeded = PAYMENTS.c.outcome.in_([Outcome.APPLIED, Outcome.UNCHANGED])
+# So many records are read, or written, at once.
+_PAGE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +34,13 @@ class Known:
 
     Attributes:
         refusal: why it was refused; None if it is a payment document.
-        results: the outcomes of its records that have one, in order.
+        decided: the positions of its records that have an outcome.
         intents: the calls that were planned for records without an outcome, by position.
-        decided_at: when its last record got its outcome, aware; when the file was opened if none has one.
     """
 
     refusal: str | None
-    results: list[Result]
+    decided: frozenset[int]
     intents: dict[int, Intent]
-    decided_at: datetime
 
 
 class Ledger:
@@ -66,7 +65,7 @@ class Ledger:
     # --- what is written down ----------------------------------------------------------------------------------
 
     def open(
-        self, claim_id: str, records: Sequence[Record], refusal: str | None = None, at: datetime | None = None
+        self, claim_id: str, records: Iterable[Record], refusal: str | None = None, at: datetime | None = None
     ) -> None:
         """Write down what a claimed file asks.
 
@@ -76,7 +75,7 @@ class Ledger:
             refusal: why it cannot be read as a payment document; None if it can.
             at: when it was opened, aware; now if None.
         """
-        rows = [
+        rows = (
             {
                 "claim": claim_id,
                 "position": record.position,
@@ -86,13 +85,13 @@ class Ledger:
                 "external_id": _external_id(record),
             }
             for record in records
-        ]
+        )
         with self._database.transaction() as connection:
             connection.execute(
                 sql.update(FILES).where(FILES.c.claim == claim_id).values(opened_at=_time(at), refusal=refusal)
             )
-            if rows:
-                connection.execute(sql.insert(PAYMENTS), rows)
+            while page := list(islice(rows, _PAGE)):
+                connection.execute(sql.insert(PAYMENTS), page)
 
     def adopt(self, claim_id: str, results: Sequence[Result], refusal: str | None, decided_at: datetime) -> None:
         """Write down what a claim's receipt says, where this journal, an older copy or a new one, does not know it.
@@ -107,7 +106,7 @@ class Ledger:
         if known is None:
             asked = [Misfit(one.position, one.line, one.invoice_number, one.asked, "") for one in results]
             self.open(claim_id, asked, refusal, decided_at)
-        decided = {result.position for result in known.results} if known else set()
+        decided = known.decided if known else frozenset()
         self.record([(claim_id, result) for result in results if result.position not in decided], at=decided_at)
 
     def intend(self, intents: Sequence[tuple[Demand, Intent]]) -> None:
@@ -180,87 +179,59 @@ class Ledger:
 
     def known(self, claim_id: str) -> Known | None:
         """Return what is written down of a claimed file; None if it was not opened."""
-        query = (
-            sql.select(
-                FILES.c.refusal,
-                FILES.c.opened_at,
-                *(each for each in PAYMENTS.c if each.name != "claim"),
-            )
-            .outerjoin(PAYMENTS)
-            .where(FILES.c.claim == claim_id, FILES.c.opened_at.is_not(None))
-            .order_by(PAYMENTS.c.position)
-        )
         with self._database.transaction() as connection:
-            rows = connection.execute(query).all()
-        if not rows:
-            return None
-        return Known(
-            refusal=rows[0].refusal,
-            results=[_result(row) for row in rows if row.outcome],
-            intents={
-                row.position: Intent(Action(row.action), row.intended, row.intended_warning, row.invoice_id)
-                for row in rows
-                if row.action and not row.outcome
-            },
-            decided_at=datetime.fromisoformat(
-                max((row.decided_at for row in rows if row.decided_at), default=rows[0].opened_at)
-            ),
-        )
-
-    def earlier(self, digest: str, claim: Claim) -> Claim | None:
-        """Return the first file of the same content that was claimed earlier, unless nothing in it succeeded.
-
-        A file that is still in work counts.
-
-        Args:
-            digest: SHA-256 of the content, hex.
-            claim: the file that is later.
-        """
-        succeeded = sql.exists().where(PAYMENTS.c.claim == FILES.c.claim, _succeeded)
-        query = (
-            sql.select(FILES.c.claim, FILES.c.name)
-            .where(
-                FILES.c.digest == digest,
-                FILES.c.sequence < _sequence_of(claim),
-                FILES.c.refusal.is_(None),
-                sql.or_(FILES.c.finished_at.is_(None), succeeded),
-            )
-            .order_by(FILES.c.sequence)
-        )
-        with self._database.transaction() as connection:
-            row = connection.execute(query).first()
-        return Claim(row.claim, row.name) if row else None
-
-    def earlier_payments(self, external_ids: Sequence[str], claim: Claim) -> dict[str, Claim]:
-        """Find earlier files with payments of some externalIds that succeeded or have no outcome yet.
-
-        Args:
-            external_ids: the accounting system's ids of payments.
-            claim: the file that is later.
-
-        Returns:
-            The first such file by externalId.
-        """
-        found: dict[str, Claim] = {}
-        with self._database.transaction() as connection:
-            for start in range(0, len(external_ids), MOST_VALUES):
-                query = (
-                    sql.select(PAYMENTS.c.external_id, FILES.c.claim, FILES.c.name)
-                    .join(FILES, FILES.c.claim == PAYMENTS.c.claim)
-                    .where(
-                        PAYMENTS.c.external_id.in_(external_ids[start : start + MOST_VALUES]),
-                        FILES.c.sequence < _sequence_of(claim),
-                        sql.or_(PAYMENTS.c.outcome.is_(None), _succeeded),
-                    )
-                    # Of several files the first comes last, and stays.
-                    .order_by(FILES.c.sequence.desc())
+            file = connection.execute(
+                sql.select(FILES.c.refusal, FILES.c.opened_at).where(
+                    FILES.c.claim == claim_id, FILES.c.opened_at.is_not(None)
                 )
-                found.update({row.external_id: Claim(row.claim, row.name) for row in connection.execute(query)})
-        return found
+            ).first()
+            if file is None:
+                return None
+            query = (
+                sql.select(
+                    PAYMENTS.c.position,
+                    PAYMENTS.c.action,
+                    PAYMENTS.c.intended,
+                    PAYMENTS.c.intended_warning,
+                    PAYMENTS.c.invoice_id,
+                    PAYMENTS.c.outcome,
+                )
+                .where(PAYMENTS.c.claim == claim_id, sql.or_(PAYMENTS.c.outcome.is_not(None), PAYMENTS.c.action != ""))
+                .order_by(PAYMENTS.c.position)
+            )
+            decided: list[int] = []
+            intents: dict[int, Intent] = {}
+            for row in connection.execution_options(yield_per=_PAGE).execute(query):
+                if row.outcome:
+                    decided.append(row.position)
+                else:
+                    intent = Intent(Action(row.action), row.intended, row.intended_warning, row.invoice_id)
+                    intents[row.position] = intent
+        return Known(file.refusal, frozenset(decided), intents)
 
+    def results(self, claim_id: str) -> Iterator[Result]:
+        """Yield the outcomes of a file's records, in order. No transaction is open between two of them."""
+        after = -1
+        while True:
+            query = (
+                sql.select(PAYMENTS)
+                .where(PAYMENTS.c.claim == claim_id, PAYMENTS.c.position > after, PAYMENTS.c.outcome.is_not(None))
+                .order_by(PAYMENTS.c.position)
+                .limit(_PAGE)
+            )
+            with self._database.transaction() as connection:
+                page = connection.execute(query).all()
+            yield from map(_result, page)
+            if len(page) < _PAGE:
+                return
+            after = page[-1].position
 
-def _sequence_of(claim: Claim) -> sql.ScalarSelect[int]:
-    return sql.select(FILES.c.sequence).where(FILES.c.claim == claim.id).scalar_subquery()
+    def decided_at(self, claim_id: str) -> datetime:
+        """Return when the last record of an opened file got its outcome; when it was opened if none has one (aware)."""
+        last = sql.select(sql.func.max(PAYMENTS.c.decided_at)).where(PAYMENTS.c.claim == claim_id).scalar_subquery()
+        query = sql.select(sql.func.coalesce(last, FILES.c.opened_at)).where(FILES.c.claim == claim_id)
+        with self._database.transaction() as connection:
+            return datetime.fromisoformat(connection.execute(query).scalar_one())
 
 
 def _put_doubt(connection: sql.Connection, doubt: InDoubt) -> None:

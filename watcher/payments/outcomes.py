@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -92,19 +93,19 @@ class Totals:
     failed: Decimal = ZERO
 
 
-def total(results: list[Result]) -> Totals:
-    """Add up a document's results."""
-    rejected = sum(result.outcome is Outcome.REJECTED for result in results)
-    return Totals(
-        records=len(results),
-        succeeded=len(results) - rejected,
-        rejected=rejected,
-        asked=sum((result.asked for result in results), ZERO),
-        applied=sum((result.applied for result in results), ZERO),
-        unchanged=sum((result.unchanged for result in results), ZERO),
-        discarded=sum((result.discarded for result in results), ZERO),
-        failed=sum((result.failed for result in results), ZERO),
-    )
+def total(results: Iterable[Result]) -> Totals:
+    """Add up a document's results, which are gone through once."""
+    records = rejected = 0
+    asked = applied = unchanged = discarded = failed = ZERO
+    for result in results:
+        records += 1
+        rejected += result.outcome is Outcome.REJECTED
+        asked += result.asked
+        applied += result.applied
+        unchanged += result.unchanged
+        discarded += result.discarded
+        failed += result.failed
+    return Totals(records, records - rejected, rejected, asked, applied, unchanged, discarded, failed)
 
 
 def intend(decided: Plan, earlier: Intent | None) -> Intent | None:

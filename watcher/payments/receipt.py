@@ -7,7 +7,7 @@ published. So it also says what became of a file whose journal was lost after th
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
@@ -42,32 +42,27 @@ class ReadReceipt:
 
 
 def receipt(
-    claim: Claim, digest: str, finished_at: datetime, results: Sequence[Result], refusal: str | None = None
-) -> bytes:
+    claim: Claim,
+    digest: str,
+    finished_at: datetime,
+    totals: Totals,
+    results: Iterable[Result],
+    refusal: str | None = None,
+) -> Iterator[bytes]:
     """Write a file's receipt.
 
     Args:
         claim: the file.
         digest: SHA-256 of its content (hex).
         finished_at: when its last record got its outcome, aware.
-        results: one for each record, in order.
+        totals: what its results add up to.
+        results: one for each record, in order; gone through once.
         refusal: why the file cannot be read as a payment document; None if it can.
 
-    Returns:
-        JSON in UTF-8. Amounts are texts with a point. In every record and in the totals,
-        asked = applied + unchanged + discarded + failed.
+    Yields:
+        JSON in UTF-8 in the form of ``json.dumps`` with an indent of two, record by record. Amounts are texts with a
+        point. In every record and in the totals, asked = applied + unchanged + discarded + failed.
     """
-    written = bytearray()
-    for part in _parts(claim, digest, finished_at, results, refusal):
-        # Record by record: all at once would take nine times the memory.
-        written += part.encode("utf-8", "backslashreplace")
-    return bytes(written)
-
-
-def _parts(
-    claim: Claim, digest: str, finished_at: datetime, results: Sequence[Result], refusal: str | None
-) -> Iterator[str]:
-    """Yield a receipt in parts, in the form of ``json.dumps`` with an indent of two."""
     head: dict[str, Any] = {
         "file": claim.name,
         "claim": claim.id,
@@ -77,22 +72,25 @@ def _parts(
     }
     if refusal is not None:
         head["refused"] = refusal
-    head["totals"] = _totals(results)
-    yield json.dumps(head, indent=2, ensure_ascii=False).removesuffix("\n}")
-    yield ',\n  "records": ['
+    head["totals"] = _totals(totals)
+    yield _encoded(json.dumps(head, indent=2, ensure_ascii=False).removesuffix("\n}"))
+    yield b',\n  "records": ['
     for place, result in enumerate(results):
         record = _RECORD.encode(_record(result))
-        yield f"{',' if place else ''}\n    {{\n      {record[1:-1]}\n    }}"
-    yield "\n  ]\n}\n" if results else "]\n}\n"
+        yield _encoded(f"{',' if place else ''}\n    {{\n      {record[1:-1]}\n    }}")
+    yield b"\n  ]\n}\n" if totals.records else b"]\n}\n"
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "backslashreplace")
 
 
 def summary(results: Sequence[Result]) -> dict[str, Any]:
     """Return a document's totals and what became of each record, as they stand in a receipt; amounts are texts."""
-    return {"totals": _totals(results), "records": [_record(result) for result in results]}
+    return {"totals": _totals(total(results)), "records": [_record(result) for result in results]}
 
 
-def _totals(results: Sequence[Result]) -> dict[str, Any]:
-    totals = total(list(results))
+def _totals(totals: Totals) -> dict[str, Any]:
     return {
         "records": totals.records,
         "succeeded": totals.succeeded,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 
 import structlog
 
@@ -19,6 +20,9 @@ from watcher.processing.opening import Opener
 from watcher.processing.publishing import Publisher
 from watcher.processing.rounds import Outcomes, Planned, Rounds
 
+# So many results are written down at once. Each piece is a sign of life.
+_AT_ONCE = 1000
+
 
 class _OpenFiles:
     """The files of a batch that are not published yet, in the order of claiming."""
@@ -32,11 +36,15 @@ class _OpenFiles:
         }
 
     def demands(self, rules: Rules) -> tuple[list[Demand], list[tuple[str, Result]]]:
-        """Return what the files demand without an outcome yet, and the results of records rejected before any call."""
+        """Return what the files demand without an outcome yet, and the results of records rejected before any call.
+
+        The records are let go of: of a large file they take much memory.
+        """
         wanted: list[Demand] = []
         rejected: list[tuple[str, Result]] = []
-        for file in self._files.values():
+        for file in list(self._files.values()):
             demands, results = demands_of(file.claim.id, file.records, rules)
+            self._files[file.claim.id] = replace(file, records=())
             wanted += [demand for demand in demands if demand.parts[0].position not in file.outcomes]
             rejected += [(file.claim.id, result) for result in results if result.position not in file.outcomes]
         return wanted, rejected
@@ -102,8 +110,11 @@ class Batches:
         """
         files = _OpenFiles(self._opener.open(claims))
         demands, rejected = files.demands(self._rules)
-        yield from self._record(files, Outcomes(rejected))
+        for start in range(0, max(1, len(rejected)), _AT_ONCE):
+            yield from self._record(files, Outcomes(rejected[start : start + _AT_ONCE]))
         with closing(self._rounds.run(demands, files.intents(), self._audit.in_doubt())) as rounds:
+            # Whoever is done with a demand lets go of it: a large file's take much memory.
+            del demands, rejected
             for news in rounds:
                 match news:
                     case Planned(intents):

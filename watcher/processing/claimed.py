@@ -7,7 +7,7 @@ from datetime import datetime
 
 from watcher.claim import Claim
 from watcher.payments.model import Intent, Record
-from watcher.payments.outcomes import Result, total
+from watcher.payments.outcomes import Totals
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Decided:
         digest: SHA-256 of its content, hex.
         begun: when its turn began (monotonic seconds).
         refusal: why it could not be read as a payment document; None if it could.
-        results: one for each record, in order.
+        totals: what the results of its records add up to.
         decided_at: when the last of them got its outcome, aware.
     """
 
@@ -50,13 +50,13 @@ class Decided:
     digest: str
     begun: float
     refusal: str | None
-    results: list[Result]
+    totals: Totals
     decided_at: datetime
 
     @property
     def tally(self) -> Tally:
         """What this file adds to the tally."""
-        return Tally(1, int(self.refusal is not None), total(self.results).rejected)
+        return Tally(1, int(self.refusal is not None), self.totals.rejected)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,9 @@ from watcher.claim import Claim
 from watcher.documents.formats import PaymentDocuments
 from watcher.errors import DocumentError
 from watcher.journal.claims import Claims
+from watcher.journal.earlier import Earlier
 from watcher.journal.ledger import Known, Ledger
+from watcher.lifetime import Lifetime
 from watcher.payments.demands import numbered, unrepeated
 from watcher.payments.model import Payment, Record
 from watcher.processing.claimed import Asking
@@ -60,11 +62,21 @@ class _Read:
 class Opener:
     """Opens the claimed files of a batch."""
 
-    def __init__(self, claims: Claims, ledger: Ledger, look_up: LookUp, acceptance: Acceptance) -> None:
+    def __init__(
+        self,
+        claims: Claims,
+        ledger: Ledger,
+        earlier: Earlier,
+        look_up: LookUp,
+        acceptance: Acceptance,
+        lifetime: Lifetime,
+    ) -> None:
         self._claims = claims
         self._ledger = ledger
+        self._earlier = earlier
         self._look_up = look_up
         self._acceptance = acceptance
+        self._lifetime = lifetime
 
     def open(self, claims: Iterable[Claim]) -> list[Asking]:
         """Open claimed files, and write down what each asks before anything is done about it.
@@ -75,6 +87,7 @@ class Opener:
         Raises:
             JournalTrouble: the journal cannot be used.
             Outage: the invoices that are given by their ids cannot be looked up. No file is lost by that.
+            Stopping: the process is asked to end.
         """
         read = [self._read(claim) for claim in claims]
         numbers = self._look_up.by_id(_ids(read))
@@ -90,13 +103,14 @@ class Opener:
             refusal = f"The file is larger than {self._acceptance.max_file_bytes} bytes (inbox.max_file_bytes)."
             return _Read(claim, begun, copy.digest, known, refusal=refusal)
         # Late, as in documents.formats.
-        from watcher.documents.reading import read
+        from watcher.documents.reading import records
 
         try:
-            records = read(copy.document or self._payment_document(claim, copy.content))
+            document = copy.document or self._payment_document(claim, copy.content)
+            asked = tuple(self._lifetime.through(records(document)))
         except DocumentError as error:
             return _Read(claim, begun, copy.digest, known, refusal=str(error))
-        return _Read(claim, begun, copy.digest, known, records)
+        return _Read(claim, begun, copy.digest, known, asked)
 
     def _payment_document(self, claim: Claim, content: bytes) -> bytes:
         """Return a claimed file's payment document: the file itself, or what the stylesheet makes of it now."""
@@ -115,16 +129,15 @@ class Opener:
         else:
             records = numbered(records, numbers)
             if self._acceptance.prevent_reprocessing:
-                records = unrepeated(records, self._ledger.earlier_payments(_external_ids(records), claim))
+                records = unrepeated(records, self._earlier.payments(_external_ids(records), claim))
         if known is None:
-            self._ledger.open(claim.id, records, refusal)
+            self._ledger.open(claim.id, self._lifetime.through(records), refusal)
             return Asking(claim, file.digest, file.begun, records, refusal)
-        outcomes = frozenset(result.position for result in known.results)
-        return Asking(claim, file.digest, file.begun, records, refusal, outcomes, known.intents)
+        return Asking(claim, file.digest, file.begun, records, refusal, known.decided, known.intents)
 
     def _repeats(self, claim: Claim, digest: str) -> str | None:
         """Return why a file is refused whose content was processed before; None if it was not."""
-        earlier = self._ledger.earlier(digest, claim)
+        earlier = self._earlier.file(digest, claim)
         if earlier is None:
             return None
         return (

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from watcher.payments.demands import first_of_each
@@ -51,9 +52,10 @@ class Pending:
 
 
 class Waiting:
-    """Demands without an outcome, in the order of arrival. Only those that were begun take more than their own memory.
+    """Demands without an outcome, in the order of arrival.
 
-    A document may ask for hundreds of thousands of payments.
+    A document may ask for hundreds of thousands of payments. So only those that were begun take more than their own
+    memory, and those that have their outcome are let go of.
     """
 
     def __init__(self, demands: Sequence[Demand], intents: Mapping[DemandId, Intent]) -> None:
@@ -63,17 +65,15 @@ class Waiting:
             demands: in the order of arrival.
             intents: the calls that earlier attempts planned and may have made.
         """
-        self._demands = demands
+        self._demands = deque(demands)
         self._intents = intents
         self._begun: dict[DemandId, Pending] = {}
+        # Those that have their outcome and stand behind one that has none.
         self._decided: set[DemandId] = set()
-        # All demands before this one have their outcome.
-        self._first = 0
 
     def __bool__(self) -> bool:
         """True while a demand has no outcome."""
-        self._pass_decided()
-        return self._first < len(self._demands)
+        return bool(self._demands)
 
     def earliest(self, most: int, other_than: Collection[str]) -> list[Demand]:
         """Return of each invoice the earliest demand.
@@ -82,7 +82,8 @@ class Waiting:
             most: the most demands to return.
             other_than: the keys of invoices that are left out.
         """
-        return first_of_each((demand for demand in self._open() if demand.key not in other_than), most)
+        waiting = (demand for demand in self._demands if demand.id not in self._decided)
+        return first_of_each((demand for demand in waiting if demand.key not in other_than), most)
 
     def begin(self, demands: Sequence[Demand]) -> list[Pending]:
         """Return some of the demands with what has happened to them so far."""
@@ -94,18 +95,9 @@ class Waiting:
         for demand_id in decided:
             del self._begun[demand_id]
         self._decided |= decided
-        self._pass_decided()
+        while self._demands and self._demands[0].id in self._decided:
+            self._decided.remove(self._demands.popleft().id)
         return bool(decided)
-
-    def _open(self) -> Iterator[Demand]:
-        for place in range(self._first, len(self._demands)):
-            if self._demands[place].id not in self._decided:
-                yield self._demands[place]
-
-    def _pass_decided(self) -> None:
-        while self._first < len(self._demands) and self._demands[self._first].id in self._decided:
-            self._decided.remove(self._demands[self._first].id)
-            self._first += 1
 
 
 def without_call(one: Pending, decided: Plan) -> list[Result]:

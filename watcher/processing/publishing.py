@@ -10,14 +10,16 @@ from typing import BinaryIO
 import structlog
 
 from watcher.claim import Claim
+from watcher.disk.durable import Made
 from watcher.errors import FileTrouble, FolderTrouble
 from watcher.events.catalogue import Event
 from watcher.folders.outboxes import Outboxes
 from watcher.folders.work import Work
 from watcher.journal.claims import Claims, Copy
 from watcher.journal.ledger import Ledger
+from watcher.lifetime import Lifetime
 from watcher.payments.model import money
-from watcher.payments.outcomes import total
+from watcher.payments.outcomes import Result, total
 from watcher.payments.receipt import change_note, read_receipt, receipt, refusal_note
 from watcher.processing.claimed import Asking, Decided
 from watcher.processing.waiting import WaitingFiles
@@ -31,7 +33,13 @@ class Publisher:
     """
 
     def __init__(
-        self, work: Work, outboxes: Outboxes, claims: Claims, ledger: Ledger, limit: int, waiting: WaitingFiles
+        self,
+        work: Work,
+        outboxes: Outboxes,
+        claims: Claims,
+        ledger: Ledger,
+        waiting: WaitingFiles,
+        lifetime: Lifetime,
     ) -> None:
         """Publish nothing yet.
 
@@ -40,16 +48,16 @@ class Publisher:
             outboxes: where everything is published.
             claims: our copies of the files.
             ledger: what became of their records.
-            limit: the largest file that the journal has a copy of (bytes).
             waiting: the files that wait by themselves.
+            lifetime: of this process.
         """
         self.held: dict[Claim, Decided] = {}
         self._work = work
         self._outboxes = outboxes
         self._claims = claims
         self._ledger = ledger
-        self._limit = limit
         self._waiting = waiting
+        self._lifetime = lifetime
         # Finished files whose originals could not be deleted yet, each with the digest of its file.
         self._left: dict[Claim, str] = {}
         self._log = structlog.get_logger()
@@ -89,9 +97,10 @@ class Publisher:
 
     def decide(self, file: Asking) -> Decided:
         """Return a file whose records all have an outcome, with these outcomes."""
-        known = self._ledger.known(file.claim.id)
-        assert known is not None
-        return Decided(file.claim, file.digest, file.begun, file.refusal, known.results, known.decided_at)
+        totals = total(self._results(file.claim))
+        return Decided(
+            file.claim, file.digest, file.begun, file.refusal, totals, self._ledger.decided_at(file.claim.id)
+        )
 
     def publish(self, file: Decided) -> FileTrouble | None:
         """Publish, archive, write down, let go: each step can be repeated and relies on those before.
@@ -119,25 +128,35 @@ class Publisher:
 
     def _put_out(self, file: Decided) -> None:
         """Put everything of a file into the outboxes and the archive."""
-        claim, sums = file.claim, total(file.results)
+        claim, totals = file.claim, file.totals
         copy = self._claims.copy(claim.id)
-        written = receipt(claim, file.digest, file.decided_at, file.results, file.refusal)
+
+        def receipt_of() -> Iterator[bytes]:
+            return receipt(claim, file.digest, file.decided_at, totals, self._results(claim), file.refusal)
+
         with self._original(claim, copy) as original:
             # First, so that it can say what became of the file if the journal is lost before the end.
-            self._outboxes.publish_receipt(claim, written)
+            self._outboxes.publish_receipt(claim, Made(receipt_of))
             if file.refusal is not None:
                 note = refusal_note(claim, claim.published_name, file.refusal)
                 self._outboxes.publish_refusal(claim, original, note)
-            elif file.results:
-                # Late, as in documents.formats.
-                from watcher.documents.writing import write_results
-
-                success, fail = write_results(copy.document or copy.content or b"", file.results)
-                if sums.succeeded:
-                    self._outboxes.publish_success(claim, success)
-                if sums.rejected:
-                    self._outboxes.publish_fail(claim, fail)
+            else:
+                document = copy.document or copy.content or b""
+                if totals.succeeded:
+                    self._outboxes.publish_success(claim, self._result_file(claim, document, rejected=False))
+                if totals.rejected:
+                    self._outboxes.publish_fail(claim, self._result_file(claim, document, rejected=True))
             self._outboxes.archive(claim, original)
+
+    def _result_file(self, claim: Claim, document: bytes, *, rejected: bool) -> Made:
+        # Late, as in documents.formats.
+        from watcher.documents.writing import result_file
+
+        return Made(lambda: result_file(document, self._results(claim), rejected=rejected))
+
+    def _results(self, claim: Claim) -> Iterator[Result]:
+        """Yield the outcomes of a claim's records, with signs of life."""
+        return self._lifetime.through(self._ledger.results(claim.id))
 
     def tidy(self) -> list[Decided]:
         """Let go of the originals that could not be deleted so far, and try again what could not be published.
@@ -176,7 +195,7 @@ class Publisher:
         """Return False if an original must stay, since nobody can tell whether its writer went on writing."""
         try:
             changed = self._work.is_still(claim, digest) is False
-            found = self._work.read(claim, self._limit) if changed else None
+            found = self._work.read(claim) if changed else None
         except FolderTrouble as trouble:
             reason = f"it is finished, but its original in work cannot be read: {trouble}"
             self._waiting.hold_up(claim, reason, trouble.mend)
@@ -214,8 +233,8 @@ class Publisher:
         if file.refusal is not None:
             self._log.warning(Event.FILE_REFUSED, reason=file.refusal, **keys)
             return
-        sums = total(file.results)
-        if not file.results:
+        sums = file.totals
+        if not sums.records:
             outcome = "empty"
         elif sums.rejected:
             outcome = "partly failed" if sums.succeeded else "failed"

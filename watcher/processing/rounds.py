@@ -116,6 +116,8 @@ class Rounds:
             Stopping: the program ends.
         """
         waiting = Waiting(demands, intents)
+        # Whoever is done with a demand lets go of it.
+        del demands
         self._unanswered.meet(intents, doubts)
         # Invoices whose demands wait, by key: later demands on them wait, too.
         held: dict[str, float] = {}

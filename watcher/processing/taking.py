@@ -46,21 +46,19 @@ class Taker:
         waiting: the files that wait by themselves.
     """
 
-    def __init__(self, work: Work, claims: Claims, publisher: Publisher, limit: int, waiting: WaitingFiles) -> None:
+    def __init__(self, work: Work, claims: Claims, publisher: Publisher, waiting: WaitingFiles) -> None:
         """Take nothing yet.
 
         Args:
             work: the originals.
             claims: the journal's.
             publisher: knows what to do with an original at its end.
-            limit: larger files are taken without a copy, to be refused (bytes).
             waiting: the files that wait by themselves.
         """
         self.made: set[str] = set()
         self._work = work
         self._claims = claims
         self._publisher = publisher
-        self._limit = limit
         # What lies in work is looked through once: later on, the journal knows it all.
         self._looked = False
         self.waiting = waiting
@@ -118,7 +116,7 @@ class Taker:
         for file in ready:
             claim = Claim(next_id(datetime.now(UTC), latest, secrets.randbelow(1 << 12)), file.name)
             try:
-                found = self._work.read_dropped(claim, self._limit)
+                found = self._work.read_dropped(claim)
             except Unmovable as unmovable:
                 taken.held_back[file.name] = f"it cannot be read now: {unmovable}"
                 continue
@@ -188,7 +186,7 @@ class Taker:
             False if there is nothing to be done, or the file has to wait by itself: nobody has the right content.
         """
         try:
-            found = self._work.read(file.claim, self._limit)
+            found = self._work.read(file.claim)
         except FolderTrouble as trouble:
             self.waiting.hold_up(file.claim, f"it cannot be read in work: {trouble}", trouble.mend)
             return False
@@ -239,7 +237,7 @@ class Taker:
     def _take_up(self, claim: Claim) -> bool:
         """Claim a file that lies in work already; return False if it cannot be read."""
         try:
-            found = self._work.read(claim, self._limit)
+            found = self._work.read(claim)
         except FolderTrouble as trouble:
             self.waiting.hold_up(claim, f"it cannot be read in work: {trouble}", trouble.mend)
             return False

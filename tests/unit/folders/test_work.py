@@ -39,7 +39,7 @@ PAY = sha256(b"<pay/>")
 @pytest.fixture
 def work(folders: Folders) -> Work:
     """The work of a process that has just started."""
-    return Work(folders, FolderCalls())
+    return Work(folders, FolderCalls(), 100)
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_file_of_somebody_else_in_a_sticky_folder_waits_alone(work, folders, dro
             os.setresuid(65533, 65533, 65533)
             here = Folders(*(Path("..", name) for name in ("inbox", ".work", "success", "fail", "archive")))
             try:
-                Work(here, FolderCalls()).set_aside(CLAIM)
+                Work(here, FolderCalls(), 100).set_aside(CLAIM)
             except Unmovable:
                 code = 0
         os._exit(code)
@@ -182,7 +182,7 @@ def test_place_that_is_no_folder_is_not_used(work, folders, dropped, taken):
         work.set_aside(CLAIM)
     assert dropped.read_bytes() == b"<pay/>"
     assert work.is_still(CLAIM, PAY) is None
-    assert work.read(CLAIM, 100) is None
+    assert work.read(CLAIM) is None
     assert work.found() == []
     with work.opened(CLAIM) as file:
         assert file is None
@@ -261,9 +261,9 @@ def test_file_that_may_not_be_read_is_a_trouble_and_not_another_file(work, folde
             with pytest.raises(FolderTrouble, match=r"pay\.xml: Permission denied"):
                 compare(CLAIM, PAY)
         with pytest.raises(Unmovable, match="Permission denied"):
-            work.read_dropped(CLAIM, 100)
+            work.read_dropped(CLAIM)
         with pytest.raises(FolderTrouble, match=r"pay\.xml: Permission denied"):
-            work.read(CLAIM, 100)
+            work.read(CLAIM)
 
 
 # --- putting back -----------------------------------------------------------------------------------------------------
@@ -431,24 +431,25 @@ def test_only_a_file_is_found(work, folders, make):
     make(folders.work / ID / "pay.xml")
     regular = stat.S_ISREG((folders.work / ID / "pay.xml").lstat().st_mode)
     assert work.found() == [(ID, CLAIM if regular else None)]
-    assert (work.read(CLAIM, 100) is not None) is regular
+    assert (work.read(CLAIM) is not None) is regular
     with work.opened(CLAIM) as file:
         assert (file is not None) is regular
 
 
 @pytest.mark.parametrize(("limit", "content"), [(6, b"<pay/>"), (5, None)], ids=["at the limit", "beyond it"])
-def test_file_is_read_up_to_a_limit(work, folders, limit, content):
+def test_file_is_read_up_to_a_limit(folders, limit, content):
     """A file of the limit's size is kept; of a larger one the digest and the size are known all the same."""
+    work = Work(folders, FolderCalls(), limit)
     claimed(folders)
     ready(folders.inbox)
     for read in (work.read, work.read_dropped):
-        assert read(CLAIM, limit) == (PAY, content, 6, 1)
+        assert read(CLAIM) == (PAY, content, 6, 1)
     with work.opened(CLAIM) as file:
         assert file.read() == b"<pay/>"
     os.link(folders.inbox / "pay.xml", folders.inbox / "second")
-    assert work.read_dropped(CLAIM, limit).names == 2
+    assert work.read_dropped(CLAIM).names == 2
     (folders.inbox / "pay.xml").unlink()
-    assert work.read_dropped(CLAIM, limit) is None
+    assert work.read_dropped(CLAIM) is None
 
 
 def test_what_version_3_kept_beside_a_claim_is_read_and_removed(work, folders):

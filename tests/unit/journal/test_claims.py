@@ -18,6 +18,7 @@ from watcher.claim import Claim
 from watcher.errors import JournalTrouble
 from watcher.journal.claims import Claims, Copy, NewClaim, State, Unfinished
 from watcher.journal.database import Database, opened
+from watcher.journal.earlier import Earlier
 from watcher.journal.history import History
 from watcher.payments.model import ZERO, Action, Intent
 
@@ -285,8 +286,8 @@ def test_a_finished_file_keeps_its_place_and_its_payments(database, ledger, clai
     ledger.record([(THIRD.id, applied(0))])
     claims.finish(THIRD.id)
     claimed(database, FIRST)
-    assert ledger.earlier("digest", FIRST) == THIRD
-    assert ledger.known(THIRD.id).results == [applied(0)]
+    assert Earlier(database).file("digest", FIRST) == THIRD
+    assert list(ledger.results(THIRD.id)) == [applied(0)]
 
 
 def test_a_file_is_finished_once(database, claims, file):

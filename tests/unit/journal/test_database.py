@@ -19,6 +19,7 @@ from watcher.errors import ConfigurationError, JournalTrouble
 from watcher.journal.bulletins import Bulletins
 from watcher.journal.claims import Claims, Unfinished
 from watcher.journal.database import Database, file_of, opened
+from watcher.journal.earlier import Earlier
 from watcher.journal.history import History, InWork
 from watcher.journal.ledger import Ledger
 from watcher.payments.model import Action, Intent
@@ -148,7 +149,7 @@ def test_a_journal_that_was_being_made_is_made_to_its_end(file, reopen):
     ledger = Ledger(database := reopen())
     begin(database, FIRST, "digest", [payment(0)])
     ledger.record([(FIRST.id, applied(0))])
-    assert ledger.known(FIRST.id).results == [applied(0)]
+    assert list(ledger.results(FIRST.id)) == [applied(0)]
 
 
 def test_a_journal_that_an_older_version_was_making_is_made_to_its_end(older, reopen, url):
@@ -161,7 +162,7 @@ def test_a_journal_that_an_older_version_was_making_is_made_to_its_end(older, re
     ledger = Ledger(database := reopen())
     begin(database, FIRST, "digest", [payment(0)])
     ledger.record([(FIRST.id, applied(0))])
-    assert ledger.known(FIRST.id).results == [applied(0)]
+    assert list(ledger.results(FIRST.id)) == [applied(0)]
     new = older.with_name("new.db")
     Database(f"sqlite:///{new}").close()
     assert tables(older) == tables(new)
@@ -198,7 +199,7 @@ def test_an_empty_file_becomes_a_journal(file, reopen):
     """A journal file that a crash left empty, or an administrator made, is used."""
     file.touch()
     begin(reopen(), FIRST, "digest", [payment(0)])
-    assert Ledger(reopen()).known(FIRST.id).decided_at
+    assert Ledger(reopen()).decided_at(FIRST.id)
 
 
 def test_damage_that_is_met_at_work_is_reported_with_its_mend(file, url, reopen):
@@ -264,9 +265,9 @@ def test_a_journal_that_cannot_grow_goes_on_once_it_can(database, ledger, file):
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert str(trouble.value).startswith(f"the journal {file} cannot be written: ")
     assert trouble.value.mend.startswith("Make room on that disk")
-    assert ledger.known(FIRST.id).results == []
+    assert list(ledger.results(FIRST.id)) == []
     ledger.record([(FIRST.id, applied(0))])
-    assert ledger.known(FIRST.id).results == [applied(0)]
+    assert list(ledger.results(FIRST.id)) == [applied(0)]
 
 
 # --- older versions ---------------------------------------------------------------------------------------------------
@@ -317,7 +318,7 @@ def test_an_older_journals_files_keep_their_order_and_their_progress(older, url)
         assert History(database).in_work() == [InWork(begun, 2, 0)]
         known = Ledger(database).known(begun.id)
         assert known.intents == {0: Intent(Action.CREATE, Decimal("20.00"), None)}
-        assert (known.results, known.refusal) == ([], None)
+        assert (known.decided, known.refusal) == (frozenset(), None)
     with closing(sqlite3.connect(older)) as journal:
         assert journal.execute("SELECT claim, sequence, taken, opened_at = begun_at FROM files").fetchall() == [
             ("20260901T080000Z_00000001", 1, 1, 1),
@@ -363,7 +364,7 @@ def test_a_journal_of_many_files_comes_along_in_their_order(busy, file, url):
         late = Claim("20200101T000000Z_00000000", "late.xml")
         claimed(database, late)
         assert claims.unfinished()[-1].claim == late
-        assert Ledger(database).earlier("digest", late).id == busy[0]
+        assert Earlier(database).file("digest", late).id == busy[0]
     with closing(sqlite3.connect(file)) as journal:
         rows = journal.execute("SELECT claim, sequence FROM files ORDER BY sequence").fetchall()
         assert rows == [(claim, place) for place, claim in enumerate([*busy, late.id], 1)]

@@ -17,6 +17,7 @@ from support.journal import CLOCKS, FIRST, SECOND, THIRD, applied, begin, claime
 from watcher.claim import Claim
 from watcher.journal.claims import Claims
 from watcher.journal.database import MOST_VALUES, Database
+from watcher.journal.earlier import Earlier
 from watcher.journal.history import History
 from watcher.journal.ledger import Ledger
 from watcher.payments.model import Action, Intent, Misfit
@@ -25,7 +26,7 @@ from watcher.payments.outcomes import Outcome, Result
 
 def results_of(ledger, claim):
     """Return the results of a claim that was opened."""
-    return ledger.known(claim.id).results
+    return list(ledger.results(claim.id))
 
 
 def intents_of(ledger, claim):
@@ -166,7 +167,7 @@ def test_a_file_that_was_opened_is_left_as_it_is(database, ledger):
     assert results_of(ledger, FIRST) == [applied(0)]
     assert judged(database, FIRST) == ("digest", None)
     assert len(History(database).attempts(FIRST.id)) == 1
-    assert (ledger.earlier("digest", SECOND), ledger.earlier("other", SECOND)) == (FIRST, None)
+    assert (Earlier(database).file("digest", SECOND), Earlier(database).file("other", SECOND)) == (FIRST, None)
 
 
 @pytest.mark.parametrize("claims", CLOCKS.values(), ids=CLOCKS.keys())
@@ -175,12 +176,12 @@ def test_a_file_that_is_claimed_is_not_known_before_it_is_opened(database, ledge
     first, second, third = claims
     claimed(database, first, second)
     assert ledger.known(first.id) is None
-    assert (ledger.earlier("digest", first), ledger.earlier("digest", second)) == (None, first)
+    assert (Earlier(database).file("digest", first), Earlier(database).file("digest", second)) == (None, first)
     ledger.open(first.id, [payment(0)])
-    assert ledger.known(first.id).results == []
+    assert list(ledger.results(first.id)) == []
     assert ledger.known(second.id) is None
     # One that is not claimed has no place in the order.
-    assert ledger.earlier("digest", third) is None
+    assert Earlier(database).file("digest", third) is None
 
 
 def test_a_file_is_opened_at_a_time(database, ledger):
@@ -188,10 +189,10 @@ def test_a_file_is_opened_at_a_time(database, ledger):
     claimed(database, FIRST)
     at = datetime(2026, 3, 1, 0, 30, tzinfo=timezone(timedelta(hours=2)))
     ledger.open(FIRST.id, [payment(0), payment(1)], at=at)
-    assert ledger.known(FIRST.id).decided_at == at
+    assert ledger.decided_at(FIRST.id) == at
     ledger.record([(FIRST.id, applied(0))], at=at + timedelta(minutes=1))
     ledger.record([(FIRST.id, applied(1))], at=datetime(2026, 2, 28, 22, 45, tzinfo=UTC))
-    assert ledger.known(FIRST.id).decided_at == datetime(2026, 2, 28, 22, 45, tzinfo=UTC)
+    assert ledger.decided_at(FIRST.id) == datetime(2026, 2, 28, 22, 45, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -212,8 +213,8 @@ def test_an_earlier_file_of_the_same_content_is_found(database, ledger, claims, 
         if finished:
             Claims(database).finish(claim.id)
     claimed(database, third)
-    assert ledger.earlier("digest", third) == ledger.earlier("digest", second) == first
-    assert ledger.earlier("digest", first) is None
+    assert Earlier(database).file("digest", third) == Earlier(database).file("digest", second) == first
+    assert Earlier(database).file("digest", first) is None
 
 
 @pytest.mark.parametrize(
@@ -236,7 +237,7 @@ def test_a_file_that_moved_no_money_is_no_earlier_file(database, ledger, digest,
         ledger.record([(FIRST.id, result)])
     Claims(database).finish(FIRST.id)
     claimed(database, SECOND)
-    assert ledger.earlier("digest", claim) is None
+    assert Earlier(database).file("digest", claim) is None
 
 
 @pytest.mark.parametrize("refusal", [None, "it is cut off"], ids=["accepted", "refused"])
@@ -251,14 +252,14 @@ def test_the_judgement_of_a_file_is_known_after_a_start(reopen, refusal):
 def test_a_file_is_decided_with_its_last_record(database, ledger, file):
     """A file is decided when its last record is. If no record is decided, the time of its opening counts."""
     begin(database, FIRST, "digest", [payment(0), payment(1)])
-    begun = ledger.known(FIRST.id).decided_at
+    begun = ledger.decided_at(FIRST.id)
     assert begun.tzinfo is not None
     assert timedelta(0) <= datetime.now(UTC) - begun < timedelta(minutes=1)
     ledger.record([(FIRST.id, applied(0))])
     with closing(sqlite3.connect(file)) as other, other:
         other.execute("UPDATE payments SET decided_at = '2999-01-01T00:00:00.000+00:00' WHERE outcome IS NOT NULL")
     ledger.record([(FIRST.id, applied(1))])
-    assert ledger.known(FIRST.id).decided_at == datetime(2999, 1, 1, tzinfo=UTC)
+    assert ledger.decided_at(FIRST.id) == datetime(2999, 1, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -272,7 +273,7 @@ def test_any_file_name_can_be_kept(database, ledger, name):
     ledger.record([(FIRST.id, applied(0))])
     Claims(database).finish(FIRST.id)
     claimed(database, SECOND)
-    assert ledger.earlier("digest", SECOND) == Claim(FIRST.id, name)
+    assert Earlier(database).file("digest", SECOND) == Claim(FIRST.id, name)
 
 
 # --- receipts ---------------------------------------------------------------------------------------------------------
@@ -289,7 +290,7 @@ def test_a_receipt_is_adopted_by_a_journal_that_does_not_know_its_file(database,
     ledger.adopt(SECOND.id, [], "it is cut off", DECIDED)
     assert (judged(database, FIRST), results_of(ledger, FIRST)) == (("digest", None), [applied(0), rejected(1)])
     assert (judged(database, SECOND), results_of(ledger, SECOND)) == (("other", "it is cut off"), [])
-    assert ledger.known(FIRST.id).decided_at == ledger.known(SECOND.id).decided_at == DECIDED
+    assert ledger.decided_at(FIRST.id) == ledger.decided_at(SECOND.id) == DECIDED
 
 
 def test_a_receipt_adds_only_the_outcomes_that_are_missing(database, ledger):
@@ -309,7 +310,7 @@ def test_an_older_journal_learns_how_its_calls_ended(database, ledger):
     ledger.adopt(FIRST.id, [applied(0), rejected(1)], None, DECIDED)
     assert intents_of(ledger, FIRST) == {}
     assert results_of(ledger, FIRST) == [applied(0), rejected(1)]
-    assert ledger.known(FIRST.id).decided_at == DECIDED
+    assert ledger.decided_at(FIRST.id) == DECIDED
 
 
 def test_a_receipt_is_adopted_again_after_a_crash_in_between(database, ledger):
@@ -319,7 +320,7 @@ def test_a_receipt_is_adopted_again_after_a_crash_in_between(database, ledger):
     for _ in range(2):
         ledger.adopt(FIRST.id, [applied(0), rejected(1)], None, DECIDED)
         assert results_of(ledger, FIRST) == [applied(0), rejected(1)]
-        assert ledger.known(FIRST.id).decided_at == DECIDED
+        assert ledger.decided_at(FIRST.id) == DECIDED
 
 
 def test_the_receipt_of_a_record_that_cannot_be_read_is_adopted(database, ledger):
@@ -335,7 +336,8 @@ def test_an_empty_files_receipt_is_adopted(database, ledger):
     claimed(database, FIRST)
     ledger.adopt(FIRST.id, [], None, DECIDED)
     known = ledger.known(FIRST.id)
-    assert (known.results, known.intents, known.refusal, known.decided_at) == ([], {}, None, DECIDED)
+    assert (known.decided, known.intents, known.refusal) == (frozenset(), {}, None)
+    assert ledger.decided_at(FIRST.id) == DECIDED
 
 
 # --- externalIds ------------------------------------------------------------------------------------------------------
@@ -358,10 +360,10 @@ def test_earlier_payments_are_found_by_their_external_ids(database, ledger, clai
     write(second, "paid", "later")
     claimed(database, third)
     asked = ["paid", "failed", "open", "later", "unknown"]
-    assert ledger.earlier_payments(asked, first) == {}
-    assert ledger.earlier_payments(asked, second) == {"paid": first, "open": first}
-    assert ledger.earlier_payments(asked, third) == {"paid": first, "open": first, "later": second}
-    assert ledger.earlier_payments([], third) == {}
+    assert Earlier(database).payments(asked, first) == {}
+    assert Earlier(database).payments(asked, second) == {"paid": first, "open": first}
+    assert Earlier(database).payments(asked, third) == {"paid": first, "open": first, "later": second}
+    assert Earlier(database).payments([], third) == {}
 
 
 def test_many_external_ids_are_asked_for_at_once(database, ledger):
@@ -369,7 +371,7 @@ def test_many_external_ids_are_asked_for_at_once(database, ledger):
     ids = [f"id-{number}" for number in range(MOST_VALUES + 1)]
     begin(database, THIRD, "digest", [replace(payment(at), external_id=ids[-at]) for at in (0, 1)])
     claimed(database, FIRST)
-    assert ledger.earlier_payments(ids, FIRST) == {ids[0]: THIRD, ids[-1]: THIRD}
+    assert Earlier(database).payments(ids, FIRST) == {ids[0]: THIRD, ids[-1]: THIRD}
 
 
 # --- the inbox's marker -----------------------------------------------------------------------------------------------
@@ -395,12 +397,12 @@ def test_what_was_written_is_there_after_a_start(reopen):
     ledger.intend([(demand(FIRST, 1), Intent(Action.CREATE, Decimal("10.00")))])
     ledger.record([(FIRST.id, applied(0))])
     ledger.remember_marker("/srv/a", "one")
-    begun = ledger.known(FIRST.id).decided_at
+    begun = ledger.decided_at(FIRST.id)
     ledger = Ledger(reopen())
     assert results_of(ledger, FIRST) == [applied(0)]
     assert intents_of(ledger, FIRST) == {1: Intent(Action.CREATE, Decimal("10.00"))}
     assert ledger.marker("/srv/a") == "one"
-    assert ledger.known(FIRST.id).decided_at == begun
+    assert ledger.decided_at(FIRST.id) == begun
 
 
 def test_what_was_written_is_on_disk_when_the_call_returns(database, ledger, file):

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from watcher.claim import Claim
-from watcher.payments.outcomes import Outcome, Result
+from watcher.payments.outcomes import Outcome, Result, total
 from watcher.payments.receipt import ReadReceipt, read_receipt, receipt, refusal_note
 from watcher.payments.withdrawal import Withdrawal
 
@@ -34,9 +34,14 @@ APPLIED = Result(
 REJECTED = Result(1, 8, "CW-34251", Outcome.REJECTED, Decimal("346.34"), message="Cannot find Invoice Number CW-34251")
 
 
+def written(results, refusal=None, claim=CLAIM):
+    """Return a receipt."""
+    return b"".join(receipt(claim, DIGEST, DONE, total(results), iter(results), refusal))
+
+
 def content_of(*results, claim=CLAIM, refusal=None):
     """Return a receipt's content."""
-    return json.loads(receipt(claim, DIGEST, DONE, results, refusal))
+    return json.loads(written(results, refusal, claim))
 
 
 def test_receipt_holds_the_file_its_records_and_their_sums():
@@ -109,14 +114,14 @@ def test_receipt_of_a_read_file_does_not_speak_of_refusal():
 def test_receipt_is_indented_json(results, message):
     """It is written record by record, and looks as if it were written at once."""
     results = [replace(result, message=message) for result in results]
-    written = receipt(CLAIM, DIGEST, DONE, results, message or None)
-    whole = json.dumps(json.loads(written), indent=2, ensure_ascii=False)
-    assert written == whole.encode("utf-8", "backslashreplace") + b"\n"
+    text = written(results, message or None)
+    whole = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    assert text == whole.encode("utf-8", "backslashreplace") + b"\n"
 
 
 def test_receipt_is_the_same_bytes_whenever_it_is_written():
     """A receipt can be published again after a crash without another content."""
-    assert receipt(CLAIM, DIGEST, DONE, [APPLIED]) == receipt(CLAIM, DIGEST, DONE, (APPLIED,))
+    assert written([APPLIED]) == written((APPLIED,))
 
 
 @pytest.mark.parametrize(
@@ -126,7 +131,7 @@ def test_receipt_is_the_same_bytes_whenever_it_is_written():
 )
 def test_receipt_holds_any_file_name(name):
     """A name that is no text anywhere else still makes a valid receipt that says it."""
-    content = receipt(Claim(CLAIM.id, name), DIGEST, DONE, [])
+    content = written([], claim=Claim(CLAIM.id, name))
 
     assert json.loads(content)["file"] == name
     content.decode("utf-8")
@@ -134,7 +139,7 @@ def test_receipt_holds_any_file_name(name):
 
 def test_receipt_is_readable_for_people():
     """Letters stay letters and each fact has its line."""
-    text = receipt(Claim(CLAIM.id, "M\u00e4rz.xml"), DIGEST, DONE, [APPLIED]).decode()
+    text = written([APPLIED], claim=Claim(CLAIM.id, "M\u00e4rz.xml")).decode()
 
     assert '  "file": "M\u00e4rz.xml",\n' in text
     assert text.endswith("}\n")
@@ -189,10 +194,10 @@ def full_results(draw):
 @given(st.lists(full_results(), max_size=5), texts)
 def test_receipt_read_back_says_the_same(given_results, refusal):
     """Whatever became of a file, what is published from its receipt is what was decided."""
-    content = receipt(CLAIM, DIGEST, DONE, given_results, refusal)
+    content = written(given_results, refusal)
     whole_second = DONE.replace(microsecond=0)
     assert read_receipt(content) == ReadReceipt(CLAIM.name, DIGEST, refusal, given_results, whole_second)
-    assert receipt(CLAIM, DIGEST, DONE, read_receipt(content).results, refusal) == content
+    assert written(read_receipt(content).results, refusal) == content
 
 
 @pytest.mark.parametrize(
@@ -202,10 +207,10 @@ def test_receipt_read_back_says_the_same(given_results, refusal):
         b"[]",
         b"\xff\xfe",
         b'{"file": "payments.xml"}',
-        receipt(CLAIM, DIGEST, DONE, [APPLIED])[:-20],
-        receipt(CLAIM, DIGEST, DONE, [APPLIED]).replace(b'"applied"', b'"appleid"'),
-        receipt(CLAIM, DIGEST, DONE, [APPLIED]).replace(b'"120.50"', b'"a lot"'),
-        receipt(CLAIM, DIGEST, DONE, [APPLIED]).replace(b'"120.50"', b"null"),
+        written([APPLIED])[:-20],
+        written([APPLIED]).replace(b'"applied"', b'"appleid"'),
+        written([APPLIED]).replace(b'"120.50"', b'"a lot"'),
+        written([APPLIED]).replace(b'"120.50"', b"null"),
     ],
     ids=["empty", "a list", "no UTF-8", "too little", "cut short", "another outcome", "no amount", "null"],
 )

@@ -98,7 +98,7 @@ class Line:
     def settle(self, recorded=lambda _claim_id, _result: None):
         """Settle what has no outcome, with what the journal knows of earlier attempts, as after a restart."""
         known = {claim_id: self.ledger.known(claim_id) for claim_id in self._documents()}
-        decided = {(claim_id, result.position) for claim_id, one in known.items() for result in one.results}
+        decided = {(claim_id, at) for claim_id, one in known.items() for at in one.decided}
         intents = {(claim_id, at): intent for claim_id, one in known.items() for at, intent in one.intents.items()}
         with closing(self.rounds.run([one for one in self.demands if one.id not in decided], intents)) as rounds:
             for news in rounds:
@@ -122,7 +122,7 @@ class Line:
 
     def results(self, claim_id):
         """Give what the journal holds of a document."""
-        return self.ledger.known(claim_id).results
+        return list(self.ledger.results(claim_id))
 
     def outcomes(self, claim_id):
         """Give the outcomes of a document's records in order."""
