@@ -37,9 +37,14 @@ lint: .venv/tools  ## Style, types, and which module may import which
 bench: .venv/tools  ## Measure what it costs, as ratios, with the targets; takes some 4 minutes
 	cd tests && ../$(BIN)/python -m soak.bench
 
-soak: .venv/tools  ## Kill it at every system call, cut the power, run a week, damage documents: two hours or more
-	cd tests && ../$(BIN)/python -m soak.killing
-	cd tests && ../$(BIN)/python -m soak.killing --power-cut
+# How long it takes is extrapolated from samples, on two cores: half a second a run, 0.8 seconds with a power cut.
+soak: .venv/tools  ## Strike it at system calls, cut the power, run a week, damage documents: some four hours
+	cd tests && ../$(BIN)/python -m soak.killing --basic
+	cd tests && ../$(BIN)/python -m soak.killing --more --every 3
+	cd tests && for stroke in TERM ENOSPC EIO FULL; do \
+		../$(BIN)/python -m soak.killing --stroke $$stroke --every 10 || exit 1; done
+	cd tests && ../$(BIN)/python -m soak.killing --power-cut --basic
+	cd tests && ../$(BIN)/python -m soak.killing --power-cut --more --every 10
 	cd tests && ../$(BIN)/python -m soak.week
 	SOAK=300 $(BIN)/pytest --numprocesses=auto --timeout=0 tests/unit/documents \
 		-k "whatever or cut_anywhere or exactly_one_result_file or any_message"

@@ -1,4 +1,4 @@
-"""The installed program is killed at system calls and started again: the quick form of ``killing``."""
+"""The installed program is struck at system calls and started again: the quick form of ``killing``."""
 
 from __future__ import annotations
 
@@ -7,19 +7,28 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from soak.killing import Killing, folder, no_strace
-from support.scenes import DAY, THREE, broken_laws
+from soak.calls import Point, Stroke, no_strace
+from soak.killing import Killing, attempt
+from soak.places import folder
+from soak.scenes import BASIC, MORE, SCENES, Staged
+from support.laws import broken_laws
+from support.scenes import DAY, THREE
 
 POINTS = 10
 
 
-@pytest.fixture(scope="module")
-def killing():
-    """Three files, two of which pay the same invoice, and where to kill the program that handles them."""
+@pytest.fixture(scope="module", autouse=True)
+def strace():
+    """Skip all where no call can be traced."""
     if reason := no_strace():
         pytest.skip(reason)
+
+
+@pytest.fixture(scope="module")
+def killing(strace):
+    """Three files, two of which pay the same invoice, and where to kill the program that handles them."""
     # With one worker every run makes the same calls.
-    return Killing(THREE, 1, folder)
+    return Killing(Staged(THREE), folder)
 
 
 @pytest.mark.parametrize("place", range(POINTS))
@@ -30,6 +39,31 @@ def test_killed_at_a_system_call_and_started_again_all_is_as_if_nothing_had_happ
     attempt = killing.attempt(telling[round(place * (len(telling) - 1) / (POINTS - 1))], again=place == POINTS // 2)
     assert attempt.reached, f"strace did not kill at {attempt.point}"
     assert attempt.broken == [], f"killed at {attempt.point}"
+
+
+def strike(name, places, stroke):
+    """Strike one scene's program at places such as ``fsync:3``."""
+    points = [Point(call, int(number)) for call, _, number in (place.partition(":") for place in places)]
+    came_to = attempt(SCENES[name], folder, points, stroke)
+    assert came_to.reached, f"strace did not strike at {places}"
+    assert came_to.broken == []
+
+
+@pytest.mark.parametrize("name", [name for name, staged in MORE.items() if staged.quick])
+def test_whatever_others_do_meanwhile_a_kill_costs_nothing(name):
+    """Whatever lies in work, is lost, written to, put back or removed while it is down or runs, the laws hold."""
+    strike(name, MORE[name].quick, Stroke.KILL)
+
+
+def test_asked_to_end_at_a_system_call_it_ends_at_once_and_the_next_start_finishes():
+    """In the middle of its calls it ends within five seconds, and what was under way is done by the next start."""
+    strike("mixed", ["sendto:4"], Stroke.TERM)
+
+
+@pytest.mark.parametrize(("place", "stroke"), [("pwrite64:70", Stroke.FULL), ("fsync:4", Stroke.EIO)])
+def test_a_disk_that_is_full_or_fails_costs_nothing(place, stroke):
+    """Where the journal or a folder fails, nothing is lost, and the next start finishes."""
+    strike("mixed", [place], stroke)
 
 
 @pytest.mark.parametrize(
@@ -43,8 +77,8 @@ def test_calls_of_every_kind_that_changes_something_are_kill_points(kind, killin
 
 def test_the_laws_notice_what_is_missing_too_much_or_wrong():
     """Whatever is taken from, added to or changed in what a whole run left, a law is broken."""
-    with folder(THREE, 1) as place:
-        assert place.run().faults == []
+    with folder(BASIC["three"]) as place:
+        assert place.start().faults == []
         assert list(broken_laws(THREE, place.base, place.sandbox)) == []
         (archived,) = (place.base / "archive").rglob("z-first__*.xml")
         (receipt,) = (place.base / "archive").rglob("z-first__*.json")

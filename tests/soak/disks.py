@@ -10,14 +10,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from soak.places import MEMORY, Place, Stage
+from soak.places import MEMORY, OUTBOXES, Place, Stage
+from soak.scenes import BASIC, Staged
 from support.needs import missing
 from support.program import until
-from support.scenes import SINGLE, Scene, visible
+from support.scenes import visible
 
 from watcher.sandbox import Sandbox
 
-_PUBLISHED = ("success", "fail", "archive")
 # Ext4 in an image of this many bytes; nothing gets to the disk but what is synced (ext4(5)).
 _IMAGE_BYTES = 8 << 20
 _MOUNT_OPTIONS = "loop,commit=300,noauto_da_alloc"
@@ -61,15 +61,12 @@ class Disk:
 class DiskPlace(Place):
     """A place on disks whose power can be cut."""
 
-    def __init__(
-        self, scene: Scene, workers: int, made: Path, sandbox: Sandbox, disks: Sequence[Disk], *, apart: bool
-    ) -> None:
+    def __init__(self, staged: Staged, made: Path, sandbox: Sandbox, disks: Sequence[Disk], *, apart: bool) -> None:
+        elsewhere = {name: made / name / name for name in OUTBOXES} if apart else {}
+        for folder in elsewhere.values():
+            folder.mkdir()
         base = made / "files/scene"
-        super().__init__(scene, workers, base, sandbox, (made / "journal" if apart else base) / "journal.db")
-        for name in _PUBLISHED if apart else ():
-            (base / name).rmdir()
-            (made / name / name).mkdir()
-            (base / name).symlink_to(made / name / name)
+        super().__init__(staged, base, sandbox, (made / "journal" if apart else base) / "journal.db", elsewhere)
         self._disks = disks
         self._seen: dict[Path, bytes] = {}
         for disk in disks:
@@ -83,12 +80,12 @@ class DiskPlace(Place):
         for disk in self._disks:
             disk.restore()
 
-    def broken(self, expected: object) -> Iterator[str]:
+    def broken(self, expected: object | None) -> Iterator[str]:
         """Yield what is not as it should be in the end."""
         yield from super().broken(expected)
         found = visible(self.base)
         for path, content in self._seen.items():
-            if found.get(path) != content:
+            if found.get(path) != content and path not in self.leaving:
                 yield f"{path.name} was seen before the power cut and is {'other' if path in found else 'gone'} now"
 
 
@@ -96,14 +93,14 @@ def disks(*, apart: bool) -> Stage:
     """Return a stage on one disk, or on several."""
 
     @contextmanager
-    def stage(scene: Scene, workers: int) -> Iterator[Place]:
+    def stage(staged: Staged) -> Iterator[Place]:
         with tempfile.TemporaryDirectory(prefix="power-", dir=MEMORY) as made, ExitStack() as stack:
-            sandbox = stack.enter_context(Sandbox(invoices=scene.invoices))
+            sandbox = stack.enter_context(Sandbox(invoices=staged.scene.invoices))
             mounted = []
-            for name in ("files", *_PUBLISHED, "journal") if apart else ("files",):
+            for name in ("files", *OUTBOXES, "journal") if apart else ("files",):
                 mounted.append(Disk(Path(made, f"{name}.img"), Path(made, name)))
                 stack.callback(mounted[-1].unmount)
-            yield DiskPlace(scene, workers, Path(made), sandbox, mounted, apart=apart)
+            yield DiskPlace(staged, Path(made), sandbox, mounted, apart=apart)
 
     return stage
 
@@ -119,7 +116,7 @@ def no_power_cut() -> str | None:
     if reason := missing("mkfs.ext4", "mount", "umount"):
         return reason
     try:
-        with disks(apart=True)(SINGLE, 1) as place:
+        with disks(apart=True)(BASIC["single"]) as place:
             place.cut()
     except (subprocess.CalledProcessError, OSError) as error:
         return f"no disk in an image can be mounted: {getattr(error, 'stderr', None) or error}".strip()

@@ -47,7 +47,8 @@ def records(content: bytes | Path) -> list[dict[str, str]]:
 
 def numbers(content: bytes | Path) -> list[str]:
     """Return the invoice numbers of a document in order."""
-    return [record.get("InvoiceNumber", "") for record in records(content)]
+    root = etree.fromstring(content if isinstance(content, bytes) else content.read_bytes())
+    return [each.findtext("InvoiceNumber") or each.findtext("invoice/identifier") or "" for each in root]
 
 
 def drop(inbox: Path, name: str, content: bytes) -> Path:

@@ -1,30 +1,26 @@
-"""Scenes of payment files and books, and the laws that hold once the program has run to its end, killed or not."""
+"""Scenes of payment files and books, and what became of them once the program has run to its end."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 from support.connectwise import invoice, payments_of
-from support.documents import document, numbers
+from support.documents import document
 
-from watcher.inbox.marker import NAME as MARKER
 from watcher.sandbox import InvoiceSeed, PaymentSeed, Sandbox
 
 NAMES = ("inbox", ".work", "success", "fail", "archive")
 CLAIM = re.compile(rb"\d{8}T\d{6}Z_[0-9a-f]{8}")
+_TAKEN_ON = re.compile(rb"taken on [-\d]+ at [:\d]+ UTC")
 LARGEST = 5000
 DAY = "2016-09-22"
-_SUMS = ("applied", "unchanged", "discarded", "failed")
 
 
 @dataclass(frozen=True)
@@ -38,6 +34,7 @@ class Scene:
         succeeded: file name to the numbers in its success file.
         failed: file name to the numbers in its fail file.
         refused: the files that are no payment documents.
+        late: file name to what is in it once its writer has gone on writing. Either content may be the one that counts.
     """
 
     invoices: tuple[InvoiceSeed, ...]
@@ -46,6 +43,7 @@ class Scene:
     succeeded: dict[str, list[str]]
     failed: dict[str, list[str]] = field(default_factory=dict)
     refused: tuple[str, ...] = ()
+    late: dict[str, bytes] = field(default_factory=dict)
 
 
 SINGLE = Scene(
@@ -118,16 +116,26 @@ UNUSABLE = Scene(
 
 def lay_out(scene: Scene, base: Path) -> None:
     """Make the folders, with the scene's files in the inbox, their times in the order of arrival."""
+    make_folders(base)
+    drop_files(scene, base)
+
+
+def make_folders(base: Path) -> None:
+    """Make the folders, unless they are there."""
     for folder in NAMES:
-        (base / folder).mkdir(parents=True)
+        (base / folder).mkdir(parents=True, exist_ok=True)
+
+
+def drop_files(scene: Scene, base: Path) -> None:
+    """Put the scene's files into the inbox, their times in the order of arrival."""
     for order, (file, content) in enumerate(scene.files.items(), 1):
         (base / "inbox" / file).write_bytes(content)
         os.utime(base / "inbox" / file, (order, order))
 
 
-def nameless(text: str | bytes) -> bytes:
-    """Take the claim ids out, which differ from run to run."""
-    return CLAIM.sub(b"CLAIM", os.fsencode(text))
+def nameless(text: str | bytes | Path) -> bytes:
+    """Take the claim ids and the times of claims out, which differ from run to run."""
+    return _TAKEN_ON.sub(b"taken on TIME", CLAIM.sub(b"CLAIM", os.fsencode(text)))
 
 
 def visible(base: Path) -> dict[Path, bytes]:
@@ -140,10 +148,17 @@ def visible(base: Path) -> dict[Path, bytes]:
     }
 
 
-def published(base: Path) -> list[tuple[bytes, bytes]]:
-    """Return the visible files without what differs from run to run: claims, times, the ids of payments made."""
+def published(base: Path, but: Mapping[Path, bytes] | None = None) -> list[tuple[bytes, bytes]]:
+    """Return the visible files without what differs from run to run: claims, times, the ids of payments made.
+
+    Args:
+        base: the folders are in it.
+        but: files that were there before, and are left out.
+    """
     found = []
     for path, content in visible(base).items():
+        if path in (but or {}):
+            continue
         told = nameless(content)
         if path.name.endswith(".receipt.json"):
             receipt = json.loads(told)
@@ -164,85 +179,3 @@ def books(sandbox: Sandbox) -> dict[str, list[tuple[Decimal, str | None]]]:
         ]
         for row in sandbox.books()["invoices"]
     }
-
-
-def check_laws(scene: Scene, base: Path, sandbox: Sandbox) -> None:
-    """Make sure that no law is broken."""
-    broken = list(broken_laws(scene, base, sandbox))
-    assert not broken, "\n".join(broken)
-
-
-def broken_laws(scene: Scene, base: Path, sandbox: Sandbox) -> Iterator[str]:
-    """Yield what is not so: each payment once, each record in one result file, each original archived, nothing left."""
-    for number, payments in books(sandbox).items():
-        amount, day = scene.paid.get(number) or (None, None)
-        expected = [(Decimal(amount), day and f"{day}T00:00:00Z")] if amount else []
-        if payments != expected:
-            yield f"{number} has the payments {_told(payments)}, not {_told(expected)}"
-    found = published(base)
-    for name, count in Counter(name for name, _ in found).items():
-        if count > 1:
-            yield f"{count} files are named {os.fsdecode(name)}: one file was published under several claims"
-    left = {os.fsdecode(name): content for name, content in found}
-    for name in scene.files:
-        yield from _broken_of_file(scene, name, left, base, sandbox)
-    for name in left:
-        yield f"{name} should not be there"
-    for path in (base / ".work").iterdir():
-        yield f".work/{nameless(path.name).decode()} was left"
-    for name in {path.name for path in (base / "inbox").iterdir()} - {MARKER, f"{MARKER}.lock"}:
-        yield f"inbox/{name} was left"
-
-
-def _broken_of_file(scene: Scene, name: str, left: dict[str, bytes], base: Path, sandbox: Sandbox) -> Iterator[str]:
-    """Yield what is not so of a file; takes what belongs to it off the files that are left to be explained."""
-    stem, content = name.removesuffix(".xml"), scene.files[name]
-    if left.pop(f"archive/{stem}__CLAIM.xml", None) != content:
-        yield f"{name} is not in the archive as it was dropped"
-    for folder, expected in (("success", scene.succeeded.get(name)), ("fail", scene.failed.get(name))):
-        result = left.pop(f"{folder}/{stem}__CLAIM.xml", None) if expected else None
-        if expected and (result is None or numbers(result) != expected):
-            yield f"{folder}/{stem} holds {numbers(result) if result else 'nothing'}, not {expected}"
-    if name in scene.refused:
-        if left.pop(f"fail/{stem}__CLAIM.xml", None) != content:
-            yield f"{name} is not in fail as it was dropped"
-        if not left.pop(f"fail/{stem}__CLAIM.error.txt", None):
-            yield f"no note says why {name} was refused"
-    left.pop(f"archive/{stem}__CLAIM.receipt.json", None)
-    receipts = list((base / "archive").rglob(f"{stem}__*.receipt.json"))
-    if len(receipts) != 1:
-        yield f"{name} has {len(receipts)} receipts"
-    for path in receipts:
-        told = [*scene.succeeded.get(name, []), *scene.failed.get(name, [])]
-        yield from (
-            f"the receipt of {name}: {fault}"
-            for fault in _broken_of_receipt(json.loads(path.read_bytes()), content, told, sandbox)
-        )
-
-
-def _broken_of_receipt(receipt: dict[str, Any], content: bytes, told: list[str], sandbox: Sandbox) -> Iterator[str]:
-    rows, totals = receipt["records"], receipt["totals"]
-    if receipt["sha256"] != hashlib.sha256(content).hexdigest():
-        yield "its digest is not that of the file"
-    if sorted(row["invoice_number"] for row in rows) != sorted(told):
-        yield f"it tells of {[row['invoice_number'] for row in rows]}, not {told}"
-    for what in (totals, *rows):
-        if Decimal(what["asked"]) != sum(Decimal(what[key]) for key in _SUMS):
-            yield f"asked is not what became of it: {what}"
-    for key in ("asked", *_SUMS):
-        if Decimal(totals[key]) != sum(Decimal(row[key]) for row in rows):
-            yield f"the records do not add up to the total of {key}"
-    rejected = sum(row["outcome"] == "rejected" for row in rows)
-    if (totals["records"], totals["succeeded"], totals["rejected"]) != (len(rows), len(rows) - rejected, rejected):
-        yield f"the totals count other records: {totals}"
-    ids = {
-        invoice["invoiceNumber"].casefold(): [row["id"] for row in payments_of(sandbox, invoice["invoiceNumber"])]
-        for invoice in sandbox.books()["invoices"]
-    }
-    for row in rows:
-        if row["outcome"] != "rejected" and [row["connectwise_payment_id"]] != ids[row["invoice_number"].casefold()]:
-            yield f"{row['invoice_number']} is paid by {ids[row['invoice_number'].casefold()]}, not as it says: {row}"
-
-
-def _told(payments: list[tuple[Decimal, str | None]]) -> str:
-    return ", ".join(f"{amount} of {day and day[:10]}" for amount, day in payments) or "none"

@@ -68,4 +68,6 @@ def remove(aged: Aged, published: Published, history: History) -> None:
     """
     for path in aged.paths:
         published.remove(path)
+    # A power cut must not bring a file back that the journal has forgotten: nobody would ever remove it.
+    published.sync(aged.paths)
     history.forget(aged.claims)

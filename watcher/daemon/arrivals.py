@@ -82,7 +82,7 @@ class Arrivals:
     @property
     def settling(self) -> float | None:
         """How long until the next file can be ready (seconds); None if every file has been looked at."""
-        return self._inbox.seconds_to_next(self._lifetime.now())
+        return 0.0 if self._taker.put_back else self._inbox.seconds_to_next(self._lifetime.now())
 
     def scan(self) -> list[ReadyFile]:
         """Look through the inbox once; return the files that are ready, up to a batch.
@@ -91,6 +91,7 @@ class Arrivals:
             FolderTrouble: the inbox cannot be read.
         """
         began = self._lifetime.now()
+        self._taker.put_back = False
         ready = self._inbox.scan(self.measures.files, began)
         self._scan_took = self._lifetime.now() - began
         self._lifetime.alive()

@@ -6,7 +6,7 @@ Others can write to these folders. So no link is followed, neither to a file nor
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
@@ -125,6 +125,20 @@ class Published:
                     if folder.names():
                         break
                     above.rmdir(empty.name)
+
+    def sync(self, removed: Iterable[Path]) -> None:
+        """Bring to disk that files were removed, once for each folder.
+
+        Raises:
+            FolderTrouble: that is not possible.
+        """
+        folders = {path.parent for path in removed}
+        with self._calls.at(self.folders.archive):
+            # A folder of the archive that was removed with its last file is missing from the one above.
+            there = {next(each for each in (folder, *folder.parents) if each.is_dir()) for folder in folders}
+        for folder in sorted(there):
+            with self._calls.at(folder), self._opened(folder) as opened_folder:
+                opened_folder.sync()
 
     @contextmanager
     def _opened(self, folder: Path) -> Iterator[OpenFolder]:

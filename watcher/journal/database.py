@@ -78,7 +78,7 @@ class Database:
             self._prepare()
         except sql.exc.DatabaseError as error:
             # A full or failing disk is waited out, as it is later. Every other trouble stays until somebody mends it.
-            if not sqlite.passes(error):
+            if not sqlite.passes(error, sqlite.file_of(url)):
                 raise self._unusable(error) from error
 
     def _prepare(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 
@@ -57,9 +58,29 @@ def begin_change_of_tables(connection: sql.Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def passes(error: sql.exc.DatabaseError) -> bool:
-    """Return True if an error at opening passes by itself: the disk is full or failing."""
-    return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+def passes(error: sql.exc.DatabaseError, file: Path | None) -> bool:
+    """Return True if an error at opening passes by itself: the disk is full or failing.
+
+    Args:
+        error: the error.
+        file: the database's file; None if it is in memory.
+    """
+    code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_CANTOPEN:
+        # SQLite does not say why. If nothing is missing, the disk has no room for another file, or it fails.
+        return file is not None and _may_be_opened(file)
+    return code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+
+
+def _may_be_opened(file: Path) -> bool:
+    """Return True if neither the file nor its folder nor a right is what is missing."""
+    try:
+        if any(file.with_name(f"{file.name}{ending}").is_dir() for ending in ("", "-wal", "-shm", "-journal")):
+            return False
+        usable = not file.exists() or os.access(file, os.R_OK | os.W_OK)
+    except OSError:
+        return False
+    return usable and os.access(file.parent, os.W_OK | os.X_OK)
 
 
 def is_damage(error: sql.exc.DatabaseError) -> bool:

@@ -44,6 +44,7 @@ class Taker:
     Attributes:
         made: the ids of the claims that this process made.
         waiting: the files that wait by themselves.
+        put_back: ``resume`` has put a file back into the inbox. Whoever scans the inbox sets this to False.
     """
 
     def __init__(self, work: Work, claims: Claims, publisher: Publisher, waiting: WaitingFiles) -> None:
@@ -56,6 +57,7 @@ class Taker:
             waiting: the files that wait by themselves.
         """
         self.made: set[str] = set()
+        self.put_back = False
         self._work = work
         self._claims = claims
         self._publisher = publisher
@@ -157,6 +159,7 @@ class Taker:
         if still is False:
             # Another file by now; no money has moved for it.
             self._work.put_back(file.claim)
+            self.put_back = True
             self._claims.undo([file.claim.id])
             return False
         # What the journal holds is finished, whatever became of the original.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import sqlite3
 import subprocess
@@ -268,6 +269,24 @@ def test_a_journal_that_cannot_grow_goes_on_once_it_can(database, ledger, file):
     assert list(ledger.results(FIRST.id)) == []
     ledger.record([(FIRST.id, applied(0))])
     assert list(ledger.results(FIRST.id)) == [applied(0)]
+
+
+def test_a_journal_that_cannot_be_opened_for_a_moment_is_waited_for(url, file):
+    """SQLite does not say why it cannot open a file. If neither file, folder nor right is missing, it is an outage."""
+    Database(url).close()
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
+    try:
+        database = Database(url)
+        with pytest.raises(JournalTrouble), database.transaction():
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    with closing(database):
+        begin(database, FIRST, "digest", [payment(0)])
+        assert Ledger(database).known(FIRST.id) is not None
 
 
 # --- older versions ---------------------------------------------------------------------------------------------------
