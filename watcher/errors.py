@@ -158,8 +158,18 @@ _MENDS = {
 }
 
 
+# A person has to mend these. Every other trouble may pass by itself.
+_LASTING = frozenset(_MENDS) - {errno.ENOSPC, errno.EDQUOT}
+
+
 class FolderTrouble(Outage):
-    """A folder is missing, full, read-only, or not the one it was."""
+    """A folder is missing, full, read-only, or not the one it was.
+
+    Attributes:
+        passes: True if it may pass without anybody's doing, such as a disk that fails for a moment.
+    """
+
+    passes = False
 
     @classmethod
     def at(cls, place: Path, error: OSError) -> FolderTrouble:
@@ -175,7 +185,9 @@ class FolderTrouble(Outage):
             place = place.parent
         mend = _MENDS.get(number, "Check the disk or the share; the work goes on by itself once it is back")
         no_folder = number in (errno.ELOOP, errno.ENOTDIR)
-        return cls(f"{place}: {'A link or a file is in its place' if no_folder else os.strerror(number)}", mend)
+        trouble = cls(f"{place}: {'A link or a file is in its place' if no_folder else os.strerror(number)}", mend)
+        trouble.passes = number not in _LASTING
+        return trouble
 
 
 class FileTrouble(FolderTrouble):

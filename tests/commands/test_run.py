@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from support.connectwise import invoice, payments_of
 from support.documents import document, drop, files, numbers
-from support.program import command, configure, program
+from support.needs import needs
+from support.program import command, configure, environment, program
 from support.results import FAIL, SUCCESS
 
 GOOD = document(("CW-1", "100.00"))
@@ -50,3 +53,22 @@ def test_interrupted_command_says_so_and_can_be_given_again(folders, start_sandb
     assert command(*arguments, "--config", settings).code == 0
     assert [len(payments_of(sandbox, number)) for number in invoices] == [1] * len(invoices)
     assert len(sandbox.books()["writes"]) == len(invoices)
+
+
+@pytest.mark.parametrize(("error", "ends"), [("EIO", 0), ("EACCES", 78)], ids=["passes by itself", "stays"])
+def test_the_journals_lock_that_cannot_be_opened_at_the_start(settings, sandbox, folders, tmp_path, error, ends):
+    """A disk that fails for a moment is waited out, and the log says so. What a person has to mend ends the program."""
+    drop(folders.inbox, "a.xml", GOOD)
+    assert command("run", "--once", "--config", settings).code == 0
+    drop(folders.inbox, "b.xml", document(("CW-2", "100.00")))
+    (lock,) = settings.parent.rglob("journal.db.lock")
+    struck = [needs("strace"), "-f", "-qq", "-o", str(tmp_path / "trace"), "-P", str(lock), "-e", "trace=openat"]
+    struck += ["-e", f"inject=openat:error={error}:when={'1' if ends == 0 else '1+'}"]
+    daemon = [sys.executable, "-m", "watcher", "run", "--once", "--config", str(settings)]
+    done = subprocess.run([*struck, *daemon], env=environment(tmp_path), capture_output=True, text=True, check=False)
+    if "PTRACE" in done.stderr:
+        pytest.skip(f"strace does not work here: {done.stderr.strip()}")
+    assert done.returncode == ends
+    assert ("line.waiting" in done.stderr) == (ends == 0)
+    assert str(lock) in done.stderr
+    assert len(payments_of(sandbox, "CW-2")) == (ends == 0)

@@ -224,7 +224,7 @@ class Scene:
 
     def _assert_done(self) -> None:
         """The file has come to its end as if nothing had happened, and what had a name before is what it was."""
-        finished = self.daemon.event("file.finished", within=1)
+        finished = self.daemon.event("file.finished")
         assert (finished["file"], finished["outcome"]) == (NAME, "partly failed")
         assert [row["amount"] for row in payments_of(self._sandbox, "CW-1")] == [Decimal("100.00")]
         assert numbers(one(files(self.places["success"]))) == ["CW-1"]

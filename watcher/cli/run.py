@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
@@ -16,11 +19,14 @@ from watcher.cli import identity
 from watcher.cli.init import make_folder
 from watcher.config.settings import Settings
 from watcher.disk.lock import holding, lock_file
-from watcher.errors import ConfigurationError, Fault
+from watcher.errors import ConfigurationError, Fault, FolderTrouble
 from watcher.events import log
 from watcher.events.catalogue import Event
 from watcher.lifetime import Lifetime
 from watcher.processing.claimed import Tally
+
+# A disk that failed at the start is tried again after so long (seconds).
+_RETRY_SECONDS = 2.0
 
 
 def run(config_file: Path | None, *, once: bool) -> Tally:
@@ -45,7 +51,7 @@ def run(config_file: Path | None, *, once: bool) -> Tally:
     # Before any thread is started, so that all of them leave the signals to the one that waits for them.
     lifetime.catch_signals()
     with (
-        holding(lock_file(journal)),
+        _held(lock_file(journal), settings, lifetime),
         hearers_of(settings) as hears,
         service_of(settings, lifetime) as service,
     ):
@@ -57,6 +63,27 @@ def run(config_file: Path | None, *, once: bool) -> Tally:
             return service.run_once()
         service.run()
         return Tally()
+
+
+@contextmanager
+def _held(lock: Path, settings: Settings, lifetime: Lifetime) -> Iterator[None]:
+    """Hold the lock of the journal. A disk that fails for a moment is waited out."""
+    with ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(holding(lock))
+                break
+            except FolderTrouble as trouble:
+                if not trouble.passes:
+                    raise
+                # Nobody else hears of the events yet.
+                log_to(settings, [])
+                since = datetime.now(UTC).isoformat(timespec="seconds")
+                keys = {"request_id": None, "retry_in_seconds": _RETRY_SECONDS, "since": since}
+                structlog.get_logger().error(Event.LINE_WAITING, reason=str(trouble), mend=trouble.mend, **keys)
+                lifetime.systemd.status(f"Waiting: {trouble}. {trouble.mend}.")
+            lifetime.sleep(_RETRY_SECONDS)
+        yield
 
 
 def log_to(settings: Settings, hears: list[log.Hears], level: str = "") -> None:

@@ -87,7 +87,6 @@ class Gateway:
 
     Attributes:
         answered_at: when ConnectWise last gave a good answer, aware; None before the first.
-        timeout_seconds: how long one call may take.
     """
 
     def __init__(self, account: Account, pace: Pace) -> None:
@@ -98,7 +97,6 @@ class Gateway:
             pace: the turns to call; all threads share them.
         """
         self.answered_at: datetime | None = None
-        self.timeout_seconds = account.timeout_seconds
         self._account = account
         self._pace = pace
         # A server that repeats what it was sent must not bring the keys into messages and files.
@@ -118,6 +116,11 @@ class Gateway:
         self._proxies = {} if loopback else environment["proxies"]
         self._reachable = proxies.is_usable(account.url, self._proxies)
         self._log = structlog.get_logger()
+
+    @property
+    def timeout_seconds(self) -> float:
+        """How long one call may take."""
+        return self._account.timeout_seconds
 
     def url(self, path: str) -> str:
         """Return the whole URL of a path of the API, which is quoted already."""
