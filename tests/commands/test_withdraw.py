@@ -9,7 +9,7 @@ import pytest
 from support.connectwise import payments_of
 from support.documents import document, drop, files, numbers, one, records
 from support.line import Line
-from support.network import Silence, Strike, Unreliable
+from support.network import SILENT_BEFORE, Strike, Unreliable
 from support.program import Daemon, command, configure, until
 
 from watcher.actions import withdraw as action
@@ -136,7 +136,7 @@ def test_a_file_that_was_not_opened_goes_to_fail_byte_for_byte(folders, sandbox,
 def test_what_is_decided_stays_and_what_is_in_doubt_is_said(folders, sandbox):
     """Of three payments one is made, one went unanswered, and one was never sent. Each is told as it is."""
     three = document(("CW-1", "100.00"), ("CW-2", "50.00"), ("CW-3", "10.00"))
-    lost = Strike(Silence(), "POST", "/invoices/1002/payments")
+    lost = Strike(SILENT_BEFORE, "POST", "/invoices/1002/payments")
     with Unreliable(sandbox.url, lost) as network:
         config = configure(folders, network.url, connectwise={"timeout_seconds": 1, "concurrency": 1})
         with Daemon(config) as daemon:

@@ -14,7 +14,8 @@ from watcher.payments.demands import demands_of, numbered
 from watcher.payments.model import Payment, Plan, Record, Rules
 from watcher.payments.outcomes import Result
 from watcher.processing.look_up import LookUp
-from watcher.processing.rounds import Outcomes, Rounds
+from watcher.processing.news import Outcomes
+from watcher.processing.rounds import Rounds
 
 # No claim: a document that is applied again is looked up in ConnectWise again.
 _NO_CLAIM = ""

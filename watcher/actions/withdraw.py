@@ -80,9 +80,10 @@ def outcome(claim: Claim, folders: Folders, journal: str) -> str | None:
         if database is None:
             return None
         history = History(database)
-        finished = history.files_of(claim.id, 1)
-        if not finished and any(file.claim == claim for file in history.in_work()):
+        # In this order: the daemon may finish the file between the two questions.
+        if any(file.claim == claim for file in history.in_work()):
             return None
+        finished = history.files_of(claim.id, 1)
     if not finished:
         raise PaymentWatcherError(f"{claim.name} was not taken in the end, and is in the inbox. Move it away there.")
     (file,) = finished

@@ -30,12 +30,14 @@ class Batch(Generic[Item, Answer]):
         awaited: how many items have not come back yet.
         halted: set once no further item may be begun.
         fault: what an item raised that is no error of this program's own; None if none did.
+        not_begun: the items for which no call was made.
     """
 
     def __init__(self, halted: threading.Event) -> None:
         self.awaited = 0
         self.halted = halted
         self.fault: BaseException | None = None
+        self.not_begun: list[Item] = []
         # Each item with its answer or error; Stopping for an item that was not begun.
         self._came: queue.SimpleQueue[tuple[Item, Answer | BaseException]] = queue.SimpleQueue()
 
@@ -69,6 +71,7 @@ class Batch(Generic[Item, Answer]):
         self.awaited -= len(came)
         for item, answer in came:
             if isinstance(answer, Stopping):
+                self.not_begun.append(item)
                 continue
             if isinstance(answer, BaseException) and not isinstance(answer, PaymentWatcherError):
                 self.fault = answer

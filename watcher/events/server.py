@@ -22,7 +22,7 @@ from wsgiref.simple_server import WSGIRequestHandler
 from wsgiref.types import WSGIApplication
 
 # The most connections at a time, and how many are taken between two looks at those that are there.
-_MOST_CONNECTIONS = 32
+_MOST_CONNECTIONS = 128
 _AT_ONCE = 8
 # How long a connection may last, from its beginning to its end (seconds).
 _CONNECTION_SECONDS = 5.0

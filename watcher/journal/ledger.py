@@ -109,16 +109,16 @@ class Ledger:
         decided = known.decided if known else frozenset()
         self.record([(claim_id, result) for result in results if result.position not in decided], at=decided_at)
 
-    def intend(self, intents: Sequence[tuple[Demand, Intent]]) -> None:
-        """Write down calls before they are made."""
+    def intend(self, intents: Sequence[tuple[Demand, Intent | None]]) -> None:
+        """Write down calls before they are made; None where no call may have been made after all."""
         rows = [
             {
                 "of_claim": demand.claim_id,
                 "at": part.position,
-                "action": intent.action.value,
-                "intended": intent.amount,
-                "intended_warning": intent.warning,
-                "invoice_id": intent.invoice_id,
+                "action": intent and intent.action.value,
+                "intended": intent and intent.amount,
+                "intended_warning": intent and intent.warning,
+                "invoice_id": intent and intent.invoice_id,
             }
             for demand, intent in intents
             for part in demand.parts

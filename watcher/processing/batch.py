@@ -16,9 +16,10 @@ from watcher.payments.model import Demand, DemandId, Intent, Rules, money
 from watcher.payments.outcomes import Result
 from watcher.processing.audit import Audit
 from watcher.processing.claimed import Asking, Tally
+from watcher.processing.news import Outcomes, Planned
 from watcher.processing.opening import Opener
 from watcher.processing.publishing import Publisher
-from watcher.processing.rounds import Outcomes, Planned, Rounds
+from watcher.processing.rounds import Rounds
 
 # So many results are written down at once. Each piece is a sign of life.
 _AT_ONCE = 1000

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from watcher.payments.demands import first_of_each
 from watcher.payments.model import Call, Demand, DemandId, Intent, Keep, Plan, Reject
 from watcher.payments.outcomes import Outcome, Result, finish, reject
+from watcher.processing.news import Planned
 
 
 @dataclass(slots=True, eq=False)
@@ -98,6 +99,18 @@ class Waiting:
         while self._demands and self._demands[0].id in self._decided:
             self._decided.remove(self._demands.popleft().id)
         return bool(decided)
+
+
+def unplanned(unmade: Sequence[Pending], intents: Mapping[DemandId, Intent]) -> Iterator[Planned]:
+    """Yield what is planned for demands whose calls were not made, so that nobody takes these calls for made ones.
+
+    Args:
+        unmade: the demands.
+        intents: what was planned in this round. What was planned before it, if anything, holds again.
+    """
+    earlier = [(one.demand, one.intent) for one in unmade if one.demand.id in intents]
+    if earlier:
+        yield Planned(earlier)
 
 
 def without_call(one: Pending, decided: Plan) -> list[Result]:

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
 
 import structlog
 
 from watcher.connectwise.client import ConnectWise
 from watcher.connectwise.workers import Batch, Workers
-from watcher.errors import AnswerLost, ConnectWiseError, Outage, PaymentWatcherError, Rejection, Unreachable
+from watcher.errors import AnswerLost, ConnectWiseError, Outage, PaymentWatcherError, Rejection, Stopping, Unreachable
 from watcher.events.catalogue import Event
 from watcher.payments.doubts import InDoubt
 from watcher.payments.model import (
@@ -33,7 +32,8 @@ from watcher.payments.model import (
 from watcher.payments.outcomes import Outcome, Result, finish, intend
 from watcher.payments.planning import plan
 from watcher.processing.look_up import LookUp
-from watcher.processing.pending import Pending, Waiting, rejected, without_call
+from watcher.processing.news import News, Outcomes, Planned
+from watcher.processing.pending import Pending, Waiting, rejected, unplanned, without_call
 from watcher.processing.unanswered import Unanswered
 
 # The most demands of one round: enough to keep all workers busy, and few enough that what was looked up is still fresh.
@@ -44,30 +44,9 @@ _WRITE_SECONDS = 1.0
 _SURPRISES = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """Calls that are made as soon as the next news is asked for; they have to be on disk before that."""
-
-    intents: list[tuple[Demand, Intent]]
-
-
-@dataclass(frozen=True, slots=True)
-class Outcomes:
-    """Results that are known now.
-
-    Attributes:
-        results: each with the id of its claim.
-        doubts: the invoices among theirs on which a call of ours may still be carried out.
-    """
-
-    results: list[tuple[str, Result]]
-    doubts: list[InDoubt] = field(default_factory=list)
-
-
-News = Planned | Outcomes
-
-
-_Intents = dict[DemandId, tuple[Demand, Intent]]
+_Intents = dict[DemandId, Intent]
+# The id of the payment row, if there is one, or what went wrong.
+Answer = int | PaymentWatcherError | None
 _Ended = list[tuple[Pending, list[Result]]]
 
 
@@ -164,27 +143,54 @@ class Rounds:
         calls, intents, ended = self._prepare(turn)
         if intents:
             self._unanswered.planned(intents)
-            yield Planned(list(intents.values()))
+            yield Planned([(one.demand, intents[one.demand.id]) for one in calls if one.demand.id in intents])
         if ended:
             yield self._outcomes(ended)
         trouble: Outage | AnswerLost | None = None
-        with closing(self._workers.gather(self._begin(calls, later), _WRITE_SECONDS)) as gathered:
-            for answers in gathered:
-                ended = []
-                for one, answer in answers:
-                    before = one.intent
-                    if one.demand.id in intents:
-                        _, one.intent = intents[one.demand.id]
-                    one.doubtful = isinstance(answer, AnswerLost | Rejection)
-                    if isinstance(answer, Outage | AnswerLost):
+        batch, unmade = self._begin(calls, later), []
+        unknown = {one.demand.id: intents.get(one.demand.id, one.intent) for one in calls}
+        try:
+            with closing(self._workers.gather(batch, _WRITE_SECONDS)) as gathered:
+                for answers in gathered:
+                    ended = []
+                    for one, answer in answers:
+                        del unknown[one.demand.id]
                         trouble = self._worse(one, trouble, answer)
-                    elif results := self._after_call(one, answer, before):
-                        ended.append((one, results))
-                if ended:
-                    yield self._outcomes(ended)
+                        if results := self._take(one, answer, intents.get(one.demand.id)):
+                            ended.append((one, results))
+                    unmade += [one for one, answer in answers if isinstance(answer, Outage)]
+                    if ended:
+                        yield self._outcomes(ended)
+        except Stopping:
+            yield from unplanned([*unmade, *batch.not_begun], intents)
+            raise
+        finally:
+            # What is under way while nobody waits for it any more may still be carried out.
+            not_begun = {one.demand.id for one in batch.not_begun}
+            self._unanswered.lost({each: intent for each, intent in unknown.items() if each not in not_begun})
+        yield from unplanned([*unmade, *batch.not_begun], intents)
         if trouble is not None:
             self._look_up.forget_ahead()
         return trouble
+
+    def _take(self, one: Pending, answer: Answer, intent: Intent | None) -> list[Result]:
+        """Take in the answer to a demand's call; return its results, none where nobody knows them yet.
+
+        Args:
+            one: the demand.
+            answer: ConnectWise's answer.
+            intent: what was planned in this round; None if it had been planned before.
+        """
+        if isinstance(answer, Outage):
+            return []
+        before = one.intent
+        one.intent = intent or before
+        one.doubtful = isinstance(answer, AnswerLost | Rejection)
+        if isinstance(answer, AnswerLost):
+            one.made = answer.payment_id
+            self._unanswered.lost({one.demand.id: one.intent})
+            return []
+        return self._after_call(one, answer, before)
 
     def _prepare(self, turn: Sequence[Pending]) -> tuple[list[Pending], _Intents, _Ended]:
         """Plan a round; return what needs a call, what is written down before it, and the results of the others."""
@@ -201,7 +207,7 @@ class Rounds:
             calls.append(one)
             intent = intend(decided, one.intent)
             if intent is not None and intent != one.intent:
-                intents[one.demand.id] = (one.demand, intent)
+                intents[one.demand.id] = intent
         return calls, intents, ended
 
     def _is_held(self, one: Pending) -> bool:
@@ -239,23 +245,18 @@ class Rounds:
         self._workers.add(batch, call, calls[last:])
         return batch
 
-    def _worse(
-        self, one: Pending, trouble: Outage | AnswerLost | None, answer: Outage | AnswerLost
-    ) -> Outage | AnswerLost:
-        """Return the trouble that counts for the round: an outage more than a lost answer."""
+    def _worse(self, one: Pending, trouble: Outage | AnswerLost | None, answer: Answer) -> Outage | AnswerLost | None:
+        """Return the trouble that counts for the round, if there is any: an outage more than a lost answer."""
+        if not isinstance(answer, Outage | AnswerLost):
+            return trouble
         if isinstance(answer, Outage) and isinstance(trouble, Outage):
             # Whoever waits out the outage logs only one of them.
             self._log_fault(Event.CONNECTWISE_RETRY, trouble, attempt=1)
         if isinstance(answer, AnswerLost):
-            one.made = answer.payment_id
-            if one.intent is not None:
-                self._unanswered.lost(one.demand.id, one.intent)
             self._log_fault(Event.PAYMENT_UNKNOWN, answer, **one.named)
         return answer if trouble is None or isinstance(answer, Outage) else trouble
 
-    def _after_call(
-        self, one: Pending, answer: int | PaymentWatcherError | None, before: Intent | None
-    ) -> list[Result]:
+    def _after_call(self, one: Pending, answer: Answer, before: Intent | None) -> list[Result]:
         """Return the results of a call that was answered; none where the invoice is looked up once more.
 
         Args:

@@ -53,9 +53,12 @@ class Unanswered:
         """Take in for which demands this process has planned a call."""
         self._planned.update(demand_ids)
 
-    def lost(self, demand_id: DemandId, intent: Intent) -> None:
-        """Take in that a call got no answer."""
-        self._add(demand_id, intent, self._lifetime.now() + self._seconds)
+    def lost(self, intents: Mapping[DemandId, Intent | None]) -> None:
+        """Take in which calls got no answer."""
+        over_at = self._lifetime.now() + self._seconds
+        for demand_id, intent in intents.items():
+            if intent is not None:
+                self._add(demand_id, intent, over_at)
 
     def wait_before_post(self, demand_id: DemandId) -> float:
         """Return how long (seconds) a further POST for a demand has to wait; 0 if it may be made now."""

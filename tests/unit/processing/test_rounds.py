@@ -50,7 +50,8 @@ from watcher.payments.demands import demands_of
 from watcher.payments.model import Action, Intent, Rules
 from watcher.payments.outcomes import Outcome
 from watcher.processing.look_up import LookUp
-from watcher.processing.rounds import Outcomes, Planned, Rounds
+from watcher.processing.news import Outcomes, Planned
+from watcher.processing.rounds import Rounds
 from watcher.sandbox import InvoiceSeed, PaymentSeed, Sandbox
 
 POSTED = r"/payments$"
@@ -855,16 +856,71 @@ def test_what_was_to_be_said_is_said_after_an_outage_as_well(start_sandbox):
 
 
 def test_plans_are_written_down_before_the_first_write(start_sandbox):
-    """When the first payment is under way the journal knows what all of them are going to be."""
+    """Before the first payment is sent, whoever keeps the journal hears what all of them are going to be."""
     numbers = ["CW-1", "CW-2", "CW-3"]
     sandbox = start_sandbox(*(invoice(number, TOTAL) for number in numbers))
-    with Unreliable(sandbox.url, Strike(WRONG_KEYS_401, "POST")) as network:
+    line = Line(sandbox.url)
+    line.drop(*((number, "10.00") for number in numbers))
+    with closing(line.rounds.run(line.demands, {})) as rounds:
+        planned = next(rounds)
+        assert [(demand.invoice_number, intent.action) for demand, intent in planned.intents] == [
+            (number, Action.CREATE) for number in numbers
+        ]
+        assert writes(sandbox) == []
+
+
+@pytest.mark.parametrize("fault", [WRONG_KEYS_401, CLOUD_404], ids=["401", "404"])
+def test_calls_that_were_not_made_leave_no_plan(start_sandbox, fault):
+    """What was refused for all, and what was not begun after that, is not in doubt."""
+    numbers = ["CW-1", "CW-2", "CW-3"]
+    sandbox = start_sandbox(*(invoice(number, TOTAL) for number in numbers))
+    with Unreliable(sandbox.url, Strike(fault, "POST")) as network:
         line = Line(network.url, workers=1)
         claim = line.drop(*((number, "10.00") for number in numbers))
         with pytest.raises(SignInRefused):
             line.settle()
         assert len(network.seen("POST")) == 1
-    assert line.ledger.known(claim).intents == dict.fromkeys(range(3), Intent(Action.CREATE, Decimal("10.00")))
+    assert line.ledger.known(claim).intents == {}
+
+
+def test_an_orderly_end_leaves_in_doubt_only_what_has_no_answer(start_sandbox):
+    """Asked to end during the first POST, the program forgets the plans of the others; the next start need not wait."""
+    numbers = [f"CW-{number}" for number in range(20)]
+    sandbox = start_sandbox(*(invoice(number, TOTAL) for number in numbers))
+    lifetime = Lifetime()
+    with Unreliable(sandbox.url, Strike(Fault(meanwhile=lifetime.end), "POST", nth=1)) as network:
+        line = Line(network.url, workers=1, lifetime=lifetime)
+        claim = line.drop(*((number, "10.00") for number in numbers))
+        with pytest.raises(Stopping):
+            line.settle()
+        assert len(network.seen("POST")) < len(numbers)
+        assert line.ledger.known(claim).intents == {}
+        hurried = Hurried()
+        again = Line(network.url, like=line, lifetime=hurried)
+        again.settle()
+    assert hurried.now() < 1
+    assert [paid(sandbox, number) for number in numbers] == [["10.00"]] * len(numbers)
+
+
+def test_a_call_that_nobody_waits_for_any_more_is_in_doubt(start_sandbox):
+    """If what is known cannot be written down while a POST is under way, that POST may still be carried out."""
+    sandbox = start_sandbox(invoice("CW-1", TOTAL), invoice("CW-2", TOTAL))
+    go_on = threading.Event()
+    slow = Fault(meanwhile=lambda: go_on.wait(PATIENCE))
+    with Unreliable(sandbox.url, Strike(slow, "POST", r"/1002/payments")) as network:
+        lifetime = Hurried()
+        line = Line(network.url, workers=2, lifetime=lifetime)
+        line.drop(("CW-1", "10.00"), ("CW-2", "10.00"))
+        with closing(line.rounds.run(line.demands, {})) as rounds:
+            planned = next(rounds)
+            next(rounds)
+        network.strike()
+        began = lifetime.now()
+        left = [demand for demand in line.demands if demand.invoice_number == "CW-2"]
+        with closing(line.rounds.run(left, {demand.id: intent for demand, intent in planned.intents})) as rounds:
+            for _ in rounds:
+                assert lifetime.now() - began >= 5
+        go_on.set()
 
 
 def test_outcomes_are_written_down_while_other_calls_are_under_way(start_sandbox):
