@@ -34,7 +34,7 @@ lint: .venv/tools  ## Style, types, and which module may import which
 	$(BIN)/mypy watcher
 	$(BIN)/lint-imports
 
-bench: .venv/tools  ## Measure what it costs, as ratios, with the targets; takes some 4 minutes
+bench: .venv/tools  ## Measure what it costs, as ratios, with the targets; takes some 5 minutes
 	cd tests && ../$(BIN)/python -m soak.bench
 
 # How long it takes is extrapolated from samples, on two cores: half a second a run, 0.8 seconds with a power cut.

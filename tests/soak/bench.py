@@ -45,7 +45,7 @@ from rich.console import Console
 from rich.table import Table
 from soak.parsing import document_rows
 from soak.paying import LATENCY, limit_rows, settle, settle_plainly
-from soak.running import batch_rows, longest_pick_up, rest_rows, start_rows
+from soak.running import batch_rows, large_rows, longest_pick_up, rest_rows, start_rows
 from soak.servers import numbered
 from soak.table import Row
 
@@ -60,6 +60,7 @@ class Size:
     Attributes:
         limited_seconds: for the limits; whole windows beyond the settling.
         rounds: for documents.
+        large: the payments of the largest file.
     """
 
     new: int
@@ -68,10 +69,11 @@ class Size:
     plain: int
     limited_seconds: float
     rounds: int
+    large: int
 
 
-WHOLE = Size(new=2000, new_by_one_worker=400, replaced=500, plain=400, limited_seconds=54, rounds=5)
-QUICK = Size(new=320, new_by_one_worker=60, replaced=100, plain=30, limited_seconds=18, rounds=2)
+WHOLE = Size(new=2000, new_by_one_worker=400, replaced=500, plain=400, limited_seconds=54, rounds=5, large=430_000)
+QUICK = Size(new=320, new_by_one_worker=60, replaced=100, plain=30, limited_seconds=18, rounds=2, large=20_000)
 
 
 def rows(size: Size, tell: Callable[[str], None]) -> Iterator[Row]:
@@ -93,6 +95,8 @@ def rows(size: Size, tell: Callable[[str], None]) -> Iterator[Row]:
     yield from batch_rows()
     tell("100,000 payments in a document")
     yield from document_rows(size.rounds)
+    tell(f"{size.large:,} payments in a file")
+    yield from large_rows(size.large)
     tell("15 files into an inbox")
     yield Row(
         "Last byte to first request, beyond settle_seconds, the longest of 15", longest_pick_up(), 2, " s", target=0.5

@@ -7,13 +7,14 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from operator import sub
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from soak.servers import Server, numbered, pays
 from soak.table import Row
 from support.documents import drop, invoice_payments
-from support.program import Daemon, configure, program
+from support.program import Daemon, configure, program, until
 
 from watcher.folders.layout import Folders
 from watcher.sandbox import InvoiceSeed
@@ -131,9 +132,44 @@ def rest_rows() -> Iterator[Row]:
         yield Row("Memory of the daemon at rest, after its first file", _resident(daemon.pid), 1, " MiB")
 
 
+def large_rows(payments: int) -> Iterator[Row]:
+    """Measure what one large file takes of the daemon: memory over rest (MB), and the longest time without a sign."""
+    # Without a blank and without a time of day, so that it is within inbox.max_file_bytes.
+    records = (
+        f"<UpdateInvoicePayment><InvoiceNumber>CW-{number}</InvoiceNumber><PaidAmount>346.34</PaidAmount>"
+        "<DatePaid>2016-09-22</DatePaid></UpdateInvoicePayment>"
+        for number in range(payments)
+    )
+    content = f"<ArrayOfUpdateInvoicePayment>{''.join(records)}</ArrayOfUpdateInvoicePayment>".encode()
+    with (
+        Server([]) as server,
+        # Here nobody reads the log, a line a payment.
+        installed(server.url, inbox={"observer": "off", "scan_seconds": 1}, logging={"level": "error"}) as place,
+        Daemon(place[1]) as daemon,
+    ):
+        daemon.tells("READY=1")
+        rest = _resident(daemon.pid)
+        drop(place[0].inbox, "large.xml", content)
+        # The archived original is the last that is published.
+        until(lambda: list(place[0].archive.rglob("*.xml")), within=600)
+        signs = [at for at, _ in daemon.told]
+        name = f"a file of {payments:,} payments, {len(content) / 1e6:.0f} MB"
+        yield Row(f"Peak memory above rest, {name}", (_peak(daemon.pid) - rest) * 1.048576, 0, " MB", target=300)
+        yield Row(f"Longest time without a sign of life, {name}", max(map(sub, signs[1:], signs)), 1, " s", target=30)
+
+
 def _resident(pid: int) -> float:
     """Return the resident memory of a process that has come to rest (MiB; proc(5), VmRSS)."""
     # Whatever it still has to do is done by then.
     time.sleep(1)
+    return _memory(pid, "VmRSS")
+
+
+def _peak(pid: int) -> float:
+    """Return the most memory that a process ever had (MiB; proc(5), VmHWM)."""
+    return _memory(pid, "VmHWM")
+
+
+def _memory(pid: int, kind: str) -> float:
     facts = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    return int(facts.partition("VmRSS:")[2].split(maxsplit=1)[0]) / 1024
+    return int(facts.partition(f"{kind}:")[2].split(maxsplit=1)[0]) / 1024

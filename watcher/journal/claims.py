@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 import sqlalchemy as sql
 
 from watcher.claim import Claim
+from watcher.journal import sqlite
 from watcher.journal.database import Database
 from watcher.journal.tables import DOCUMENTS, FILES, MADE_DOCUMENTS, WAITS, WITHDRAWALS
 
@@ -143,11 +144,11 @@ class Claims:
 
     def copy(self, claim_id: str) -> Copy:
         """Return our copy of a file in work."""
-        query = sql.select(FILES.c.digest, DOCUMENTS.c.content).join(DOCUMENTS).where(FILES.c.claim == claim_id)
-        made = sql.select(MADE_DOCUMENTS.c.content).where(MADE_DOCUMENTS.c.claim == claim_id)
+        query = sql.select(FILES.c.digest).join(DOCUMENTS).where(FILES.c.claim == claim_id)
         with self._database.transaction() as connection:
-            digest, content = connection.execute(query).one()
-            return Copy(digest, content, connection.execute(made).scalar_one_or_none())
+            digest = connection.execute(query).scalar_one()
+            content, made = (sqlite.content(connection, table, claim_id) for table in (DOCUMENTS, MADE_DOCUMENTS))
+            return Copy(digest, content, made)
 
     def finish(self, claim_id: str) -> None:
         """Write down that everything of a claim lies where it belongs, and give up our copy of it.

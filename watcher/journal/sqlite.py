@@ -58,6 +58,28 @@ def begin_change_of_tables(connection: sql.Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
+def content(connection: sql.Connection, table: sql.Table, claim_id: str) -> bytes | None:
+    """Return the content that a table holds of a claim; None if it holds none.
+
+    SQLite reads a row into its own memory first, and a large content would be there twice. It reads a BLOB that is
+    opened piece by piece (sqlite.org/c3ref/blob_open.html).
+    """
+    query = sql.select(sql.literal_column("rowid"), sql.func.length(table.c.content)).where(table.c.claim == claim_id)
+    found = connection.execute(query).first()
+    if found is None or found[1] is None:
+        return None
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    try:
+        with driver.blobopen(table.name, "content", found[0], readonly=True) as blob:
+            return blob.read()
+    except sqlite3.OperationalError as error:
+        # As SQLAlchemy raises them.
+        raise sql.exc.OperationalError(f"blob of {table.name}", None, error) from error
+    except sqlite3.DatabaseError as error:
+        raise sql.exc.DatabaseError(f"blob of {table.name}", None, error) from error
+
+
 def passes(error: sql.exc.DatabaseError, file: Path | None) -> bool:
     """Return True if an error at opening passes by itself: the disk is full or failing.
 

@@ -223,6 +223,21 @@ def test_damage_that_is_met_at_work_is_reported_with_its_mend(file, url, reopen)
             assert "nothing is paid twice" in reported.value.faults[0].mend
 
 
+def test_damage_in_the_middle_of_a_content_is_reported_with_its_mend(file, url, reopen):
+    """A content is read piece by piece, and its pieces lie all over the file."""
+    database = reopen()
+    claimed(database, FIRST, content=b"x" * 300_000)
+    database.close()
+    content = bytearray(file.read_bytes())
+    pages = [at for at in range(0, len(content), 4096) if content[at + 100 : at + 200] == b"x" * 100]
+    for at in pages[3:6]:
+        content[at : at + 4096] = b"\x5a" * 4096
+    file.write_bytes(content)
+    with closing(Database(url)) as database, pytest.raises(ConfigurationError, match="malformed") as reported:
+        Claims(database).copy(FIRST.id)
+    assert "nothing is paid twice" in reported.value.faults[0].mend
+
+
 def test_a_journal_that_is_closed_in_order_is_one_file(reopen, file, url, tmp_path):
     """Nothing lies beside it, whoever closes it last, and a copy of this one file knows everything."""
     database = reopen()
