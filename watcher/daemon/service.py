@@ -97,6 +97,8 @@ class Service:
         claims = self._arrivals.resumed() or self._arrivals.claim(ready)
         while claims:
             tally += self._process(claims)
+            # Files may come in without end.
+            self._batches.audit()
             ready = [] if self._lifetime.ending else self._scan()
             claims = self._arrivals.claim(ready)
         # A file that waits by itself is in no batch.
