@@ -104,6 +104,23 @@ def test_work_imports_only_what_it_uses(folders, sandbox, tmp_path, arguments):
     (tmp_path / "export.xml").write_bytes(content)
     used = imported(tmp_path, *arguments, "--config", settings)
     assert {"lxml", "requests", "structlog"} <= used
-    assert not used & {"apprise", "charset_normalizer", "prometheus_client", "tomlkit"}
+    assert not used & {"apprise", "asyncio", "charset_normalizer", "prometheus_client", "tomlkit"}
     assert ("sqlalchemy" in used) is (arguments[0] == "run")
     assert ("rich" in used) is (arguments[0] == "apply")
+
+
+def test_what_is_imported_later_is_there_when_it_is_used(tmp_path):
+    """A library that got a stand-in for asyncio finds in it what asyncio has, and misses what it has not."""
+    script = (
+        "from watcher.cli import lean\n"
+        "with lean.asyncio_later():\n    lean.import_lean()\n"
+        "import structlog, asyncio\n"
+        "stand_in = structlog.stdlib.asyncio\n"
+        "assert stand_in is not asyncio and stand_in.get_running_loop is asyncio.get_running_loop\n"
+        "assert not hasattr(stand_in, 'no_such_name')\n"
+        "with lean.asyncio_later():\n    import asyncio as again\n"
+        "assert again is asyncio"
+    )
+    subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, env=environment(tmp_path), timeout=PATIENCE, check=True
+    )

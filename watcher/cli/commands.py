@@ -88,8 +88,9 @@ def run(
     """Watch the inbox: the daemon, in the foreground."""
     from watcher.cli import lean
 
-    lean.import_lean()
-    from watcher.cli import run
+    with lean.asyncio_later():
+        lean.import_lean()
+        from watcher.cli import run
 
     tally = run.run(config_file, once=once)
     if tally.rejected:
@@ -127,8 +128,9 @@ def apply(
         raise typer.BadParameter("name a file, give the XML itself, or send it to standard input", param_hint="INPUT")
     from watcher.cli import lean
 
-    lean.import_lean()
-    from watcher.cli import apply
+    with lean.asyncio_later():
+        lean.import_lean()
+        from watcher.cli import apply
 
     outputs = None if dry_run else apply.Outputs(success_file, fail_file)
     if not apply.apply(config_file, source, outputs, as_json=as_json):

@@ -3,12 +3,48 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import sys
+import types
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 # structlog would draw tracebacks with Rich; requests would guess encodings, which XML and JSON declare. Both do without
 # where it is not installed. Together they are 6 MB of the daemon and 0.1 s of every start.
 _NOT_NEEDED = {"structlog": "rich", "requests": "charset_normalizer"}
+
+
+class _Later(types.ModuleType):
+    """Stands for a module that is imported when something of it is used for the first time."""
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what the module itself has."""
+        if name.startswith("__") or sys.modules.get(self.__name__) is self:
+            raise AttributeError(name)
+        return getattr(importlib.import_module(self.__name__), name)
+
+
+@contextmanager
+def asyncio_later() -> Iterator[None]:
+    """Import libraries without asyncio: it comes when it is first used.
+
+    structlog, SQLAlchemy, filelock and tenacity import it for their asynchronous halves, which nobody uses here. It is
+    3 MB of the daemon.
+    """
+    name = "asyncio"
+    if name in sys.modules:
+        yield
+        return
+    later = _Later(name)
+    # The only thing of it that one of them wants at once.
+    later.iscoroutine = inspect.iscoroutine  # type: ignore[attr-defined]
+    sys.modules[name] = later
+    try:
+        yield
+    finally:
+        del sys.modules[name]
 
 
 def import_lean() -> None:
