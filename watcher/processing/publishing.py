@@ -138,7 +138,8 @@ class Publisher:
             # First, so that it can say what became of the file if the journal is lost before the end.
             self._outboxes.publish_receipt(claim, Made(receipt_of))
             if file.refusal is not None:
-                note = refusal_note(claim, claim.published_name, file.refusal)
+                copied = copy.content is not None
+                note = refusal_note(claim, claim.published_name, file.refusal, copied=copied)
                 self._outboxes.publish_refusal(claim, original, note)
             else:
                 document = copy.document or copy.content or b""
@@ -216,16 +217,21 @@ class Publisher:
 
     @contextmanager
     def _original(self, claim: Claim, copy: Copy) -> Iterator[bytes | BinaryIO | None]:
-        """Give our copy of a file; of one that is too large for a copy the file in work, None if it is gone."""
+        """Give our copy of a file.
+
+        Of one that is too large for a copy it is the file in work; None if that is gone, or was changed since it was
+        taken.
+        """
         if copy.content is not None:
             yield copy.content
             return
         with ExitStack() as stack:
             try:
+                same = self._work.is_still(claim, copy.digest)
                 file = stack.enter_context(self._work.opened(claim))
             except FolderTrouble as trouble:
                 raise FileTrouble(f"its original in work cannot be read: {trouble}", trouble.mend) from trouble
-            yield file
+            yield file if same else None
 
     def _log_file(self, file: Decided) -> None:
         duration = round((time.monotonic() - file.begun) * 1000)

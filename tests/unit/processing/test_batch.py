@@ -22,6 +22,7 @@ from support.rights import no_special_rights
 
 from watcher.claim import Claim
 from watcher.errors import FolderTrouble, SignInRefused
+from watcher.journal.claims import Claims
 from watcher.processing.claimed import Tally
 from watcher.sandbox import PaymentSeed, Sandbox
 
@@ -554,6 +555,30 @@ def test_a_changed_original_that_has_no_name_in_fail_waits_by_itself(start, fold
     assert line.publisher.tidy() == []
     assert in_the_way.read_bytes() == b"<more/>"
     assert line.waits.all() == list(folders.work.iterdir()) == []
+
+
+@pytest.mark.parametrize("published", [False, True], ids=["before", "after an attempt that did not end"])
+def test_a_file_that_is_too_large_for_a_copy_and_was_changed_is_published_once(start, folders, monkeypatch, published):
+    """What its writer made of it lies in fail, with a note; nothing lies in the archive that was not refused."""
+    line, _ = start(invoice("CW-1", "10.00"))
+    line = line.again(inbox={"max_file_bytes": 1000})
+    content = b"<Orders>" + b" " * 1000
+    claim = line.claim("large.xml", content)
+    if published:
+        # It ends before the journal hears that everything is published.
+        with monkeypatch.context() as patch:
+            patch.setattr(Claims, "finish", lambda _self, _claim: {}[0])
+            with pytest.raises(KeyError):
+                line.process([claim])
+        assert folders.archived(claim).read_bytes() == content
+    changed = content + b"more"
+    folders.held(claim).write_bytes(changed)
+    assert line.process([claim]) == Tally(files=1, refused=1)
+    assert folders.changed(claim, sha256(changed).hexdigest()).read_bytes() == changed
+    assert folders.fail_file(claim).exists() == folders.archived(claim).exists() == published
+    assert ".changed-" in folders.note(claim).read_text()
+    assert line.receipt("large")["sha256"] == sha256(content).hexdigest()
+    assert list(folders.work.iterdir()) == line.waits.all() == []
 
 
 def test_a_file_that_is_too_large_for_a_copy_and_cannot_be_read_waits_by_itself(start, folders):
