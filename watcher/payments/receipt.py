@@ -162,14 +162,13 @@ def _amounts(of: Result | Totals) -> dict[str, str]:
     return {name: money(amount) for name, amount in sums.items()}
 
 
-def refusal_note(claim: Claim, published_name: str, reason: str, *, copied: bool = True) -> bytes:
+def refusal_note(claim: Claim, published_name: str, reason: str) -> bytes:
     """Write the note that lies beside a refused file, or one that was withdrawn unread, in the fail outbox.
 
     Args:
         claim: the file.
         published_name: the file's name in the fail outbox.
         reason: what is wrong and where, in words; or that it was withdrawn.
-        copied: False if the file is too large for a copy of our own, so that its writer may have changed it meanwhile.
 
     Returns:
         Text in UTF-8.
@@ -180,10 +179,7 @@ def refusal_note(claim: Claim, published_name: str, reason: str, *, copied: bool
     else:
         what = f"{claim.name} could not be read as a payment document. No payment in it was made."
         mend = "Correct it, or export it again, and put it into the inbox."
-    where = f"The file lies beside this note as {published_name}, unchanged."
-    if not copied:
-        where += " If its writer changed it after it was taken, it lies there under a name with .changed- in it."
-    text = f"{what}\n\n{reason}\n\n{where}\n{mend}\n"
+    text = f"{what}\n\n{reason}\n\nThe file lies beside this note as {published_name}, unchanged.\n{mend}\n"
     return text.encode("utf-8", "backslashreplace")
 
 

@@ -138,8 +138,8 @@ class Publisher:
             # First, so that it can say what became of the file if the journal is lost before the end.
             self._outboxes.publish_receipt(claim, Made(receipt_of))
             if file.refusal is not None:
-                copied = copy.content is not None
-                note = refusal_note(claim, claim.published_name, file.refusal, copied=copied)
+                # The same words whatever became of the original: an earlier attempt may have published them.
+                note = refusal_note(claim, claim.published_name, file.refusal)
                 self._outboxes.publish_refusal(claim, original, note)
             else:
                 document = copy.document or copy.content or b""

@@ -576,7 +576,7 @@ def test_a_file_that_is_too_large_for_a_copy_and_was_changed_is_published_once(s
     assert line.process([claim]) == Tally(files=1, refused=1)
     assert folders.changed(claim, sha256(changed).hexdigest()).read_bytes() == changed
     assert folders.fail_file(claim).exists() == folders.archived(claim).exists() == published
-    assert ".changed-" in folders.note(claim).read_text()
+    assert "larger than 1000 bytes" in folders.note(claim).read_text()
     assert line.receipt("large")["sha256"] == sha256(content).hexdigest()
     assert list(folders.work.iterdir()) == line.waits.all() == []
 
