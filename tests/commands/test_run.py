@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 from support.connectwise import invoice, payments_of
 from support.documents import document, drop, files, numbers
 from support.needs import needs
-from support.program import command, configure, environment, program
+from support.program import PATIENCE, command, configure, environment, program
 from support.results import FAIL, SUCCESS
 
 GOOD = document(("CW-1", "100.00"))
@@ -63,12 +64,31 @@ def test_the_journals_lock_that_cannot_be_opened_at_the_start(settings, sandbox,
     drop(folders.inbox, "b.xml", document(("CW-2", "100.00")))
     (lock,) = settings.parent.rglob("journal.db.lock")
     struck = [needs("strace"), "-f", "-qq", "-o", str(tmp_path / "trace"), "-P", str(lock), "-e", "trace=openat"]
-    struck += ["-e", f"inject=openat:error={error}:when={'1' if ends == 0 else '1+'}"]
+    struck += ["-e", f"inject=openat:error={error}:when={'1..2' if ends == 0 else '1+'}"]
     daemon = [sys.executable, "-m", "watcher", "run", "--once", "--config", str(settings)]
     done = subprocess.run([*struck, *daemon], env=environment(tmp_path), capture_output=True, text=True, check=False)
     if "PTRACE" in done.stderr:
         pytest.skip(f"strace does not work here: {done.stderr.strip()}")
     assert done.returncode == ends
-    assert ("line.waiting" in done.stderr) == (ends == 0)
+    assert done.stderr.count("line.waiting") == (ends == 0)
     assert str(lock) in done.stderr
     assert len(payments_of(sandbox, "CW-2")) == (ends == 0)
+
+
+def test_a_daemon_that_waits_for_its_journals_disk_can_be_ended(settings, tmp_path, folders, sandbox):
+    """SIGTERM ends it in order, with 0, although it has not started."""
+    assert command("run", "--once", "--config", settings).code == 0
+    (lock,) = settings.parent.rglob("journal.db.lock")
+    struck = [needs("strace"), "-f", "-qq", "-o", str(tmp_path / "trace"), "-P", str(lock), "-e", "trace=openat"]
+    daemon = [sys.executable, "-m", "watcher", "run", "--config", str(settings)]
+    with subprocess.Popen(
+        [*struck, "-e", "inject=openat:error=EIO", *daemon],
+        env=environment(tmp_path),
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        if "line.waiting" not in (said := process.stderr.readline()):
+            pytest.skip(f"strace does not work here: {said.strip()}")
+        os.killpg(process.pid, signal.SIGTERM)
+        assert process.wait(PATIENCE) == 0

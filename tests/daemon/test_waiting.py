@@ -103,7 +103,7 @@ def test_whatever_has_a_results_name_holds_up_that_file_alone(folders, sandbox, 
             assert "Held up by themselves" in shown
             assert "too long" in shown
             explained = said("explain", "CW-1.xml", "--config", config)
-            assert "1 of its 1 records are decided. It waits by itself since " in explained
+            assert "1 of its 1 records are decided. It has waited by itself since " in explained
             assert explained.endswith(f"{told['reason']}. {told['mend']}.")
             assert daemon.end() == 0
         calls = len(network.seen())
@@ -173,7 +173,7 @@ def test_an_unreadable_file_in_the_inbox_is_told_of(folders, sandbox):
             (held,) = status(config)["held"]
             assert (held["file"], held["claim"], held["overdue"]) == ("CW-1.xml", "", True)
             assert held["reason"] == late["reason"]
-            assert "It waits since " in said("explain", "CW-1.xml", "--config", config)
+            assert "It has waited since " in said("explain", "CW-1.xml", "--config", config)
             locked.chmod(0o600)
             daemon.event("file.finished", file="CW-1.xml")
             until(lambda: status(config)["held"] == [])
@@ -193,7 +193,7 @@ def test_what_an_ended_daemon_said_of_the_inbox_is_not_shown(folders, sandbox):
         assert (held["file"], held["overdue"]) == ("half.xml", False)
         assert daemon.end() == 0
     assert status(config)["held"] == []
-    assert "It waits since" not in said("explain", "half.xml", "--config", config)
+    assert "It has waited since" not in said("explain", "half.xml", "--config", config)
 
 
 def test_files_that_cannot_be_moved_keep_no_other_file_waiting(sandbox):

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -22,14 +21,6 @@ from watcher.folders.layout import Folders
 NOWHERE = "http://127.0.0.1:9"
 # Nothing here takes more steps.
 MOST_STEPS = 150
-
-
-@pytest.fixture
-def worlds(tmp_path: Path) -> Iterator[Path]:
-    """A folder for many scenes, in memory where there is some: what counts here is the order of steps, not the disk."""
-    memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else tmp_path) as name:
-        yield Path(name)
 
 
 def _nothing(folders: Folders) -> None:

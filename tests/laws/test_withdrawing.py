@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing, suppress
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from support.documents import document, files, numbers, one
@@ -32,14 +29,6 @@ NOWHERE = "http://127.0.0.1:9"
 CONTENT = document(("CW-0", "10.00"), ("CW-1", "10.00"), ("CW-2", "10.00"))
 # Nothing here takes more steps.
 MOST_STEPS = 150
-
-
-@pytest.fixture
-def worlds(tmp_path: Path) -> Iterator[Path]:
-    """A folder for many scenes, in memory where there is some: what counts here is the order of steps, not the disk."""
-    memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else tmp_path) as name:
-        yield Path(name)
 
 
 def _unopened(line: Line, claim: Claim) -> None:

@@ -77,7 +77,7 @@ def _held_up(bulletin: Bulletin | None) -> str:
         return "The daemon is not running."
     if bulletin.state == "waiting":
         mend = f" {bulletin.mend}." if bulletin.mend else ""
-        return f"The line waits since {_minute(bulletin.since)}: {bulletin.reason}.{mend}"
+        return f"The line has waited since {_minute(bulletin.since)}: {bulletin.reason}.{mend}"
     return ""
 
 
@@ -85,9 +85,8 @@ def _next(verdict: Verdict, wait: Wait | None, held_up: str) -> str:
     """Return what keeps a file in the inbox, beside what can be seen of the file itself."""
     said = ""
     if wait is not None:
-        said = (
-            f" It waits since {_minute(wait.since)}{f': {wait.reason}' if wait.reason not in verdict.sentence else ''}."
-        )
+        why = "" if wait.reason in verdict.sentence else f": {wait.reason}"
+        said = f" It has waited since {_minute(wait.since)}{why}."
     if held_up:
         return f"{said} {held_up}"
     return " The next scan takes it." if verdict.ready and not said else said
@@ -95,7 +94,7 @@ def _next(verdict: Verdict, wait: Wait | None, held_up: str) -> str:
 
 def _alone(wait: Wait) -> str:
     """Return why a file waits by itself, and what to do."""
-    return f"It waits by itself since {_minute(wait.since)}, and other files go on: {wait.sentence}"
+    return f"It has waited by itself since {_minute(wait.since)}, and other files go on: {wait.sentence}"
 
 
 def _minute(time: datetime) -> str:

@@ -19,7 +19,7 @@ from watcher.cli import identity
 from watcher.cli.init import make_folder
 from watcher.config.settings import Settings
 from watcher.disk.lock import holding, lock_file
-from watcher.errors import ConfigurationError, Fault, FolderTrouble
+from watcher.errors import ConfigurationError, Fault, FolderTrouble, Stopping
 from watcher.events import log
 from watcher.events.catalogue import Event
 from watcher.lifetime import Lifetime
@@ -50,24 +50,35 @@ def run(config_file: Path | None, *, once: bool) -> Tally:
     lifetime = Lifetime()
     # Before any thread is started, so that all of them leave the signals to the one that waits for them.
     lifetime.catch_signals()
-    with (
-        _held(lock_file(journal), settings, lifetime),
-        hearers_of(settings) as hears,
-        service_of(settings, lifetime) as service,
-    ):
-        log_to(settings, hears)
-        structlog.get_logger().info(
-            Event.STARTED, version=watcher.__version__, inbox=str(folders.inbox), site=settings.connectwise.site
-        )
+    try:
+        with (
+            _held(lock_file(journal), settings, lifetime),
+            hearers_of(settings) as hears,
+            service_of(settings, lifetime) as service,
+        ):
+            log_to(settings, hears)
+            structlog.get_logger().info(
+                Event.STARTED, version=watcher.__version__, inbox=str(folders.inbox), site=settings.connectwise.site
+            )
+            if once:
+                return service.run_once()
+            service.run()
+    except Stopping:
+        # A daemon that is asked to end, at whatever moment, ends in order.
         if once:
-            return service.run_once()
-        service.run()
-        return Tally()
+            raise
+    return Tally()
 
 
 @contextmanager
 def _held(lock: Path, settings: Settings, lifetime: Lifetime) -> Iterator[None]:
-    """Hold the lock of the journal. A disk that fails for a moment is waited out."""
+    """Hold the lock of the journal. A disk that fails for a moment is waited out.
+
+    Raises:
+        FolderTrouble: a person has to mend something first.
+        Stopping: the process is asked to end meanwhile.
+    """
+    logged = ""
     with ExitStack() as stack:
         while True:
             try:
@@ -76,12 +87,14 @@ def _held(lock: Path, settings: Settings, lifetime: Lifetime) -> Iterator[None]:
             except FolderTrouble as trouble:
                 if not trouble.passes:
                     raise
-                # Nobody else hears of the events yet.
-                log_to(settings, [])
-                since = datetime.now(UTC).isoformat(timespec="seconds")
-                keys = {"request_id": None, "retry_in_seconds": _RETRY_SECONDS, "since": since}
-                structlog.get_logger().error(Event.LINE_WAITING, reason=str(trouble), mend=trouble.mend, **keys)
-                lifetime.systemd.status(f"Waiting: {trouble}. {trouble.mend}.")
+                if str(trouble) != logged:
+                    logged = str(trouble)
+                    # Nobody else hears of the events yet.
+                    log_to(settings, [])
+                    since = datetime.now(UTC).isoformat(timespec="seconds")
+                    keys = {"request_id": None, "retry_in_seconds": _RETRY_SECONDS, "since": since}
+                    structlog.get_logger().error(Event.LINE_WAITING, reason=logged, mend=trouble.mend, **keys)
+                    lifetime.systemd.status(f"Waiting: {trouble}. {trouble.mend}.")
             lifetime.sleep(_RETRY_SECONDS)
         yield
 

@@ -85,7 +85,7 @@ class Event(StrEnum):
     )
     PAYMENT_CORRECTED = (
         "payment.corrected",
-        "minutes after an answer was lost, the invoice held another payment than was set last: what was done about it",
+        "minutes after an answer was lost, the invoice was not as it had been reported; the reason says what was done",
         "invoice_number invoice_id corrected reason",
     )
     PAYMENT_REFUSED = (

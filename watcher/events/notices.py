@@ -221,8 +221,8 @@ def _disk_low(keys: Mapping[str, Any]) -> Notice:
 def _corrected(keys: Mapping[str, Any]) -> Notice:
     number = _value(keys["invoice_number"])
     done = "It was put right; there is nothing to do." if keys["corrected"] else "Check this invoice in ConnectWise."
-    title = f"Invoice {number} held another payment than was set last"
-    return _notice(title, f"An answer of ConnectWise was lost a few minutes ago. {_value(keys['reason'])}. {done}")
+    title = f"Invoice {number} was not as it had been reported"
+    return _notice(title, f"An answer of ConnectWise about it was lost. {_value(keys['reason'])}. {done}")
 
 
 def _notice(title: str, body: str) -> Notice:
@@ -232,7 +232,7 @@ def _notice(title: str, body: str) -> Notice:
 def _overdue(keys: Mapping[str, Any]) -> Notice:
     mend = f" {_value(keys['mend'])}." if keys["mend"] else ""
     where = "in work" if keys["claim"] else "in the inbox"
-    why = f"It waits {where} since {keys['since']}: {_value(keys['reason'])}.{mend}"
+    why = f"It has waited {where} since {keys['since']}: {_value(keys['reason'])}.{mend}"
     return _notice(f"{_name(keys)} waits for too long", f"{why}\nOther files go on. It is tried again by itself.")
 
 

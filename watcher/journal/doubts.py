@@ -50,25 +50,22 @@ class Doubts:
                 values = {**row._mapping, "action": Action.CREATE.value, "amount": step.amount}
                 connection.execute(sql.insert(DOUBTS).values(values))
 
-    def end(self, doubt: InDoubt, correction: str | None = None) -> None:
-        """Forget a doubt.
-
-        Args:
-            doubt: an invoice that has been looked at.
-            correction: what was put right, in words; it is added to what the last payment's ``history`` says.
-        """
+    def note(self, doubt: InDoubt, correction: str) -> None:
+        """Add what was put right, in words, to what ``history`` says of the payment that was set last."""
+        if doubt.settled is None:
+            return
+        said = sql.case((PAYMENTS.c.warning.is_(None), ""), else_=PAYMENTS.c.warning + "; ")
+        last = sql.and_(
+            PAYMENTS.c.claim == doubt.settled.claim_id,
+            PAYMENTS.c.invoice_id == doubt.invoice_id,
+            PAYMENTS.c.outcome != Outcome.REJECTED,
+        )
         with self._database.transaction() as connection:
-            if correction is not None and doubt.settled is not None:
-                said = sql.case((PAYMENTS.c.warning.is_(None), ""), else_=PAYMENTS.c.warning + "; ")
-                connection.execute(
-                    sql.update(PAYMENTS)
-                    .where(
-                        PAYMENTS.c.claim == doubt.settled.claim_id,
-                        PAYMENTS.c.invoice_id == doubt.invoice_id,
-                        PAYMENTS.c.outcome != Outcome.REJECTED,
-                    )
-                    .values(warning=said + correction)
-                )
+            connection.execute(sql.update(PAYMENTS).where(last).values(warning=said + correction))
+
+    def end(self, doubt: InDoubt) -> None:
+        """Forget a doubt: the invoice has been looked at."""
+        with self._database.transaction() as connection:
             connection.execute(sql.delete(DOUBTS).where(DOUBTS.c.invoice_id == doubt.invoice_id))
 
 

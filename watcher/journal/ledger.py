@@ -196,7 +196,10 @@ class Ledger:
                     PAYMENTS.c.invoice_id,
                     PAYMENTS.c.outcome,
                 )
-                .where(PAYMENTS.c.claim == claim_id, sql.or_(PAYMENTS.c.outcome.is_not(None), PAYMENTS.c.action != ""))
+                .where(
+                    PAYMENTS.c.claim == claim_id,
+                    sql.or_(PAYMENTS.c.outcome.is_not(None), PAYMENTS.c.action.is_not(None)),
+                )
                 .order_by(PAYMENTS.c.position)
             )
             decided: list[int] = []

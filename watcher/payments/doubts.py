@@ -91,9 +91,9 @@ class InDoubt:
         """
         if self.settled is None:
             late = [row for row in rows if {(Action.CREATE, row.amount), (Action.CHANGE, row.amount)} & self.calls]
-            return (
-                f"payment {late[0].id} of {money(late[0].amount)}, which failed, is on it after all" if late else None
-            )
+            if not late:
+                return None
+            return f"its payment was reported as failed, but payment {late[0].id} of {money(late[0].amount)} is on it"
         amount = self.settled.amount
         if [row.amount for row in rows] == ([] if amount == ZERO else [amount]):
             return None

@@ -62,7 +62,6 @@ class Audit:
         self._due = due
 
     def _look_at(self, doubt: InDoubt) -> None:
-        corrections: list[str] = []
         rows = self._rows(doubt.invoice_id)
         for _ in range(_MOST_CORRECTIONS):
             step = None if rows is None else doubt.mend(rows)
@@ -82,19 +81,22 @@ class Audit:
                 return
             if isinstance(answer, Rejection):
                 break
-            corrections.append(_said(step, rows))
+            said = _said(step, rows)
+            self._doubts.note(doubt, said)
+            self._tell(doubt, said, corrected=True)
             rows = self._rows(doubt.invoice_id)
-        difference = None if rows is None else doubt.difference(rows)
-        reason = "; ".join([*corrections, *([difference] if difference else [])])
-        if reason:
-            self._log.warning(
-                Event.PAYMENT_CORRECTED,
-                invoice_number=doubt.invoice_number,
-                invoice_id=doubt.invoice_id,
-                corrected=bool(corrections) and difference is None,
-                reason=reason,
-            )
-        self._doubts.end(doubt, "; ".join(corrections) or None)
+        if rows is not None and (difference := doubt.difference(rows)) is not None:
+            self._tell(doubt, difference, corrected=False)
+        self._doubts.end(doubt)
+
+    def _tell(self, doubt: InDoubt, reason: str, *, corrected: bool) -> None:
+        self._log.warning(
+            Event.PAYMENT_CORRECTED,
+            invoice_number=doubt.invoice_number,
+            invoice_id=doubt.invoice_id,
+            corrected=corrected,
+            reason=reason,
+        )
 
     def _rows(self, invoice_id: int) -> Sequence[HeldPayment] | None:
         """Return the payments of an invoice; None if ConnectWise has it no more, or refuses to list them."""

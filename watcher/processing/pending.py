@@ -52,7 +52,7 @@ class Pending:
         return {"claim": self.demand.claim_id, "invoice_number": self.demand.invoice_number}
 
 
-class Waiting:
+class OpenDemands:
     """Demands without an outcome, in the order of arrival.
 
     A document may ask for hundreds of thousands of payments. So only those that were begun take more than their own

@@ -33,7 +33,7 @@ from watcher.payments.outcomes import Outcome, Result, finish, intend
 from watcher.payments.planning import plan
 from watcher.processing.look_up import LookUp
 from watcher.processing.news import News, Outcomes, Planned
-from watcher.processing.pending import Pending, Waiting, rejected, unplanned, without_call
+from watcher.processing.pending import OpenDemands, Pending, rejected, unplanned, without_call
 from watcher.processing.unanswered import Unanswered
 
 # The most demands of one round: enough to keep all workers busy, and few enough that what was looked up is still fresh.
@@ -94,7 +94,7 @@ class Rounds:
                 outcome.
             Stopping: the program ends.
         """
-        waiting = Waiting(demands, intents)
+        waiting = OpenDemands(demands, intents)
         # Whoever is done with a demand lets go of it.
         del demands
         self._unanswered.meet(intents, doubts)

@@ -225,7 +225,7 @@ def test_a_payment_that_was_rejected_and_comes_late_is_told(line, books, network
     assert pay(line, batches, ("CW-1", "60.00")) == ["rejected"]
     network.deliver()
     (told,) = audited(line, batches)
-    assert "which failed, is on it after all" in told["reason"]
+    assert "reported as failed, but payment" in told["reason"]
     assert amounts(books, "CW-1") == ["60.00"]
 
 
@@ -243,7 +243,7 @@ def test_a_payment_that_was_withdrawn_and_comes_late_is_told(line, books, networ
     assert list(Withdrawer(requests, line.ledger, line.publisher).carry_out()) == [claim]
     network.deliver()
     (told,) = audited(line, batches)
-    assert "which failed, is on it after all" in told["reason"]
+    assert "reported as failed, but payment" in told["reason"]
 
 
 def test_nothing_is_told_where_all_is_well(line, books, network):
@@ -282,6 +282,23 @@ def test_an_audit_that_cannot_ask_stays_due(line, books, network):
         audited(line, batches)
     network.strike()
     batches.audit()
+    assert amounts(books, "CW-1") == ["60.00"]
+
+
+def test_a_correction_is_told_even_if_nothing_can_be_asked_after_it(line, books, network):
+    """What was put right is told when it is done, and not again."""
+    network.strike(Strike(RESET_AND_LATER, "POST", nth=1))
+    batches = line.batches
+    pay(line, batches, ("CW-1", "60.00"))
+    network.deliver()
+    batches.audit()
+    line.lifetime.pause(AUDIT_SECONDS)
+    network.strike(Strike(RESET_BEFORE, "GET", nth=tuple(range(2, 20))))
+    with capture_logs() as logs, pytest.raises(Unreachable):
+        batches.audit()
+    assert [entry["corrected"] for entry in logs if entry["event"] == "payment.corrected"] == [True]
+    network.strike()
+    assert audited(line, batches) == []
     assert amounts(books, "CW-1") == ["60.00"]
 
 
