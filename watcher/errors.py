@@ -27,7 +27,43 @@ from __future__ import annotations
 import errno
 import os
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
+
+
+class Scope(StrEnum):
+    """How much a failed call says.
+
+    Attributes:
+        LINE: it is about every call. The whole line waits.
+        ODD: the answer about one record is not understood, which is ConnectWise's trouble. That record waits.
+        REFUSED: a 500 or 403 about one record. If other calls succeed meanwhile, it is that record's fault.
+    """
+
+    LINE = "line"
+    ODD = "odd"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Stuck:
+    """A payment that ConnectWise does not take.
+
+    Attributes:
+        claim_id: the claim of its file.
+        invoice_number: the number as the file writes it.
+        line: its line in the file, from 1; 0 if it is not known.
+        file: the file's name; empty if there is none.
+    """
+
+    claim_id: str
+    invoice_number: str
+    line: int
+    file: str = ""
+
+    def __str__(self) -> str:
+        places = [f"line {self.line}"] * bool(self.line) + [f"of {self.file}"] * bool(self.file)
+        return f"invoice {self.invoice_number}" + (f" ({' '.join(places).removeprefix('of ')})" if places else "")
 
 
 class PaymentWatcherError(Exception):
@@ -89,7 +125,10 @@ class ConnectWiseError(PaymentWatcherError):
 
     Attributes:
         request_id: ConnectWise's ``x-cw-request-id``, which its support asks for; None where no answer came.
+        scope: how much it says.
     """
+
+    scope = Scope.LINE
 
     def __init__(self, message: str, request_id: str | None = None) -> None:
         super().__init__(message)
@@ -122,13 +161,26 @@ class Outage(PaymentWatcherError):
     Attributes:
         mend: what a person can do about it.
         request_id: ConnectWise's request id where there is one.
+        scope: how much it says.
+        stuck: the payments that met it, if it was said about single ones.
+        others_go_on: True if files that come in meanwhile are worked on.
     """
+
+    scope = Scope.LINE
+    others_go_on = False
 
     def __init__(self, message: str, mend: str, request_id: str | None = None) -> None:
         # Without the full stop that ConnectWise's sentences end in: the mend follows.
         super().__init__(message.rstrip("."))
         self.mend = mend
         self.request_id = request_id
+        self.stuck: tuple[Stuck, ...] = ()
+
+    def __str__(self) -> str:
+        if not self.stuck:
+            return super().__str__()
+        more = f" and {len(self.stuck) - 1:,} more" if len(self.stuck) > 1 else ""
+        return f"{super().__str__()}; this holds up {self.stuck[0]}{more}"
 
 
 class Unreachable(Outage):

@@ -128,6 +128,17 @@ class Lifetime:
         """Let some time pass, or less if the process is asked to end; the watchdog is not fed."""
         self._ending.wait(seconds)
 
+    def listen(self, hear: Callable[[float], bool], seconds: float) -> bool:
+        """Wait on purpose until something is heard, at most so long.
+
+        Args:
+            hear: waits for so many seconds, and returns True if it heard something. Being asked to end ends its wait.
+            seconds: at most so long.
+        """
+        heard = hear(seconds)
+        self.alive()
+        return heard
+
     def until_ending(self, seconds: float) -> bool:
         """Wait until the process is asked to end, at most so long; return True if it is."""
         return self._ending.wait(seconds)

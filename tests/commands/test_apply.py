@@ -10,6 +10,7 @@ import sys
 import pytest
 from support.connectwise import invoice, payments_of
 from support.documents import document, numbers, records
+from support.line import Hurried
 from support.network import Strike, Unreliable, page
 from support.program import PATIENCE, command, configure, environment, program, tree
 from support.results import FAIL, SUCCESS
@@ -291,3 +292,39 @@ def test_words_that_are_no_text_are_shown_and_written_all_the_same(folders, sand
     (failed,) = records(tmp_path / FAIL)
     assert failed["ErrorMessage"] == r"half \ud800 a letter"
     assert r"half \ud800 a letter" in ended.err
+
+
+REFUSED = page(403, '{"code":"Security","message":"You do not have security permission to perform this action."}')
+
+
+THREE = document(*((f"CW-{number}", "100.00") for number in range(1, 4)))
+
+
+def test_a_payment_that_connectwise_never_takes_is_rejected_after_a_minute(folders, sandbox, tmp_path, monkeypatch):
+    """The others are applied, its words land in the fail file, and the exit code is that of failed payments."""
+    monkeypatch.setattr("watcher.cli.apply.Lifetime", Hurried)
+    with Unreliable(sandbox.url, Strike(REFUSED, "POST", "/1001/")) as network:
+        ended = command("apply", THREE.decode(), "--config", configure(folders, network.url))
+    assert ended.code == 1, ended.err
+    (failed,) = records(tmp_path / FAIL)
+    assert failed["InvoiceNumber"] == "CW-1"
+    assert "You do not have security permission" in failed["ErrorMessage"]
+    assert numbers(tmp_path / SUCCESS) == ["CW-2", "CW-3"]
+
+
+def test_a_payment_alone_that_connectwise_never_takes_is_rejected_as_well(folders, sandbox, tmp_path, monkeypatch):
+    """Its invoice can be looked up meanwhile."""
+    monkeypatch.setattr("watcher.cli.apply.Lifetime", Hurried)
+    with Unreliable(sandbox.url, Strike(REFUSED, "POST", "/1001/")) as network:
+        ended = command("apply", GOOD.decode(), "--config", configure(folders, network.url))
+    assert ended.code == 1, ended.err
+    assert numbers(tmp_path / FAIL) == ["CW-1"]
+
+
+def test_all_payments_refused_is_a_missing_right(folders, sandbox, tmp_path):
+    """Nothing is rejected, and the exit code is that of a refused sign-in."""
+    with Unreliable(sandbox.url, Strike(REFUSED, "POST")) as network:
+        ended = command("apply", THREE.decode(), "--config", configure(folders, network.url))
+    assert ended.code == 77, ended.err
+    assert records(tmp_path / FAIL) == []
+    assert "holds up invoice CW-1 (line 3) and 2 more" in " ".join(ended.err.split())

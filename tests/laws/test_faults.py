@@ -81,6 +81,8 @@ SUMS = ("asked", "applied", "unchanged", "discarded", "failed")
 TIMES = 40
 # More often than a call is repeated at once, so that what can be an outage is one.
 A_WHILE = 4
+# A write that is refused by 500 or 403 so often, while others go through, is not the record's fault yet.
+TWICE = 2
 
 
 class Astray(Enum):
@@ -148,7 +150,8 @@ def cells():
     crossed = [(name, kind) for name, (_, kinds) in FAULTS.items() for kind in kinds]
     given = []
     for ordinal, (name, kind) in enumerate(crossed):
-        for times in (1, A_WHILE) if kind == "POST" else ((1, A_WHILE)[(ordinal + ordinal // 4) % 2],):
+        several = TWICE if kind in WRITTEN and name[:3] in ("500", "403") else A_WHILE
+        for times in (1, several) if kind == "POST" else ((1, several)[(ordinal + ordinal // 4) % 2],):
             place = list(PLACES)[(len(given) + len(given) // 3) % 3]
             lasting = "once" if times == 1 else "a while"
             given.append(pytest.param(name, kind, place, times, id=f"{name}-{kind}-{place}-{lasting}"))
@@ -169,6 +172,12 @@ class Watched(Hurried):
         if threading.current_thread() is self._main:
             self._look()
         super().wait(seconds)
+
+    def listen(self, hear, seconds):
+        """Let a wait for files be over. It is looked at if it is one for ConnectWise, too."""
+        self._look(only_if_waiting=True)
+        super().wait(seconds)
+        return hear(0)
 
     def sleep(self, seconds):
         """Let a wait in the middle of some work be over; it is none of the loop's."""
@@ -230,8 +239,10 @@ class Daemon:
         lock = lock_file(self._line.settings.journal.path)
         return look(inbox_of(self._line.settings, calls), url, lock)
 
-    def _look(self):
-        self.waited.append(self.status())
+    def _look(self, *, only_if_waiting=False):
+        status = self.status()
+        if not only_if_waiting or status.line.state == "waiting":
+            self.waited.append(status)
         assert len(self.waited) < TIMES, f"still waiting: {self.waited[-1].line}"
 
     def logged(self, event):
@@ -251,6 +262,8 @@ class Detour:
         self.look_ups = way.look_ups
         self.look_ups_by_id = way.look_ups_by_id
         self.find_by_id = way.find_by_id
+        self.read_invoice = way.read_invoice
+        self.finds_what_is_there = way.finds_what_is_there
         self.answered_at = way.answered_at
         self.timeout_seconds = way.timeout_seconds
         self._way = way
@@ -375,9 +388,11 @@ def assert_outages_told(line, fault):
     """Make sure that log and ``status`` tell of each outage what and whose it is, since when, and that it is over."""
     waits, ends = line.logged("line.waiting"), line.logged("line.moving")
     operators = fault in THE_OPERATORS.values() or fault is Astray.UNTRUSTED
+    # While other payments go through, this is not about the keys or the role.
+    maybe_the_records = fault is WEAK_ROLE_403
     assert len(waits) == len(ends)
     assert bool(waits) == bool(line.waited)
-    assert waits or not operators
+    assert waits or not operators or maybe_the_records
     for told in waits:
         assert ("connectwise.site" in told["mend"]) == operators
         assert operators or told["mend"].startswith("Nothing is lost")
@@ -475,8 +490,9 @@ def meanwhile(kind, number, method, row="", body=None):
 
 def vanishes(kind, number, listed=False):
     """Let an invoice be removed between its look-up and our write to it; the look-up notices it late or at once."""
-    noticed = Strike(GONE_404, *struck("list", number)) if listed else Strike(page(200, "[]"), *READ["look-up"], nth=2)
-    return lambda _sandbox: [Strike(GONE_404, *struck(kind, number)), noticed]
+    by_id = [Strike(GONE_404, *struck("list", number)), Strike(GONE_404, "GET", rf"/{IDS[number]}\?")]
+    noticed = by_id if listed else [Strike(page(200, "[]"), *READ["look-up"], nth=2)]
+    return lambda _sandbox: [Strike(GONE_404, *struck(kind, number)), *noticed]
 
 
 def had(number, total):
@@ -486,6 +502,7 @@ def had(number, total):
         rows = [row | {"paymentRows": None} for row in sandbox.books()["invoices"]]
         for row in rows:
             if row["invoiceNumber"] == number:
+                row["balance"] += Decimal(total) - row["total"]
                 row["total"] = Decimal(total)
         return [Strike(page(200, simplejson.dumps(rows, use_decimal=True)), *READ["look-up"], nth=1)]
 
@@ -516,7 +533,7 @@ CHANGES = {
         vanishes("POST", "NEW-4"),
         ("NEW-4", "99.99", [], "rejected", f"{GONE} NEW-4"),
     ),
-    "the invoice vanishes before the POST, only its list knows": (
+    "the invoice vanishes before the POST, only its id knows": (
         vanishes("POST", "NEW-4", listed=True),
         ("NEW-4", "99.99", [], "rejected", f"{GONE} NEW-4"),
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from hashlib import sha256
 from typing import Any, Self
@@ -53,6 +53,11 @@ class Hurried(Lifetime):
         with self._advancing:
             self._now += seconds
 
+    def listen(self, hear: Callable[[float], bool], seconds: float) -> bool:
+        """Let the time pass without waiting, and hear what there is."""
+        self.wait(seconds)
+        return hear(0)
+
 
 def settings_of(folders: Folders, site: str, **sections: dict[str, Any]) -> Settings:
     """Return settings that keep no test waiting.
@@ -89,6 +94,26 @@ def _impatient(settings: Settings, timeout_seconds: float) -> Settings:
     """Return settings with a timeout that a user may not choose."""
     section = settings.connectwise.model_copy(update={"timeout_seconds": timeout_seconds})
     return settings.model_copy(update={"connectwise": section})
+
+
+def to_the_end(batches: Batches, claims: Sequence[Claim], lifetime: Lifetime) -> Tally:
+    """Take claimed files to their end, and wait for those that are left for a while.
+
+    Args:
+        batches: what takes them there.
+        claims: in the order of claiming.
+        lifetime: of the program.
+
+    Raises:
+        Outage: as ``Batches.process``, or what holds up the payments that are left.
+    """
+    tally = sum(batches.process(claims), Tally())
+    while batches.left.claims:
+        if not batches.left.is_decided_soon and batches.cause is not None:
+            raise batches.cause
+        lifetime.sleep(max(0.0, (batches.left.due or 0.0) - lifetime.now()))
+        tally += sum(batches.process([claim for claim in claims if claim.id in batches.left.claims]), Tally())
+    return tally
 
 
 class Line:
@@ -163,13 +188,13 @@ class Line:
 
     def process(self, claims: Sequence[Claim]) -> Tally:
         """Take a batch of claimed files to its end."""
-        return sum(self.batches.process(claims), Tally())
+        return to_the_end(self.batches, claims, self.lifetime)
 
     def resume(self) -> Tally:
         """Take whatever is claimed to its end, as the next start does."""
         batches = self.batches
         batches.tidy()
-        return sum(batches.process(list(self.taker.resume())), Tally())
+        return to_the_end(batches, list(self.taker.resume()), self.lifetime)
 
     def results(self, claim_id: str) -> list[Result]:
         """Return the outcomes that the journal holds of a claim."""

@@ -34,7 +34,8 @@ def invoice(*rows, total="100", credited="0", **more):
     """Return an invoice that ConnectWise holds, with its payment rows listed."""
     paid = sum((held.amount for held in rows), ZERO)
     given = {"id": 1, "number": "CW-1", "type": "Standard", "total": total and Decimal(total), "paid": paid}
-    return Invoice(**(given | {"credits": Decimal(credited), "payments": rows} | more))
+    sums = {name: Decimal(more.pop(name)) for name in ("paid", "balance") if isinstance(more.get(name), str)}
+    return Invoice(**(given | {"credits": Decimal(credited), "payments": rows} | more | sums))
 
 
 def decide(asked, *found, intent=None, rules=RULES):

@@ -27,7 +27,12 @@ def folders_of(settings: Settings) -> Folders:
 def rules_of(settings: Settings) -> Rules:
     """Return the operator's choices about money."""
     chosen = settings.payments
-    return Rules(chosen.duplicates == "sum", chosen.zero_amount == "remove", chosen.date_partial_payments)
+    return Rules(
+        sum_duplicates=chosen.duplicates == "sum",
+        remove_on_zero=chosen.zero_amount == "remove",
+        date_partial_payments=chosen.date_partial_payments,
+        list_first=settings.connectwise.list_first,
+    )
 
 
 def documents_of(settings: Settings, lifetime: Lifetime) -> PaymentDocuments:

@@ -270,11 +270,15 @@ def sandbox(
     requests_per_minute: Annotated[
         int | None, typer.Option(min=1, help="Answer 429 beyond this rate.", show_default="no limit")
     ] = None,
+    rule: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Do something otherwise; may be given several times. See the README."),
+    ] = None,
 ) -> None:
     """Run the embedded stand-in for ConnectWise, to try things out without touching real books."""
     from watcher.cli import sandbox
 
-    sandbox.serve(port, sandbox.seeds(invoices), latency, requests_per_minute)
+    sandbox.serve(port, sandbox.seeds(invoices), latency, requests_per_minute, sandbox.rules(rule or []))
 
 
 @app.command()

@@ -11,7 +11,16 @@ import typer
 
 from watcher.config.writing import toml
 from watcher.lifetime import Lifetime
-from watcher.sandbox import InvoiceSeed, Sandbox, SignIn, numbered_invoices, read_invoices
+from watcher.sandbox import (
+    InvoiceSeed,
+    RuleError,
+    Rules,
+    Sandbox,
+    SignIn,
+    numbered_invoices,
+    read_invoices,
+    read_rules,
+)
 
 # How often it is looked whether it is to end (seconds), though being asked to end wakes it at once.
 _LONG_SECONDS = 3600.0
@@ -29,7 +38,21 @@ def seeds(invoices: str) -> list[InvoiceSeed]:
         raise typer.BadParameter(str(error), param_hint="--invoices") from error
 
 
-def serve(port: int, invoices: Sequence[InvoiceSeed], latency: float, requests_per_minute: int | None) -> None:
+def rules(given: Sequence[str]) -> Rules:
+    """Return the rules of the sandbox.
+
+    Args:
+        given: each ``NAME=VALUE``.
+    """
+    try:
+        return read_rules(given)
+    except RuleError as error:
+        raise typer.BadParameter(str(error), param_hint="--rule") from error
+
+
+def serve(
+    port: int, invoices: Sequence[InvoiceSeed], latency: float, requests_per_minute: int | None, rules: Rules
+) -> None:
     """Print how to reach the sandbox, and serve it until SIGTERM or Ctrl-C.
 
     Args:
@@ -37,11 +60,10 @@ def serve(port: int, invoices: Sequence[InvoiceSeed], latency: float, requests_p
         invoices: what its books hold.
         latency: how long each answer takes (seconds).
         requests_per_minute: what it answers before it says 429; None for no limit.
+        rules: what it does where nobody has proved what ConnectWise does.
     """
     sign_in = SignIn()
-    server = Sandbox(
-        invoices=invoices, sign_in=sign_in, port=port, latency=latency, requests_per_minute=requests_per_minute
-    )
+    server = Sandbox(invoices, sign_in, port, latency, requests_per_minute, rules)
     lifetime = Lifetime()
     lifetime.catch_signals()
     try:

@@ -62,6 +62,10 @@ class ConnectWiseSection(Section):
     requests_per_minute: int = Field(
         900, ge=1, le=60000, description="Never more calls than this; ConnectWise slows down at about 1000."
     )
+    list_first: bool = Field(
+        False,
+        description="List an invoice's payments before its first payment, too; one more request for each.",
+    )
     ca_bundle: FilePath | None = Field(
         None,
         description="Certificates to trust instead of the usual ones.",

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 from watcher.connectwise import rows
 from watcher.connectwise.http import Gateway, Read, Reads
-from watcher.errors import AnswerLost, Missing, Unreachable
+from watcher.errors import AnswerLost, Unreachable
 from watcher.payments.model import Call, Change, Create, HeldPayment, Invoice, Remove, money
 
 # The developer guide recommends URLs of at most 2,000 characters.
@@ -26,10 +26,24 @@ _PAGE_SIZE = 1000
 _LAST_PAGE = 999
 # The most pages that are read of one list. No invoice has twenty thousand payments.
 _MOST_PAGES = 20
-_INVOICE_FIELDS = "id,invoiceNumber,type,total,payments,credits"
+_INVOICE_FIELDS = "id,invoiceNumber,type,total,payments,credits,balance"
 
 Term = TypeVar("Term", str, int)
 Row = TypeVar("Row", Invoice, HeldPayment)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What is known of a write that was answered well.
+
+    Attributes:
+        payment_id: ConnectWise's id of the payment row; None for a row that was removed.
+        balance_fits: False if the answer to a new payment does not say that as much is left to pay on the invoice as
+            was expected. Only a list of its payments shows then that no other one came in between.
+    """
+
+    payment_id: int | None
+    balance_fits: bool = True
 
 
 class ConnectWise:
@@ -94,11 +108,21 @@ class ConnectWise:
         path = f"/finance/invoices/{invoice_id}/payments?pageSize={_PAGE_SIZE}"
         return tuple(self._pages(path, _about(invoice_id, rows.held_payments)))
 
-    def carry_out(self, call: Call) -> int | None:
-        """Make the one writing call of a plan.
+    def read_invoice(self, invoice_id: int) -> Invoice:
+        """Read an invoice by its id. A search may show it as it was a moment ago; this does not.
 
-        Returns:
-            ConnectWise's id of the payment row; None for a row that was removed.
+        Raises:
+            Missing: there is no such invoice.
+        """
+        return self._gateway.get(f"/finance/invoices/{invoice_id}?fields={_INVOICE_FIELDS}", reads=rows.invoice)
+
+    def finds_what_is_there(self) -> bool:
+        """Return True if the search finds an invoice that ConnectWise is known to have."""
+        seen = self._gateway.get("/finance/invoices?pageSize=1&fields=id,invoiceNumber", reads=rows.invoices)
+        return bool(seen) and seen[0].id in self.find_by_id([seen[0].id])
+
+    def carry_out(self, call: Call) -> Written:
+        """Make the one writing call of a plan.
 
         Raises:
             Rejection: ConnectWise refuses this record; ``Missing`` if the invoice or the row is gone.
@@ -119,16 +143,14 @@ class ConnectWise:
                         "another payment may have come in between",
                         payment_id=payment_id,
                     )
-                return payment_id
+                return Written(payment_id, balance_fits=balance is not None and balance == call.balance_after)
             case Change():
                 row = f"{payments}/{call.payment_id}"
                 self._gateway.once("PATCH", row, _patch(call), reads=_about(call.invoice_id, rows.row_id))
-                return call.payment_id
+                return Written(call.payment_id)
             case Remove():
-                # A missing row is what we want.
-                with suppress(Missing):
-                    self._gateway.once("DELETE", f"{payments}/{call.payment_id}", reads=rows.gone)
-                return None
+                self._gateway.once("DELETE", f"{payments}/{call.payment_id}", reads=rows.gone)
+                return Written(None)
 
     def version(self) -> str:
         """Return the version of ConnectWise. This proves that it can be reached, not that the keys are right."""

@@ -16,7 +16,7 @@ import urllib3
 
 from watcher.connectwise.connection import MOST_BYTES, TooLarge
 from watcher.connectwise.rows import NotUnderstood
-from watcher.errors import AnswerLost, ConnectWiseError, Missing, Outage, Rejection, SignInRefused, Unreachable
+from watcher.errors import AnswerLost, ConnectWiseError, Missing, Outage, Rejection, Scope, SignInRefused, Unreachable
 from watcher.plain import plain
 
 # The wait where a 429 has no usable Retry-After: ConnectWise's own text says thirty seconds.
@@ -58,9 +58,19 @@ def of_answer(answer: requests.Response, said: str) -> ConnectWiseError | Outage
         answer: any but a 429.
         said: its ``words``, without secrets.
     """
+    error = _of_answer(answer, said)
+    # Both also stand for bad data in one record, or for one that the API member may not change.
+    if answer.status_code in (_CODES.internal_server_error, _CODES.forbidden):
+        error.scope = Scope.REFUSED
+    return error
+
+
+def _of_answer(answer: requests.Response, said: str) -> ConnectWiseError | Outage:
     status, number = answer.status_code, request_id(answer)
-    if status in (_CODES.unauthorized, _CODES.forbidden):
+    if status == _CODES.unauthorized:
         return SignInRefused(f"ConnectWise refused the sign-in ({status}): {said}", _MEND_SIGN_IN, number)
+    if status == _CODES.forbidden:
+        return SignInRefused(f"ConnectWise does not allow this ({status}): {said}", _MEND_SIGN_IN, number)
     if answer.is_redirect or status == _CODES.method_not_allowed:
         return SignInRefused(f"this is not the ConnectWise API ({status}): {said}", _MEND_SIGN_IN, number)
     if 400 <= status < 500:
@@ -82,9 +92,13 @@ def not_understood(answer: requests.Response, error: NotUnderstood, redacted: Re
         redacted: takes secrets out of a text.
     """
     reason = f"ConnectWise's answer ({answer.status_code}) is not understood: {redacted(str(error))}"
+    odd: AnswerLost | Unreachable
     if answer.request.method == "GET":
-        return Unreachable(reason, request_id(answer))
-    return AnswerLost(reason, request_id(answer), error.payment_id)
+        odd = Unreachable(reason, request_id(answer))
+    else:
+        odd = AnswerLost(reason, request_id(answer), error.payment_id)
+    odd.scope = Scope.ODD
+    return odd
 
 
 def of_error(error: Exception, method: str, host: str, redacted: Redacted) -> ConnectWiseError | Outage:

@@ -11,7 +11,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from watcher.payments.model import ZERO, HeldPayment, Invoice
+from watcher.payments.model import ZERO, HeldPayment, Invoice, cents
 from watcher.plain import plain
 
 # ConnectWise's ids are int32 in OpenAPI.
@@ -35,6 +35,11 @@ class NotUnderstood(ValueError):
     def __init__(self, message: str, payment_id: int | None = None) -> None:
         super().__init__(message)
         self.payment_id = payment_id
+
+
+def invoice(content: Any) -> Invoice:
+    """Read an invoice."""
+    return _invoice(_record(content))
 
 
 def invoices(content: Any) -> list[Invoice]:
@@ -99,6 +104,7 @@ def _invoice(row: dict[str, Any]) -> Invoice:
             total=_amount(row, "total"),
             paid=_amount(row, "payments"),
             credits=_amount(row, "credits") or ZERO,
+            balance=_amount(row, "balance"),
         )
     except NotUnderstood as error:
         raise NotUnderstood(f"invoice {number or 'without a number'} (id {invoice_id}): {error}") from error
@@ -125,6 +131,7 @@ def _id(row: dict[str, Any]) -> int:
 
 
 def _amount(row: dict[str, Any], name: str) -> Decimal | None:
+    """Read an amount, to the cent."""
     value = row.get(name)
     if value is None:
         return None
@@ -133,7 +140,7 @@ def _amount(row: dict[str, Any], name: str) -> Decimal | None:
     exponent = amount.as_tuple().exponent
     if not isinstance(exponent, int) or amount.adjusted() >= _MOST_DIGITS or -exponent > _MOST_DECIMALS:
         raise NotUnderstood(f"{name} {_shown(value)} is no amount")
-    return amount
+    return cents(amount)
 
 
 def _day(row: dict[str, Any], name: str) -> date | None:

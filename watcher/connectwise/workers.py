@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from typing import Any, Generic, TypeVar
 
-from watcher.errors import AnswerLost, Outage, PaymentWatcherError, Stopping
+from watcher.errors import AnswerLost, Outage, PaymentWatcherError, Scope, Stopping
 from watcher.lifetime import Lifetime
 
 Item = TypeVar("Item")
@@ -33,7 +33,16 @@ class Batch(Generic[Item, Answer]):
         not_begun: the items for which no call was made.
     """
 
-    def __init__(self, halted: threading.Event) -> None:
+    def __init__(self, halted: threading.Event, patience: int) -> None:
+        """Begin without items.
+
+        Args:
+            halted: as above.
+            patience: how many calls in a row may fail in a way that may be the single record's fault.
+        """
+        self._patience = patience
+        self._failed = 0
+        self._counting = threading.Lock()
         self.awaited = 0
         self.halted = halted
         self.fault: BaseException | None = None
@@ -47,12 +56,27 @@ class Batch(Generic[Item, Answer]):
             self._came.put((item, Stopping("not begun")))
             return
         try:
-            self._came.put((item, act(item)))
-        except (Outage, AnswerLost, Stopping) as error:
+            answer = act(item)
+            self._count(good=True)
+            self._came.put((item, answer))
+        except Stopping as error:
             self.halted.set()
+            self._came.put((item, error))
+        except (Outage, AnswerLost) as error:
+            if error.scope is Scope.LINE:
+                self.halted.set()
+            else:
+                self._count(good=False)
             self._came.put((item, error))
         except BaseException as error:  # noqa: BLE001  (raised again where the answers are gathered)
             self._came.put((item, error))
+
+    def _count(self, *, good: bool) -> None:
+        """Count the calls in a row that failed; too many of them are the line's trouble."""
+        with self._counting:
+            self._failed = 0 if good else self._failed + 1
+            if self._failed >= self._patience:
+                self.halted.set()
 
     def take(self, seconds: float) -> Iterator[tuple[Item, Answer | PaymentWatcherError]]:
         """Take what has come in.
@@ -100,18 +124,22 @@ class Workers:
         self._started = False
 
     def each(
-        self, act: Callable[[Item], Answer], items: Sequence[Item]
+        self, act: Callable[[Item], Answer], items: Sequence[Item], patience: int = 1
     ) -> Iterator[tuple[Item, Answer | PaymentWatcherError]]:
         """Act on every item, several at once, and yield each answer as soon as it comes in.
 
         It is ``begin`` and ``gather`` in one.
         """
-        with closing(self.gather(self.begin(act, items), 0)) as gathered:
+        with closing(self.gather(self.begin(act, items, patience=patience), 0)) as gathered:
             for answers in gathered:
                 yield from answers
 
     def begin(
-        self, act: Callable[[Item], Answer], items: Sequence[Item], after: Batch[Any, Any] | None = None
+        self,
+        act: Callable[[Item], Answer],
+        items: Sequence[Item],
+        after: Batch[Any, Any] | None = None,
+        patience: int = 1,
     ) -> Batch[Item, Answer]:
         """Give items to the workers, behind those that they have already.
 
@@ -121,9 +149,11 @@ class Workers:
             act: called in a worker thread.
             items: what to act on; the workers begin them in this order.
             after: a batch that this one continues. Once that one is halted, no item of this one is begun either.
+            patience: how many calls in a row may fail, without one that succeeds between them, before that is an
+                outage. This is about failures that may be the single record's fault (``Scope``).
         """
         self._start()
-        batch = Batch[Item, Answer](after.halted if after else threading.Event())
+        batch = Batch[Item, Answer](after.halted if after else threading.Event(), patience)
         self.add(batch, act, items)
         return batch
 

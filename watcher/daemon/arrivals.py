@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -72,10 +72,17 @@ class Arrivals:
         self._logged: set[Claim] = set()
         self._log = structlog.get_logger()
 
-    @property
-    def summary(self) -> str:
-        """What waits in the inbox and in work, in a sentence."""
-        counts = {"not ready yet": self._inbox.waiting, "held up in work": self.waiting.in_work}
+    def summary(self, left: Collection[str]) -> str:
+        """Return what waits in the inbox and in work, in a sentence.
+
+        Args:
+            left: the ids of claims with a payment that is tried again later.
+        """
+        counts = {
+            "not ready yet": self._inbox.waiting,
+            "waiting for ConnectWise": len(left),
+            "held up in work": self.waiting.in_work(left),
+        }
         said = [f"{count} file{'s' if count != 1 else ''} {what}" for what, count in counts.items() if count]
         return f"Watching {self._inbox.folder}; {', '.join(said) or 'nothing to do'}."
 
@@ -183,24 +190,26 @@ class Arrivals:
         self._logged.difference_update(claims)
         self._taker.made.difference_update(claim.id for claim in claims)
 
-    def wait(self, *, took_files: bool) -> None:
+    def wait(self, *, took_files: bool, at_most: float | None = None) -> None:
         """Wait for an event, for a file to be quiet, or for the next scan.
 
         Args:
             took_files: files were claimed since the last wait.
+            at_most: the longest wait (seconds), if something else is due.
         """
         waits = [self.measures.scan_seconds]
+        if at_most is not None:
+            waits.append(at_most)
         if (settling := self.settling) is not None:
             waits.append(settling)
         if took_files:
             waits.append(_AFTERMATH_SECONDS)
         until = self._lifetime.now() + min(waits)
         while not self._lifetime.ending and (left := until - self._lifetime.now()) > 0:
-            if self._observer.wait(min(left, _BREATH_SECONDS)):
+            if self._lifetime.listen(self._observer.wait, min(left, _BREATH_SECONDS)):
                 gather = max(_GATHER_SECONDS, _GATHER_SCANS * self._scan_took)
                 self._lifetime.pause(min(self.measures.scan_seconds, gather))
                 return
-            self._lifetime.alive()
 
     def _log_claim(self, event: Event, claim: Claim, size: int | None) -> None:
         self._log.info(event, file=claim.name, claim=claim.id, bytes=size)

@@ -70,6 +70,7 @@ class Speaker:
                 request_id=outage.request_id,
                 retry_in_seconds=round(retry_in, 1),
                 since=since.isoformat(timespec="seconds"),
+                **_named(outage),
             )
         self._lifetime.systemd.status(f"Waiting since {since:%Y-%m-%d %H:%M} UTC: {outage}. {outage.mend}.")
 
@@ -96,3 +97,16 @@ class Speaker:
             self._latest = bulletin
             with suppress(JournalTrouble):
                 self._bulletins.post(replace(bulletin, watch=self.watch, answered_at=self._client.answered_at()))
+
+
+def _named(outage: Outage) -> dict[str, object]:
+    """Return the keys by which the log names the first payment that an outage holds up; none if it names none."""
+    if not outage.stuck:
+        return {}
+    first = outage.stuck[0]
+    return {
+        "invoice_number": first.invoice_number,
+        "file": first.file,
+        "claim": first.claim_id,
+        "line": first.line or None,
+    }

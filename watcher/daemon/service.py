@@ -56,8 +56,10 @@ class Service:
                 try:
                     tally = self._turn()
                     self._upkeep.prune()
-                    self._speaker.state("watching", self._arrivals.summary)
-                    self._arrivals.wait(took_files=tally.files > 0)
+                    if (cause := self._batches.cause) is not None:
+                        raise cause
+                    self._speaker.state("watching", self._arrivals.summary(self._batches.left.claims))
+                    self._arrivals.wait(took_files=tally.files > 0, at_most=self._due_in)
                 except Outage as outage:
                     self._wait_out(outage)
         except Stopping:
@@ -76,15 +78,29 @@ class Service:
         tally = Tally()
         try:
             tally += self._turn()
-            while not self._lifetime.ending and (settling := self._arrivals.settling) is not None:
-                self._lifetime.pause(max(0.01, settling))
+            while not self._lifetime.ending and (soon := self._soon) is not None:
+                self._lifetime.wait(max(0.01, soon))
                 tally += self._turn()
         finally:
             self._end()
         if self._lifetime.ending:
             raise Stopping("asked to end before everything was handled; the next run finishes it")
+        if (cause := self._batches.cause) is not None:
+            raise cause
         self._arrivals.waiting.check()
         return tally
+
+    @property
+    def _due_in(self) -> float | None:
+        """How long until payments that were left have their turn (seconds); None if there are none."""
+        due = self._batches.left.due
+        return None if due is None else max(0.0, due - self._lifetime.now())
+
+    @property
+    def _soon(self) -> float | None:
+        """How long until there is more to be done by itself (seconds); None if there is nothing."""
+        waits = [self._arrivals.settling, self._due_in if self._batches.left.is_decided_soon else None]
+        return min((wait for wait in waits if wait is not None), default=None)
 
     def _turn(self) -> Tally:
         """Finish what is claimed; then scan, claim and process, batch by batch, until nothing is ready."""
@@ -94,7 +110,7 @@ class Service:
         self._batches.check()
         self._upkeep.check_room()
         tally = self._batches.tidy()
-        claims = self._arrivals.resumed() or self._arrivals.claim(ready)
+        claims = self._resumed() or self._arrivals.claim(ready)
         while claims:
             tally += self._process(claims)
             # Files may come in without end.
@@ -104,8 +120,16 @@ class Service:
         # A file that waits by itself is in no batch.
         tally += sum(self._arrivals.withdraw().values(), Tally())
         self._batches.audit()
-        self._advanced()
+        if self._batches.cause is None:
+            self._advanced()
         return tally
+
+    def _resumed(self) -> list[Claim]:
+        """Return the files that are claimed already and whose turn has come."""
+        claims = self._arrivals.resumed()
+        self._batches.keep_only([claim.id for claim in claims])
+        later = set(self._batches.left.later(self._lifetime.now()))
+        return [claim for claim in claims if claim.id not in later]
 
     def _scan(self) -> list[ReadyFile]:
         ready = self._arrivals.scan()
@@ -123,7 +147,7 @@ class Service:
             withdrawn |= self._arrivals.withdraw()
             batch = [claim for claim in claims[start : start + most] if claim not in withdrawn]
             tally += self._advance(self._batches.process(batch))
-        self._arrivals.finished(claims)
+        self._arrivals.finished([claim for claim in claims if claim.id not in self._batches.left.claims])
         return sum(withdrawn.values(), tally)
 
     def _advance(self, advances: Iterable[Tally]) -> Tally:
@@ -144,6 +168,10 @@ class Service:
         """Wait out an outage for one pause; the pauses grow. A person who withdraws a file ends the pause."""
         chance = random.uniform(0.5, 1.0)  # noqa: S311  (spreads attempts, no secret)
         met = self._outage.met(outage, self._lifetime.now(), chance)
+        if outage.others_go_on:
+            self._speaker.waiting(outage, met.lasted, retry_in=self._due_in if met.log else None)
+            self._arrivals.wait(took_files=False, at_most=self._due_in)
+            return
         self._speaker.waiting(outage, met.lasted, retry_in=met.pause if met.log else None)
         until = self._lifetime.now() + met.pause
         while not self._lifetime.ending and (left := until - self._lifetime.now()) > 0:

@@ -90,19 +90,26 @@ class Event(StrEnum):
     )
     PAYMENT_REFUSED = (
         "payment.refused",
-        "ConnectWise refused a call; the invoice is looked up once more before that counts",
+        "ConnectWise refused a call; the invoice is looked up once more before that counts. After a 500 or 403 the "
+        "payment is tried again for a minute or more, and other payments go on",
         "claim invoice_number reason request_id",
     )
     LINE_WAITING = (
         "line.waiting",
         "an outage began, changed, or has lasted another hour; no payment fails for it",
-        "reason mend request_id retry_in_seconds since",
+        "reason mend request_id retry_in_seconds since invoice_number file claim line",
     )
     LINE_MOVING = "line.moving", "the outage is over", "waited_seconds"
     CONNECTWISE_RETRY = (
         "connectwise.retry",
         "a call that is safe to repeat is repeated, whole or in parts",
         "reason request_id attempt",
+    )
+    CONNECTWISE_DISTRUSTED = (
+        "connectwise.distrusted",
+        "the balance in ConnectWise's answer to a payment did not fit the payments on the invoice: from now on they "
+        "are listed after each new payment",
+        "reason invoice_id",
     )
     CONNECTWISE_SLOWED = (
         "connectwise.slowed",

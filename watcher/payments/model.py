@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
 
 ZERO = Decimal(0)
+_CENT = Decimal("0.01")
 # The most things that one message names.
 _MOST_NAMED = 10
 
@@ -20,6 +21,12 @@ def listed(names: Sequence[object]) -> str:
     """
     words = ", ".join(str(name) for name in names[:_MOST_NAMED])
     return words if len(names) <= _MOST_NAMED else f"{words} and {len(names) - _MOST_NAMED:,} more"
+
+
+def cents(amount: Decimal) -> Decimal:
+    """Return an amount of ConnectWise's rounded to the cent: its own sums have up to four decimals (``346.3401``)."""
+    # Nothing below half a cent stays, not even its sign.
+    return amount.quantize(_CENT, ROUND_HALF_UP) + ZERO
 
 
 def money(amount: Decimal) -> str:
@@ -104,6 +111,7 @@ class Invoice:
         paid: the sum of its payments; None if ConnectWise gives none.
         credits: the sum of the credit memos that were applied to it.
         payments: its payment rows; None if they have not been listed.
+        balance: what is left to pay; None if ConnectWise gives none.
     """
 
     id: int
@@ -113,6 +121,33 @@ class Invoice:
     paid: Decimal | None
     credits: Decimal = ZERO
     payments: tuple[HeldPayment, ...] | None = None
+    balance: Decimal | None = None
+
+    @property
+    def paying(self) -> list[HeldPayment]:
+        """The payments among its rows. A row that applies a credit is none, nor is a row of 0.00 beside a payment."""
+        rows = [row for row in self.payments or () if not row.applies_credit]
+        return [row for row in rows if row.amount != ZERO] or rows[:1]
+
+    def room(self, held: HeldPayment | None) -> Decimal | None:
+        """Return the most that its payment can be; None if ConnectWise does not say.
+
+        The balance knows of taxes, down payments and credits. A search may show an invoice as it was a moment ago, so
+        of a balance that does not fit the payment rows the smaller reading counts.
+
+        Args:
+            held: its payment; None if it has none.
+        """
+        if self.balance is None:
+            return None if self.total is None else self.total - self.credits
+        own = held.amount if held else ZERO
+        return self.balance + (own if self.paid is None else min(own, self.paid))
+
+    @property
+    def is_stale(self) -> bool:
+        """True if the sum of its payments is another one than that of its payment rows."""
+        rows = [row.amount for row in self.payments or () if not row.applies_credit]
+        return self.payments is not None and self.paid is not None and self.paid != sum(rows, ZERO)
 
 
 # A claim's id, and the position of a record in its document.
@@ -217,6 +252,17 @@ class Remove:
 Call = Create | Change | Remove
 
 
+def action_of(call: Call) -> Action:
+    """Return what a call does."""
+    match call:
+        case Create():
+            return Action.CREATE
+        case Change():
+            return Action.CHANGE
+        case Remove():
+            return Action.REMOVE
+
+
 @dataclass(frozen=True, slots=True)
 class Keep:
     """Do nothing: ConnectWise already holds what is asked.
@@ -282,6 +328,20 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
+class Dates:
+    """What ConnectWise has done so far with the dates that it was sent.
+
+    Attributes:
+        sent: the day that was last set on a payment row in this run and answered well, by ConnectWise's id of the row;
+            None if the day was taken off.
+        stays: ConnectWise's words when it refused to take the date off this invoice's payment; None if it did not.
+    """
+
+    sent: Mapping[int, date | None] = field(default_factory=dict)
+    stays: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Rules:
     """The operator's choices about money (``[payments]`` in the configuration).
 
@@ -289,8 +349,10 @@ class Rules:
         sum_duplicates: add up the records of one invoice in one document. Otherwise they are rejected.
         remove_on_zero: an amount of zero removes the invoice's payment. Otherwise it is rejected.
         date_partial_payments: give a date to payments that leave the invoice partly paid, too.
+        list_first: list the payments of an invoice before its first payment, too (``connectwise.list_first``).
     """
 
     sum_duplicates: bool = False
     remove_on_zero: bool = False
     date_partial_payments: bool = False
+    list_first: bool = False

@@ -9,14 +9,13 @@ from enum import StrEnum
 
 from watcher.payments.model import (
     ZERO,
-    Action,
-    Change,
-    Create,
     Intent,
+    Keep,
     Plan,
     Record,
     Reject,
     Remove,
+    action_of,
 )
 
 
@@ -121,19 +120,14 @@ def intend(decided: Plan, earlier: Intent | None) -> Intent | None:
     Returns:
         The intent; None for a rejection, for a step without a call, and for the removal of a surplus row.
     """
-    match decided.step:
-        case Create():
-            action = Action.CREATE
-        case Change():
-            action = Action.CHANGE
-        case Remove(surplus=False):
-            action = Action.REMOVE
-        case _:
-            return None
+    step = decided.step
+    if isinstance(step, Keep | Reject) or (isinstance(step, Remove) and step.surplus):
+        return None
+    action = action_of(step)
     warning = "; ".join(decided.warnings) or None
     if earlier and earlier.action is action and earlier.amount == decided.amount:
         warning = earlier.warning
-    return Intent(action, decided.amount, warning, decided.step.invoice_id)
+    return Intent(action, decided.amount, warning, step.invoice_id)
 
 
 def finish(decided: Plan, outcome: Outcome, payment_id: int | None) -> list[Result]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import date
 from decimal import Decimal
 
 from watcher.payments.doubts import InDoubt
@@ -11,6 +12,7 @@ from watcher.payments.model import (
     Action,
     Change,
     Create,
+    Dates,
     Demand,
     HeldPayment,
     Intent,
@@ -28,7 +30,7 @@ from watcher.payments.model import (
 def must_list(invoice: Invoice) -> bool:
     """Return True if an invoice's payment rows must be listed before a plan can be made.
 
-    An invoice whose payments add up to zero is taken to have none.
+    An invoice whose payments add up to zero is taken to have none. A row of 0.00 is worth nothing.
     """
     return invoice.paid is None or invoice.paid != ZERO
 
@@ -40,6 +42,7 @@ def plan(
     rules: Rules,
     made: int | None = None,
     earlier: InDoubt | None = None,
+    dates: Dates = Dates(),  # noqa: B008  (it cannot change)
 ) -> Plan:
     """Decide what to do about one demand.
 
@@ -50,6 +53,7 @@ def plan(
         rules: the operator's choices.
         made: the id of a row that we are known to have made, although another payment came in between.
         earlier: the calls of earlier files on this invoice that may be carried out late; None without any.
+        dates: what ConnectWise has done with the dates that it was sent.
 
     Returns:
         The plan. Its step is a call only if ConnectWise does not hold yet what is asked.
@@ -78,13 +82,13 @@ def plan(
     invoice = found[0]
     if invoice.type.casefold() == "creditmemo":
         return Plan(demand, Reject(f"Invoice Number {number} is a credit memo, which takes no payment"))
-    rows = [row for row in invoice.payments or () if not row.applies_credit]
+    rows = invoice.paying
     if len(rows) > 1:
         return _several(demand, invoice, rows, intent, made, earlier)
     held = rows[0] if rows else None
     if demand.amount == ZERO:
-        return _removal(demand, invoice, held, intent)
-    return _payment(demand, invoice, held, intent, rules)
+        return _removal(demand, invoice, held if held and held.amount != ZERO else None, intent)
+    return _payment(demand, invoice, held, intent, rules, dates)
 
 
 def _listed(ids: Iterable[int]) -> str:
@@ -135,36 +139,53 @@ def _removal(demand: Demand, invoice: Invoice, held: HeldPayment | None, intent:
     )
 
 
-def _payment(demand: Demand, invoice: Invoice, held: HeldPayment | None, intent: Intent | None, rules: Rules) -> Plan:
-    if invoice.total is None:
+def _payment(
+    demand: Demand, invoice: Invoice, held: HeldPayment | None, intent: Intent | None, rules: Rules, dates: Dates
+) -> Plan:
+    payable = invoice.room(held)
+    if payable is None:
         return Plan(demand, Reject(f"ConnectWise gives no total for invoice {demand.invoice_number}"))
-    payable = invoice.total - invoice.credits
     if payable <= ZERO:
-        return Plan(
-            demand,
-            Reject(
-                f"Invoice {demand.invoice_number} has nothing to pay: its total is {money(invoice.total)} "
-                f"and its credits are {money(invoice.credits)}"
-            ),
-        )
+        return Plan(demand, Reject(f"Invoice {demand.invoice_number} has nothing to pay: {_sums(invoice)}"))
     amount = min(demand.amount, payable)
     day = demand.date_paid if amount == payable or rules.date_partial_payments else None
     warnings = _warnings(demand, amount, held)
     if held is None:
         return Plan(demand, Create(invoice.id, amount, day, payable - amount), amount, warnings)
-    if held.amount == amount and held.date_paid == day:
+    differs = held.date_paid != day
+    told = _kept_date(held, day, dates) if differs else None
+    if told is not None:
+        differs, warnings = False, (*warnings, told)
+    if held.amount == amount and not differs:
         ours = intent is not None and intent.action is not Action.REMOVE and intent.amount == amount
         if ours and intent:
-            warnings = (intent.warning,) if intent.warning else ()
+            warnings = tuple(filter(None, (intent.warning, told)))
         return Plan(demand, Keep(invoice.id, held.id), amount, warnings, applied=ours)
     step = Change(
         invoice.id,
         held.id,
         amount if held.amount != amount else None,
-        day if day is not None and held.date_paid != day else None,
-        clear_date=day is None and held.date_paid is not None,
+        day if differs else None,
+        clear_date=differs and day is None,
     )
     return Plan(demand, step, amount, warnings)
+
+
+def _sums(invoice: Invoice) -> str:
+    """Return in words why nothing can be paid on an invoice."""
+    named = {"total is": invoice.total, "credits are": invoice.credits, "balance is": invoice.balance}
+    said = [f"its {name} {money(amount)}" for name, amount in named.items() if amount is not None]
+    return f"{', '.join(said[:-1])} and {said[-1]}"
+
+
+def _kept_date(held: HeldPayment, day: date | None, dates: Dates) -> str | None:
+    """Return in words that ConnectWise keeps a payment's date as it is, whatever it is sent; None if that is not so."""
+    if day is None and dates.stays is not None:
+        return f"ConnectWise does not take the date {held.date_paid} off this payment: {dates.stays}"
+    if held.id not in dates.sent or dates.sent[held.id] != day:
+        return None
+    sent = "the date was taken off" if day is None else f"{day} was sent"
+    return f"ConnectWise shows the date {held.date_paid or 'none'} for this payment, although {sent}"
 
 
 def _warnings(demand: Demand, amount: Decimal, held: HeldPayment | None) -> tuple[str, ...]:

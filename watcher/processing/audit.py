@@ -9,11 +9,11 @@ import structlog
 
 from watcher.connectwise.client import ConnectWise
 from watcher.connectwise.workers import Workers
-from watcher.errors import AnswerLost, Missing, PaymentWatcherError, Rejection
+from watcher.errors import AnswerLost, Missing, Outage, PaymentWatcherError, Rejection, Scope
 from watcher.events.catalogue import Event
 from watcher.journal.doubts import Doubts
 from watcher.payments.doubts import InDoubt
-from watcher.payments.model import Call, Change, Create, HeldPayment, Remove, money
+from watcher.payments.model import ZERO, Call, Change, Create, HeldPayment, Remove, money
 
 # An invoice is looked at so long after its last outcome (seconds). No gateway keeps a call for longer.
 AUDIT_SECONDS = 300.0
@@ -57,9 +57,26 @@ class Audit:
             left = min(max(AUDIT_SECONDS - (at - since).total_seconds(), 0.0), AUDIT_SECONDS)
             key = doubt.invoice_id, since
             due[key] = self._due.get(key, now + left)
-            if due[key] <= now and not self._doubts.has_open_payments(doubt):
-                self._look_at(doubt)
+            if due[key] <= now and not self._doubts.has_open_payments(doubt) and not self._is_looked_at(doubt):
+                due[key] = now + AUDIT_SECONDS
         self._due = due
+
+    def _is_looked_at(self, doubt: InDoubt) -> bool:
+        """Look at one invoice; return False if ConnectWise refuses this one now, so that it has to wait."""
+        try:
+            self._look_at(doubt)
+        except Outage as outage:
+            if outage.scope is Scope.LINE:
+                raise
+            self._log.warning(
+                Event.PAYMENT_REFUSED,
+                claim=doubt.settled and doubt.settled.claim_id,
+                invoice_number=doubt.invoice_number,
+                reason=str(outage),
+                request_id=outage.request_id,
+            )
+            return False
+        return True
 
     def _look_at(self, doubt: InDoubt) -> None:
         rows = self._rows(doubt.invoice_id)
@@ -79,7 +96,7 @@ class Audit:
                     request_id=answer.request_id,
                 )
                 return
-            if isinstance(answer, Rejection):
+            if isinstance(answer, Rejection) and not (isinstance(answer, Missing) and isinstance(step, Remove)):
                 break
             said = _said(step, rows)
             self._doubts.note(doubt, said)
@@ -105,7 +122,7 @@ class Audit:
             return None
         if isinstance(answer, PaymentWatcherError):
             raise answer
-        return [row for row in answer if not row.applies_credit]
+        return [row for row in answer if not row.applies_credit and row.amount != ZERO]
 
     def _make(self, step: Call) -> AnswerLost | Rejection | None:
         ((_, answer),) = self._workers.each(self._client.carry_out, [step])

@@ -9,6 +9,7 @@ from dataclasses import replace
 import structlog
 
 from watcher.claim import Claim
+from watcher.errors import Outage
 from watcher.events.catalogue import Event
 from watcher.journal.ledger import Ledger
 from watcher.payments.demands import demands_of
@@ -16,6 +17,7 @@ from watcher.payments.model import Demand, DemandId, Intent, Rules, money
 from watcher.payments.outcomes import Result
 from watcher.processing.audit import Audit
 from watcher.processing.claimed import Asking, Tally
+from watcher.processing.left import Left
 from watcher.processing.news import Outcomes, Planned
 from watcher.processing.opening import Opener
 from watcher.processing.publishing import Publisher
@@ -58,6 +60,10 @@ class _OpenFiles:
             for position, intent in file.intents.items()
         }
 
+    def __contains__(self, claim_id: str) -> bool:
+        """True if a file is one of them."""
+        return claim_id in self._files
+
     def claim(self, claim_id: str) -> Claim:
         """Return the claim of a file by its id."""
         return self._files[claim_id].claim
@@ -85,6 +91,8 @@ class Batches:
         self._publisher = publisher
         self._ledger = ledger
         self._rules = rules
+        # Of the claims that were left.
+        self._names: dict[str, str] = {}
 
     def check(self) -> None:
         """Make sure that the folders are there, before a file is claimed.
@@ -113,16 +121,49 @@ class Batches:
         demands, rejected = files.demands(self._rules)
         for start in range(0, max(1, len(rejected)), _AT_ONCE):
             yield from self._record(files, Outcomes(rejected[start : start + _AT_ONCE]))
-        with closing(self._rounds.run(demands, files.intents(), self._audit.in_doubt())) as rounds:
+        with closing(self._rounds.run(demands, files.intents(), self._audit.in_doubt(), stay=False)) as rounds:
             # Whoever is done with a demand lets go of it: a large file's take much memory.
             del demands, rejected
-            for news in rounds:
-                match news:
-                    case Planned(intents):
-                        # On disk before a call is made.
-                        self._ledger.intend(intents)
-                    case Outcomes():
-                        yield from self._record(files, news)
+            try:
+                for news in rounds:
+                    match news:
+                        case Planned(intents):
+                            # On disk before a call is made.
+                            self._ledger.intend(intents)
+                        case Outcomes():
+                            yield from self._record(files, news)
+            except Outage as outage:
+                outage.stuck = tuple(replace(each, file=files.claim(each.claim_id).name) for each in outage.stuck)
+                raise
+        self._tell_of_left(files)
+
+    @property
+    def left(self) -> Left:
+        """The claims that were left for a while, so that others can go on."""
+        return self._rounds.left
+
+    @property
+    def cause(self) -> Outage | None:
+        """The trouble of claims that were left that may be about all payments; None if there is none."""
+        cause = self.left.cause
+        if cause is not None:
+            cause.stuck = tuple(replace(each, file=self._names.get(each.claim_id, "")) for each in cause.stuck)
+        return cause
+
+    def keep_only(self, claim_ids: Sequence[str]) -> None:
+        """Forget what is known of claims other than these: nothing is left of them."""
+        self.left.keep_only(claim_ids)
+        self._names = {claim_id: name for claim_id, name in self._names.items() if claim_id in claim_ids}
+
+    def _tell_of_left(self, files: _OpenFiles) -> None:
+        """Tell of the files that wait for a payment that ConnectWise does not take, while it takes others."""
+        cause = self.left.cause
+        for claim_id, left in self.left.claims.items():
+            if claim_id in files:
+                claim = files.claim(claim_id)
+                self._names[claim_id] = claim.name
+                if left.reason and cause is None:
+                    self._publisher.waiting.hold_up(claim, left.reason, left.mend)
 
     def audit(self) -> None:
         """Look once more at the invoices of calls that got no answer, when they are due.

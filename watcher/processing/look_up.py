@@ -10,10 +10,15 @@ import structlog
 
 from watcher.connectwise.client import ConnectWise
 from watcher.connectwise.workers import Batch, Workers
-from watcher.errors import Missing, PaymentWatcherError, Rejection, Unreachable
+from watcher.errors import Missing, Outage, PaymentWatcherError, Rejection, Scope, Unreachable
 from watcher.events.catalogue import Event
 from watcher.payments.model import Demand, Invoice
 from watcher.payments.planning import must_list
+
+# If none of so many invoices is found, the search itself is in doubt.
+_MANY = 20
+# How often everything that is refused is halved before the search itself is in doubt.
+_HALVINGS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +28,12 @@ class Holdings:
     Attributes:
         invoices: the invoices of each number. Their payments are listed where a plan needs them.
         refusals: ConnectWise's words about numbers for which it refused to answer.
+        troubles: why nothing is known of other numbers now.
     """
 
     invoices: dict[str, list[Invoice]] = field(default_factory=dict)
     refusals: dict[str, str] = field(default_factory=dict)
+    troubles: dict[str, Outage] = field(default_factory=dict)
 
 
 class LookUp:
@@ -62,6 +69,8 @@ class LookUp:
             if isinstance(answer, PaymentWatcherError):
                 raise answer
             self._by_id.update(answer)
+        if sum(map(len, groups)) >= _MANY and not self._by_id:
+            self._prove_search(f"none of {sum(map(len, groups)):,} invoice ids")
         return {invoice_id: invoice.number.strip() for invoice_id, invoice in self._by_id.items()}
 
     def ahead(self, demands: Sequence[Demand], after: Batch[Any, Any]) -> None:
@@ -72,18 +81,21 @@ class LookUp:
             after: the calls of this round; once they are halted, no look-up is begun.
         """
         groups = list(self._client.look_ups([demand.invoice_number for demand in demands]))
-        self._ahead = self._workers.begin(self._client.find_invoices, groups, after=after)
+        self._ahead = self._workers.begin(self._client.find_invoices, groups, after, len(groups) + 1)
 
     def forget_ahead(self) -> None:
         """Forget what was looked up ahead: the next round is another one than was expected."""
         self._ahead = None
 
-    def holdings(self, demands: Sequence[Demand], doubtful: Collection[str]) -> Holdings:
+    def holdings(
+        self, demands: Sequence[Demand], doubtful: Collection[str], in_doubt: Collection[int] = ()
+    ) -> Holdings:
         """Look up what ConnectWise holds of the invoices of some demands.
 
         Args:
             demands: at most one for each invoice.
             doubtful: the keys of demands whose payments are listed in any case.
+            in_doubt: ConnectWise's ids of invoices whose payments are listed in any case.
 
         Raises:
             Outage: ConnectWise cannot be asked.
@@ -91,7 +103,9 @@ class LookUp:
         found = Holdings(self._known(demands))
         missing = [demand.invoice_number for demand in demands if demand.key not in found.invoices]
         self._find(missing, found)
-        self._list_payments([demand.key for demand in demands], doubtful, found)
+        if len(demands) >= _MANY and not any(found.invoices.values()) and not (found.refusals or found.troubles):
+            self._prove_search(f"none of {len(demands):,} invoice numbers")
+        self._list_payments([demand.key for demand in demands], doubtful, in_doubt, found)
         return found
 
     def _known(self, demands: Sequence[Demand]) -> dict[str, list[Invoice]]:
@@ -113,43 +127,129 @@ class LookUp:
         return known
 
     def _find(self, invoice_numbers: Sequence[str], found: Holdings) -> None:
-        """Look up invoices. A group that ConnectWise refuses is halved until the number at fault is alone."""
+        """Look up invoices. A group that ConnectWise refuses is halved until the number at fault is alone.
+
+        A refusal of everything says nothing about the numbers.
+        """
         groups = list(self._client.look_ups(invoice_numbers))
+        depth, proved = 0, bool(found.invoices)
         while groups:
             halves: list[tuple[str, ...]] = []
-            for group, answer in self._workers.each(self._client.find_invoices, groups):
-                if isinstance(answer, Rejection) and len(group) > 1:
-                    self._log_refusal(Event.CONNECTWISE_RETRY, answer, attempt=1)
-                    middle = len(group) // 2
-                    halves += [group[:middle], group[middle:]]
-                elif isinstance(answer, Rejection):
-                    found.refusals[group[0].casefold()] = str(answer)
-                    self._log_refusal(Event.PAYMENT_REFUSED, answer, invoice_number=group[0])
-                elif isinstance(answer, PaymentWatcherError):
+            refusal: Rejection | Outage | None = None
+            for group, answer in self._workers.each(self._client.find_invoices, groups, len(groups) + 1):
+                if not isinstance(answer, PaymentWatcherError):
+                    found.invoices.update(answer)
+                    proved = True
+                elif not isinstance(answer, Rejection | Outage) or (
+                    answer.scope is Scope.LINE and isinstance(answer, Outage)
+                ):
                     raise answer
                 else:
-                    found.invoices.update(answer)
-            groups = halves
+                    refusal = answer
+                    halves += self._smaller(group, answer, found)
+            if refusal is not None and not proved and (depth >= _HALVINGS or not halves):
+                self._prove_search_after(refusal, alone=len(invoice_numbers) == 1)
+                proved = True
+            groups, depth = halves, depth + 1
 
-    def _list_payments(self, keys: Sequence[str], doubtful: Collection[str], found: Holdings) -> None:
+    def _smaller(self, group: tuple[str, ...], answer: Rejection | Outage, found: Holdings) -> list[tuple[str, ...]]:
+        """Return the halves of a group that was refused; of a single number, note why."""
+        if len(group) > 1:
+            self._log_refusal(Event.CONNECTWISE_RETRY, answer, attempt=1)
+            middle = len(group) // 2
+            return [group[:middle], group[middle:]]
+        if isinstance(answer, Outage):
+            found.troubles[group[0].casefold()] = answer
+        else:
+            found.refusals[group[0].casefold()] = str(answer)
+            self._log_refusal(Event.PAYMENT_REFUSED, answer, invoice_number=group[0])
+        return []
+
+    def _prove_search_after(self, refusal: Rejection | Outage, *, alone: bool) -> None:
+        """Make sure that a refusal of everything is not about the search itself."""
+        if isinstance(refusal, Rejection):
+            self._prove_search(str(refusal), refusal.request_id)
+        elif not alone:
+            raise refusal
+
+    def _prove_search(self, what: str, request_id: str | None = None) -> None:
+        """Make sure that the search works at all: it has to find an invoice that is there.
+
+        Args:
+            what: what it answered.
+            request_id: of that answer.
+
+        Raises:
+            Unreachable: it does not work, or cannot be asked.
+        """
+        ((_, answer),) = self._workers.each(lambda _: self._client.finds_what_is_there(), [None])
+        if isinstance(answer, Outage):
+            raise answer
+        if answer is not True:
+            raise Unreachable(f"ConnectWise's search for invoices does not work: it found {what}", request_id)
+
+    def _list_payments(
+        self, keys: Sequence[str], doubtful: Collection[str], in_doubt: Collection[int], found: Holdings
+    ) -> None:
         """List the payments of each invoice that stands alone under its number, where a plan needs them."""
+        alone = {invoices[0].id: key for key in keys if len(invoices := found.invoices.get(key, [])) == 1}
         to_list = {
-            invoices[0].id: key
-            for key in keys
-            if len(invoices := found.invoices.get(key, [])) == 1 and (key in doubtful or must_list(invoices[0]))
+            invoice_id: key
+            for invoice_id, key in alone.items()
+            if key in doubtful or invoice_id in in_doubt or must_list(found.invoices[key][0])
         }
-        for invoice_id, rows in self._workers.each(self._client.list_payments, list(to_list)):
+        refused: dict[int, Rejection] = {}
+        listed = 0
+        for invoice_id, rows in self._workers.each(self._client.list_payments, list(to_list), len(to_list) + 1):
             key = to_list[invoice_id]
-            invoice = found.invoices[key][0]
-            if isinstance(rows, Missing):
-                found.invoices[key] = []
-            elif isinstance(rows, Rejection):
-                found.refusals[key] = str(rows)
-                self._log_refusal(Event.PAYMENT_REFUSED, rows, invoice_number=invoice.number)
+            if isinstance(rows, Rejection):
+                refused[invoice_id] = rows
+            elif isinstance(rows, Outage) and rows.scope is not Scope.LINE:
+                found.troubles[key] = rows
             elif isinstance(rows, PaymentWatcherError):
                 raise rows
             else:
-                found.invoices[key] = [replace(invoice, payments=rows)]
+                listed += 1
+                found.invoices[key] = [replace(found.invoices[key][0], payments=rows)]
+        self._judge_refused({to_list[each]: answer for each, answer in refused.items()}, found, others=listed > 0)
+        self._read_again([key for key in to_list.values() if key not in found.troubles], found)
 
-    def _log_refusal(self, event: Event, refusal: Rejection, **keys: object) -> None:
+    def _judge_refused(self, refused: dict[str, Rejection], found: Holdings, *, others: bool) -> None:
+        """Take in the invoices whose payments ConnectWise refused to list.
+
+        Args:
+            refused: its words, by key.
+            found: what is known.
+            others: True if it listed those of other invoices.
+        """
+        gone: set[int] = set()
+        missing = [found.invoices[key][0].id for key, answer in refused.items() if isinstance(answer, Missing)]
+        for invoice_id, answer in self._workers.each(self._client.read_invoice, missing):
+            if isinstance(answer, Outage):
+                raise answer
+            if isinstance(answer, Missing):
+                gone.add(invoice_id)
+        for key, refusal in refused.items():
+            invoice = found.invoices[key][0]
+            self._log_refusal(Event.PAYMENT_REFUSED, refusal, invoice_number=invoice.number)
+            if invoice.id in gone:
+                found.invoices[key] = []
+            elif others:
+                found.refusals[key] = str(refusal)
+            else:
+                trouble = Unreachable(f"ConnectWise does not list payments: {refusal}", refusal.request_id)
+                trouble.scope = Scope.REFUSED
+                found.troubles[key] = trouble
+
+    def _read_again(self, keys: Sequence[str], found: Holdings) -> None:
+        """Read invoices by their ids whose sums do not fit their payments: the search showed them as they were."""
+        stale = {invoices[0].id: key for key in keys if (invoices := found.invoices[key]) and invoices[0].is_stale}
+        for invoice_id, answer in self._workers.each(self._client.read_invoice, list(stale), len(stale) + 1):
+            key = stale[invoice_id]
+            if isinstance(answer, Outage) and answer.scope is Scope.LINE:
+                raise answer
+            if not isinstance(answer, PaymentWatcherError):
+                found.invoices[key] = [replace(answer, payments=found.invoices[key][0].payments)]
+
+    def _log_refusal(self, event: Event, refusal: Rejection | Outage, **keys: object) -> None:
         self._log.warning(event, reason=str(refusal), request_id=refusal.request_id, **keys)

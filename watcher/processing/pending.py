@@ -6,9 +6,11 @@ from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from watcher.errors import Missing, Rejection
 from watcher.payments.demands import first_of_each
-from watcher.payments.model import Call, Demand, DemandId, Intent, Keep, Plan, Reject
+from watcher.payments.model import Call, Change, Create, Demand, DemandId, Intent, Keep, Plan, Reject, Remove
 from watcher.payments.outcomes import Outcome, Result, finish, reject
+from watcher.payments.refusals import Refusal
 from watcher.processing.news import Planned
 
 
@@ -20,21 +22,23 @@ class Pending:
         demand: what is asked.
         intent: the call that was planned for it and may have been carried out.
         plan: what is done about it in this round.
-        refused: the call that ConnectWise refused, and its words. The invoice is looked up once more, since another
-            user may have changed it.
+        refused: the call that ConnectWise refused, and how. The invoice is looked up once more, since another user may
+            have changed it.
         surprises: how many calls were refused.
-        doubtful: its last call was refused or went unanswered, so that its payments are listed in any case.
+        doubtful: a call for it was refused or went unanswered, so that its payments are listed until it is finished.
+        dates_stay: ConnectWise's words when it refused to take the date off its payment; None if it did not.
         made: the id of the payment row that its last call made, where the id is known and the effect is not.
-        held_until: when it may be POSTed again (monotonic seconds); 0 if it does not wait for that.
+        held_until: when it may be tried again (monotonic seconds); 0 if it does not wait for that.
         decided: it has its outcome.
     """
 
     demand: Demand
     intent: Intent | None = None
     plan: Plan | None = None
-    refused: tuple[Call, str] | None = None
+    refused: tuple[Call, Rejection] | None = None
     surprises: int = 0
     doubtful: bool = False
+    dates_stay: str | None = None
     made: int | None = None
     held_until: float = 0.0
     decided: bool = False
@@ -45,6 +49,12 @@ class Pending:
         assert self.plan is not None
         assert not isinstance(self.plan.step, Keep | Reject)
         return self.plan.step
+
+    @property
+    def refused_again(self) -> Rejection | None:
+        """How ConnectWise refused the call of its plan when it was made before; None if it was not."""
+        again = self.refused is not None and self.plan is not None and self.refused[0] == self.plan.step
+        return self.refused[1] if again and self.refused else None
 
     @property
     def named(self) -> dict[str, str]:
@@ -88,7 +98,17 @@ class OpenDemands:
 
     def begin(self, demands: Sequence[Demand]) -> list[Pending]:
         """Return some of the demands with what has happened to them so far."""
-        return [self._begun.setdefault(demand.id, Pending(demand, self._intents.get(demand.id))) for demand in demands]
+        return [self._begun.get(demand.id) or self._begin(demand) for demand in demands]
+
+    def _begin(self, demand: Demand) -> Pending:
+        """Begin with a demand. A call that was planned for it before may have been made, and so it is in doubt."""
+        intent = self._intents.get(demand.id)
+        one = self._begun[demand.id] = Pending(demand, intent, doubtful=intent is not None)
+        return one
+
+    def left(self) -> list[Demand]:
+        """Return the demands without an outcome, in the order of arrival."""
+        return [demand for demand in self._demands if demand.id not in self._decided]
 
     def take_decided(self, turn: Sequence[Pending]) -> bool:
         """Let go of those of a turn that have their outcome; return True if there are any."""
@@ -114,15 +134,41 @@ def unplanned(unmade: Sequence[Pending], intents: Mapping[DemandId, Intent]) -> 
 
 
 def without_call(one: Pending, decided: Plan) -> list[Result]:
-    """Return the results of a plan that needs no call, or whose call has been refused already; else none."""
+    """Return the results of a plan that needs no call, or whose call has been refused already; else none.
+
+    A call that was refused since something is missing, which is there, is another matter.
+    """
     step = decided.step
     if isinstance(step, Reject):
         return rejected(decided, step.message)
     if isinstance(step, Keep):
         return finish(decided, Outcome.APPLIED if decided.applied else Outcome.UNCHANGED, step.payment_id)
-    if one.refused is not None and one.refused[0] == step:
-        return rejected(decided, one.refused[1])
+    if one.refused_again is not None and not isinstance(one.refused_again, Missing):
+        return rejected(decided, str(one.refused_again))
     return []
+
+
+def given_up(one: Pending, refusal: Refusal) -> list[Result]:
+    """Return the results of a demand that ConnectWise refuses again and again, while it takes others.
+
+    Args:
+        one: the demand, with the plan that was made after its payments were read back.
+        refusal: how it is refused.
+    """
+    assert one.plan is not None
+    match one.plan.step:
+        case Create():
+            effect = "Read back afterwards, the invoice has no payment"
+        case Change(payment_id=payment_id) | Remove(payment_id=payment_id):
+            effect = f"Read back afterwards, payment {payment_id} on the invoice is not as it was to be"
+        case _:
+            effect = "Nothing is known to be changed"
+    seconds = round(refusal.last_at - refusal.first_at)
+    return rejected(
+        one.plan,
+        f"ConnectWise refused this payment {refusal.rounds} times in {seconds} seconds, although it answers other "
+        f"calls: {str(refusal.error).rstrip('.')}. {effect}.",
+    )
 
 
 def rejected(decided: Plan, message: str) -> list[Result]:

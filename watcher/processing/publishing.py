@@ -56,7 +56,7 @@ class Publisher:
         self._outboxes = outboxes
         self._claims = claims
         self._ledger = ledger
-        self._waiting = waiting
+        self.waiting = waiting
         self._lifetime = lifetime
         # Finished files whose originals could not be deleted yet, each with the digest of its file.
         self._left: dict[Claim, str] = {}
@@ -117,11 +117,11 @@ class Publisher:
             self._put_out(file)
         except FileTrouble as trouble:
             self.held[claim] = file
-            self._waiting.hold_up(claim, str(trouble), trouble.mend)
+            self.waiting.hold_up(claim, str(trouble), trouble.mend)
             return trouble
         self._claims.finish(claim.id)
         self.held.pop(claim, None)
-        self._waiting.go_on(claim)
+        self.waiting.go_on(claim)
         self._log_file(file)
         self.let_go(claim, file.digest)
         return None
@@ -190,7 +190,7 @@ class Publisher:
         for claim, digest in list(self._left.items()):
             if self._is_let_go(claim, digest):
                 del self._left[claim]
-                self._waiting.go_on(claim)
+                self.waiting.go_on(claim)
 
     def _is_let_go(self, claim: Claim, digest: str) -> bool:
         """Return False if an original must stay, since nobody can tell whether its writer went on writing."""
@@ -199,7 +199,7 @@ class Publisher:
             found = self._work.read(claim) if changed else None
         except FolderTrouble as trouble:
             reason = f"it is finished, but its original in work cannot be read: {trouble}"
-            self._waiting.hold_up(claim, reason, trouble.mend)
+            self.waiting.hold_up(claim, reason, trouble.mend)
             return False
         if found is not None:
             with self._work.opened(claim) as file:
@@ -209,7 +209,7 @@ class Publisher:
                         kept = self._outboxes.publish_changed(claim, found.digest, content, change_note(claim))
                     except FileTrouble as trouble:
                         reason = f"it is finished, but its changed original cannot be kept in fail: {trouble}"
-                        self._waiting.hold_up(claim, reason, trouble.mend)
+                        self.waiting.hold_up(claim, reason, trouble.mend)
                         return False
                     self._log.warning(Event.FILE_CHANGED, file=claim.name, claim=claim.id, kept=str(kept))
         self._work.clear(claim)

@@ -3,55 +3,47 @@
 A round takes at most one demand for each invoice, the earliest. So the calls of a round may run side by side, and the
 order for each invoice is still kept. A demand that a round could not finish, because an answer was lost or somebody
 changed the invoice meanwhile, is looked up afresh in the next round. A lost answer, a retry and the recovery after a
-crash take the same path. A second POST waits until the first can no longer be carried out; others go on meanwhile.
+crash take the same path. A second POST waits until the first can no longer be carried out, and a payment that
+ConnectWise refuses is tried again a few times; others go on meanwhile.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-
-import structlog
+from math import inf
 
 from watcher.connectwise.client import ConnectWise
 from watcher.connectwise.workers import Batch, Workers
-from watcher.errors import AnswerLost, ConnectWiseError, Outage, PaymentWatcherError, Rejection, Stopping, Unreachable
-from watcher.events.catalogue import Event
+from watcher.errors import AnswerLost, Outage, Stopping, Unreachable
 from watcher.payments.doubts import InDoubt
-from watcher.payments.model import (
-    Action,
-    Create,
-    Demand,
-    DemandId,
-    Intent,
-    Plan,
-    Reject,
-    Remove,
-    Rules,
-)
-from watcher.payments.outcomes import Outcome, Result, finish, intend
-from watcher.payments.planning import plan
+from watcher.payments.model import Change, Create, Demand, DemandId, Intent, Plan, Reject, Rules
+from watcher.payments.outcomes import Result, intend
+from watcher.payments.refusals import Refusals
+from watcher.processing.answers import Answer, Answers, is_about_one
+from watcher.processing.calls import Calls
+from watcher.processing.left import Left, holding_up
 from watcher.processing.look_up import LookUp
 from watcher.processing.news import News, Outcomes, Planned
-from watcher.processing.pending import OpenDemands, Pending, rejected, unplanned, without_call
+from watcher.processing.pending import OpenDemands, Pending, given_up, unplanned, without_call
+from watcher.processing.planner import Planner
 from watcher.processing.unanswered import Unanswered
 
 # The most demands of one round: enough to keep all workers busy, and few enough that what was looked up is still fresh.
 _ROUND = 1000
 # Outcomes are handed on to be written down this long after they are known, at the latest (seconds).
 _WRITE_SECONDS = 1.0
-# How often a demand may find the invoice changed before ConnectWise's refusal counts.
-_SURPRISES = 3
-
 
 _Intents = dict[DemandId, Intent]
-# The id of the payment row, if there is one, or what went wrong.
-Answer = int | PaymentWatcherError | None
 _Ended = list[tuple[Pending, list[Result]]]
 
 
 class Rounds:
-    """Brings demands to their outcomes; used from one thread."""
+    """Brings demands to their outcomes; used from one thread.
+
+    Attributes:
+        left: the claims that were left for a while.
+    """
 
     def __init__(
         self, client: ConnectWise, workers: Workers, look_up: LookUp, rules: Rules, size: int = _ROUND
@@ -65,16 +57,23 @@ class Rounds:
             rules: the operator's choices about money.
             size: the most demands of one round.
         """
-        self._client = client
+        self._refusals = Refusals()
+        self.left = Left(self._refusals)
+        self._calls = Calls(client)
         self._workers = workers
         self._look_up = look_up
-        self._rules = rules
         self._size = size
         self._unanswered = Unanswered(workers.lifetime, client.timeout_seconds)
-        self._log = structlog.get_logger()
+        self._answers = Answers(self._unanswered, self._refusals, workers.lifetime)
+        self._planner = Planner(look_up, rules, self._unanswered, self._refusals, self._answers.dates)
 
     def run(
-        self, demands: Sequence[Demand], intents: Mapping[DemandId, Intent], doubts: Sequence[InDoubt] = ()
+        self,
+        demands: Sequence[Demand],
+        intents: Mapping[DemandId, Intent],
+        doubts: Sequence[InDoubt] = (),
+        *,
+        stay: bool = True,
     ) -> Generator[News, None, None]:
         """Bring every demand to an outcome.
 
@@ -82,9 +81,11 @@ class Rounds:
         iterator keeps further calls from being made.
 
         Args:
-            demands: in the order of arrival of their files.
+            demands: in the order of arrival of their files: all those without an outcome of their claims.
             intents: the calls that earlier attempts planned and may have made.
             doubts: the invoices on which calls of earlier files may still be carried out.
+            stay: wait for demands that cannot be decided now. Otherwise they are put into ``left``, and later demands
+                on their invoices, too.
 
         Yields:
             What has to be written down now.
@@ -95,23 +96,34 @@ class Rounds:
             Stopping: the program ends.
         """
         waiting = OpenDemands(demands, intents)
+        self.left.take_up({demand.claim_id for demand in demands})
         # Whoever is done with a demand lets go of it.
         del demands
         self._unanswered.meet(intents, doubts)
-        # Invoices whose demands wait, by key: later demands on them wait, too.
-        held: dict[str, float] = {}
-        fruitless = 0
+        # Until when the demands on an invoice wait, by its key: later demands on it wait, too.
+        held = self._refusals.dues() | dict.fromkeys(self.left.keys(), inf)
+        fruitless, tried = 0, False
         self._look_up.forget_ahead()
         while waiting:
             now = self._workers.lifetime.now()
             held = {key: until for key, until in held.items() if until > now}
-            wanted = waiting.earliest(self._size, held)
+            # Those that are refused go last: as many of them as there are workers would starve the others.
+            others = waiting.earliest(self._size, {*held, *self._refusals.keys()})
+            wanted = others or waiting.earliest(self._size, held)
             if not wanted:
-                self._workers.lifetime.sleep(min(held.values()) - now)
+                undecided = waiting.left()
+                due = min((until for until in held.values() if until < inf), default=self.left.due or now)
+                if not stay:
+                    self.left.leave(undecided, due)
+                    return
+                if tried and not self.left.will_be_decided(undecided):
+                    refused = [demand for demand in undecided if self._refusals.of(demand.id)]
+                    raise holding_up(self._refusals.error_of(refused[0].id), refused)
+                self._workers.lifetime.sleep(due - now)
                 continue
-            later = waiting.earliest(self._size, {*held, *(demand.key for demand in wanted)})
-            turn = waiting.begin(wanted)
-            trouble = yield from self._round(turn, later)
+            later = waiting.earliest(self._size, {*held, *self._refusals.keys(), *(demand.key for demand in wanted)})
+            turn, tried = waiting.begin(wanted), True
+            trouble = yield from self._round(turn, later, waiting)
             if isinstance(trouble, Outage):
                 raise trouble
             held |= {one.demand.key: one.held_until for one in turn if one.held_until}
@@ -131,35 +143,43 @@ class Rounds:
 
         Yields:
             The plans, in the order of the demands.
+
+        Raises:
+            Outage: ConnectWise cannot be asked about one of them.
         """
         for start in range(0, len(demands), self._size):
             turn = [Pending(demand) for demand in demands[start : start + self._size]]
-            yield from self._plans(turn)
+            for one, decided in zip(turn, self._planner.plans(turn), strict=True):
+                if isinstance(decided, Outage):
+                    raise holding_up(decided, [one.demand])
+                yield decided
 
     def _round(
-        self, turn: Sequence[Pending], later: Sequence[Demand]
+        self, turn: Sequence[Pending], later: Sequence[Demand], waiting: OpenDemands
     ) -> Generator[News, None, Outage | AnswerLost | None]:
         """Bring to an outcome what can be; return what kept the others from one."""
-        calls, intents, ended = self._prepare(turn)
+        calls, intents, ended = self._prepare(turn, waiting)
         if intents:
             self._unanswered.planned(intents)
             yield Planned([(one.demand, intents[one.demand.id]) for one in calls if one.demand.id in intents])
         if ended:
             yield self._outcomes(ended)
-        trouble: Outage | AnswerLost | None = None
-        batch, unmade = self._begin(calls, later), []
+        batch = self._begin(calls, later)
         unknown = {one.demand.id: intents.get(one.demand.id, one.intent) for one in calls}
+        unmade: list[Pending] = []
+        refused: set[DemandId] = set()
+        trouble: Outage | AnswerLost | None = None
         try:
             with closing(self._workers.gather(batch, _WRITE_SECONDS)) as gathered:
                 for answers in gathered:
-                    ended = []
                     for one, answer in answers:
                         del unknown[one.demand.id]
-                        trouble = self._worse(one, trouble, answer)
-                        if results := self._take(one, answer, intents.get(one.demand.id)):
-                            ended.append((one, results))
+                        trouble = self._answers.worse(trouble, answer)
                     unmade += [one for one, answer in answers if isinstance(answer, Outage)]
-                    if ended:
+                    refused |= {one.demand.id for one, answer in answers if is_about_one(answer)}
+                    if ended := [
+                        (one, results) for one, answer in answers if (results := self._take(one, answer, intents))
+                    ]:
                         yield self._outcomes(ended)
         except Stopping:
             yield from unplanned([*unmade, *batch.not_begun], intents)
@@ -169,64 +189,90 @@ class Rounds:
             not_begun = {one.demand.id for one in batch.not_begun}
             self._unanswered.lost({each: intent for each, intent in unknown.items() if each not in not_begun})
         yield from unplanned([*unmade, *batch.not_begun], intents)
-        if trouble is not None:
+        for one in calls:
+            one.held_until = self._due(one, waiting)
+        if trouble is not None or refused:
             self._look_up.forget_ahead()
+        if trouble is None and batch.not_begun and len(refused) + len(batch.not_begun) == len(calls):
+            # Nothing but refusals: there is no sense in trying the others without a pause.
+            self._refusals.gave_up()
+            first = [one.demand for one in calls if one.demand.id in refused]
+            return holding_up(self._refusals.error_of(first[0].id), first)
         return trouble
 
-    def _take(self, one: Pending, answer: Answer, intent: Intent | None) -> list[Result]:
-        """Take in the answer to a demand's call; return its results, none where nobody knows them yet.
+    def _take(self, one: Pending, answer: Answer, intents: _Intents) -> list[Result]:
+        return self._answers.take(one, answer, intents.get(one.demand.id))
 
-        Args:
-            one: the demand.
-            answer: ConnectWise's answer.
-            intent: what was planned in this round; None if it had been planned before.
-        """
-        if isinstance(answer, Outage):
-            return []
-        before = one.intent
-        one.intent = intent or before
-        one.doubtful = isinstance(answer, AnswerLost | Rejection)
-        if isinstance(answer, AnswerLost):
-            one.made = answer.payment_id
-            self._unanswered.lost({one.demand.id: one.intent})
-            return []
-        return self._after_call(one, answer, before)
-
-    def _prepare(self, turn: Sequence[Pending]) -> tuple[list[Pending], _Intents, _Ended]:
+    def _prepare(self, turn: Sequence[Pending], waiting: OpenDemands) -> tuple[list[Pending], _Intents, _Ended]:
         """Plan a round; return what needs a call, what is written down before it, and the results of the others."""
         calls: list[Pending] = []
         intents: _Intents = {}
         ended: _Ended = []
-        for one, decided in zip(turn, self._plans(turn), strict=True):
-            one.plan = decided
-            if results := without_call(one, decided):
+        for one, decided in zip(turn, self._planner.plans(turn), strict=True):
+            if isinstance(decided, Outage):
+                one.plan = Plan(one.demand, Reject(str(decided)))
+                self._answers.refused(one, decided)
+                one.held_until = self._due(one, waiting)
+            else:
+                one.plan = decided
+            if results := self._results(one, decided, waiting):
                 ended.append((one, results))
-                continue
-            if self._is_held(one):
-                continue
-            calls.append(one)
-            intent = intend(decided, one.intent)
-            if intent is not None and intent != one.intent:
-                intents[one.demand.id] = intent
+            elif isinstance(decided, Plan) and one.plan is decided and not self._is_held(one, waiting):
+                calls.append(one)
+                intent = intend(decided, one.intent)
+                if intent is not None and intent != one.intent:
+                    intents[one.demand.id] = intent
         return calls, intents, ended
 
-    def _is_held(self, one: Pending) -> bool:
-        """Return True if a demand's next call is a POST that may make a second payment, and so has to wait."""
+    def _results(self, one: Pending, decided: Plan | Outage, waiting: OpenDemands) -> list[Result]:
+        """Return the results of a demand that needs no call any more; else none."""
+        if isinstance(decided, Plan):
+            if results := without_call(one, decided):
+                return results
+            if one.refused_again is not None:
+                # A 404, although the invoice and the row are there.
+                self._answers.refused(one, one.refused_again)
+                one.refused = None
+        refusal = self._refusals.of(one.demand.id)
+        if refusal is None or not self._refusals.is_records(one.demand.id, alone=self._is_alone(one, waiting)):
+            return []
+        if isinstance(decided, Plan) and isinstance(decided.step, Change) and decided.step.clear_date:
+            # It may be the date that cannot be taken off; the amount can be set without that.
+            one.dates_stay, one.plan = str(refusal.error), None
+            self._refusals.forget(one.demand.id)
+            return []
+        return given_up(one, refusal)
+
+    def _due(self, one: Pending, waiting: OpenDemands) -> float:
+        """Return when a demand has its next turn (monotonic seconds); 0 for now."""
+        if self._refusals.of(one.demand.id) is None:
+            return 0.0
+        return self._refusals.due(one.demand.id, alone=self._is_alone(one, waiting))
+
+    def _is_alone(self, one: Pending, waiting: OpenDemands) -> bool:
+        """Return True if no other invoice is to be paid."""
+        return self.left.is_alone(one.demand.key, waiting.left())
+
+    def _is_held(self, one: Pending, waiting: OpenDemands) -> bool:
+        """Return True if a demand's next call has to wait: it may make a second payment, or was refused just now."""
+        now = self._workers.lifetime.now()
         seconds = self._unanswered.wait_before_post(one.demand.id) if isinstance(one.step, Create) else 0.0
-        one.held_until = self._workers.lifetime.now() + seconds if seconds else 0.0
         if seconds:
-            self._log.info(Event.PAYMENT_HELD, wait_seconds=round(seconds, 1), **one.named)
-        return seconds > 0
+            self._answers.log_hold(one, seconds)
+        one.held_until = max(self._due(one, waiting), now + seconds if seconds else 0.0)
+        return one.held_until > now
 
     def _outcomes(self, ended: _Ended) -> Outcomes:
         """Take what has come to its end, with what is not known of its invoices."""
         outcomes = Outcomes([])
         for one, results in ended:
             one.decided = True
+            self._refusals.forget(one.demand.id)
             outcomes.results.extend((one.demand.claim_id, result) for result in results)
             doubt = self._unanswered.decided(one.demand, results)
             if doubt is not None:
                 outcomes.doubts.append(doubt)
+        self.left.look_again()
         return outcomes
 
     def _begin(self, calls: Sequence[Pending], later: Sequence[Demand]) -> Batch[Pending, int | None]:
@@ -237,65 +283,10 @@ class Rounds:
         """
 
         def call(one: Pending) -> int | None:
-            return self._client.carry_out(one.step)
+            return self._calls.make(one.step)
 
         last = max(len(calls) - self._workers.count, 0)
-        batch = self._workers.begin(call, calls[:last])
+        batch = self._workers.begin(call, calls[:last], patience=self._refusals.patience)
         self._look_up.ahead(later, after=batch)
         self._workers.add(batch, call, calls[last:])
         return batch
-
-    def _worse(self, one: Pending, trouble: Outage | AnswerLost | None, answer: Answer) -> Outage | AnswerLost | None:
-        """Return the trouble that counts for the round, if there is any: an outage more than a lost answer."""
-        if not isinstance(answer, Outage | AnswerLost):
-            return trouble
-        if isinstance(answer, Outage) and isinstance(trouble, Outage):
-            # Whoever waits out the outage logs only one of them.
-            self._log_fault(Event.CONNECTWISE_RETRY, trouble, attempt=1)
-        if isinstance(answer, AnswerLost):
-            self._log_fault(Event.PAYMENT_UNKNOWN, answer, **one.named)
-        return answer if trouble is None or isinstance(answer, Outage) else trouble
-
-    def _after_call(self, one: Pending, answer: Answer, before: Intent | None) -> list[Result]:
-        """Return the results of a call that was answered; none where the invoice is looked up once more.
-
-        Args:
-            one: the demand.
-            answer: ConnectWise's answer.
-            before: the call that had been planned for it before this round.
-        """
-        assert one.plan is not None
-        if isinstance(answer, Rejection):
-            self._log_fault(Event.PAYMENT_REFUSED, answer, **one.named)
-            one.surprises += 1
-            one.refused = (one.step, str(answer))
-            # The refused call was not carried out; the one planned before it may have been.
-            one.intent = before
-            return [] if one.surprises < _SURPRISES else rejected(one.plan, str(answer))
-        if isinstance(answer, PaymentWatcherError):
-            raise answer
-        if isinstance(one.step, Remove) and one.step.surplus:
-            one.surprises += 1
-            return [] if one.surprises < _SURPRISES else rejected(one.plan, "ConnectWise keeps two payments on it")
-        if isinstance(one.step, Create) and before is not None and before.action is Action.CREATE:
-            # The POST before this one went unanswered and may still arrive: only a look shows that there is one row.
-            return []
-        return finish(one.plan, Outcome.APPLIED, answer)
-
-    def _plans(self, turn: Sequence[Pending]) -> list[Plan]:
-        """Look up what ConnectWise holds and decide about each demand of a turn."""
-        doubtful = {one.demand.key for one in turn if one.doubtful}
-        found = self._look_up.holdings([one.demand for one in turn], doubtful)
-        plans = []
-        for one in turn:
-            key = one.demand.key
-            if key in found.refusals:
-                plans.append(Plan(one.demand, Reject(found.refusals[key])))
-            else:
-                invoices = found.invoices.get(key, ())
-                earlier = self._unanswered.on(invoices)
-                plans.append(plan(one.demand, invoices, one.intent, self._rules, one.made, earlier))
-        return plans
-
-    def _log_fault(self, event: Event, fault: ConnectWiseError | Outage, **keys: object) -> None:
-        self._log.warning(event, reason=str(fault), request_id=fault.request_id, **keys)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from watcher.lifetime import Lifetime
 from watcher.payments.doubts import InDoubt, Settled
@@ -65,6 +65,11 @@ class Unanswered:
         if not any(intent.action is Action.CREATE for intent in self._calls.get(demand_id, ())):
             return 0.0
         return max(0.0, self._over_at[demand_id] - self._lifetime.now())
+
+    @property
+    def invoice_ids(self) -> Collection[int]:
+        """ConnectWise's ids of the invoices on which a call for a decided demand may still be carried out."""
+        return self._doubts.keys()
 
     def on(self, invoices: Iterable[Invoice]) -> InDoubt | None:
         """Return what may still be carried out on one of some invoices for a demand that has its outcome."""

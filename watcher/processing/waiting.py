@@ -38,10 +38,9 @@ class WaitingFiles:
         self._began = False
         self._log = structlog.get_logger()
 
-    @property
-    def in_work(self) -> int:
-        """How many claimed files wait."""
-        return sum(bool(wait.claim) for wait in self._files.values())
+    def in_work(self, other_than: Collection[str] = ()) -> int:
+        """Return how many claimed files wait, without some claims."""
+        return sum(bool(wait.claim) and wait.claim not in other_than for wait in self._files.values())
 
     def hold_up(self, claim: Claim, reason: str, mend: str) -> None:
         """Take in that a claimed file has to wait. Its first time counts, also after a restart.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from email.message import Message
@@ -13,6 +14,8 @@ from watcher.sandbox.errors import Record, RequestError, invalid_request
 
 API_TYPE = "application/vnd.connectwise.com+json; version=2025.1"
 """The content type of everything the API says in JSON (OpenAPI 2025.1)."""
+
+_VERSION = re.compile(r"application/vnd\.connectwise\.com\+json\s*;\s*version=([0-9.]{1,12})", re.IGNORECASE)
 
 _DEFAULT_PAGE_SIZE = 25
 _LARGEST_PAGE_SIZE = 1000
@@ -37,6 +40,16 @@ class Request:
     headers: Message
     body: bytes
     address: str
+
+    def asked(self, name: str) -> str:
+        """Return a parameter, whose name may be in any letter case; empty if it is not there."""
+        return next((value for each, value in self.query.items() if each.lower() == name.lower()), "")
+
+    @property
+    def content_type(self) -> str:
+        """The type of an answer in JSON: it names the version that was asked for."""
+        found = _VERSION.search(self.headers.get("Accept", ""))
+        return API_TYPE if found is None else API_TYPE.replace("2025.1", found[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +107,7 @@ def page_of(records: Sequence[Record], request: Request) -> tuple[Sequence[Recor
 
 
 def _count(request: Request, name: str, default: int) -> int:
-    text = request.query.get(name, "")
+    text = request.asked(name)
     if not text:
         return default
     if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) > 0):
@@ -103,4 +116,6 @@ def _count(request: Request, name: str, default: int) -> int:
 
 
 def _page_address(request: Request, page: int) -> str:
-    return f"{request.address}?{urlencode({**request.query, 'page': page}, quote_via=quote)}"
+    """Return the address of a page; ``page`` stands last, where published clients look for it."""
+    others = {name: value for name, value in request.query.items() if name.lower() != "page"}
+    return f"{request.address}?{urlencode({**others, 'page': page}, quote_via=quote)}"

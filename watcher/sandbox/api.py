@@ -14,7 +14,7 @@ import simplejson
 from watcher.sandbox.answers import Answer, Request, json_answer, page_of
 from watcher.sandbox.books import Books
 from watcher.sandbox.conditions import Condition, ConditionError, Kind, parse_conditions
-from watcher.sandbox.errors import Record, RequestError, invalid_request
+from watcher.sandbox.errors import Record, RequestError, bad_condition, invalid_request
 from watcher.sandbox.fields import INVOICE_FIELDS, PAYMENT_FIELDS, ordered, project
 
 CODEBASE = "v4_6_release"
@@ -31,7 +31,9 @@ _SYSTEM: Record = {
     "cloudRegion": "NA",
     "maxWorkFlowRecordsAllowed": 500,
 }
-_JSON_TYPES = frozenset(("application/json", "application/json-patch+json", "application/vnd.connectwise.com+json"))
+_JSON_TYPES = frozenset(
+    ("application/json", "application/json-patch+json", "application/vnd.connectwise.com+json", "text/json")
+)
 # Ignoring these would give a client records it did not ask for; nothing here needs them.
 _NOT_OFFERED = ("childConditions", "customFieldConditions", "pageId")
 
@@ -78,7 +80,7 @@ class Route(NamedTuple):
 def find_route(path: str) -> tuple[Route, tuple[int, ...]] | None:
     """Return the route of a path below ``apis/3.0`` with the ids in it, None where there is none."""
     for pattern, route in _ROUTES:
-        found = pattern.fullmatch(path)
+        found = pattern.fullmatch(path.rstrip("/"))
         if found is not None:
             return route, tuple(int(number) for number in found.groups())
     return None
@@ -131,28 +133,46 @@ def _system_info(call: Call) -> Answer:
 
 
 def _found_invoices(call: Call) -> list[Record]:
-    return call.books.find(_condition(call, INVOICE_FIELDS))
+    found = call.books.find(_condition(call, INVOICE_FIELDS))
+    asked = call.request.asked("conditions")
+    if call.books.rules.numbers_by_case and "invoiceNumber" in asked:
+        return [record for record in found if f'"{record["invoiceNumber"]}"' in asked]
+    return found
 
 
 def _condition(call: Call, fields: Mapping[str, Kind]) -> Condition:
-    query = call.request.query
     for name in _NOT_OFFERED:
-        if query.get(name):
+        if call.request.asked(name):
             raise invalid_request(f"{name} is not offered by the sandbox.")
+    conditions = call.request.asked("conditions")
+    if conditions and not call.books.rules.search_works:
+        return Condition(lambda _: False)
     try:
-        return parse_conditions(query.get("conditions", ""), fields)
+        return parse_conditions(conditions, fields)
     except ConditionError as error:
-        raise invalid_request(f"The conditions cannot be read: {error}.") from error
+        raise bad_condition(f"{error}.") from error
 
 
 def _listing(call: Call, records: list[Record], fields: Mapping[str, Kind]) -> Answer:
-    query = call.request.query
-    page, links = page_of(ordered(records, query.get("orderBy"), fields), call.request)
-    return json_answer(200, [project(record, query.get("fields")) for record in page], links)
+    page, links = page_of(ordered(records, call.request.asked("orderBy"), fields), call.request)
+    shown = [_shown(call, record) for record in page]
+    if fields is INVOICE_FIELDS:
+        hidden = {"balance"} if not call.books.rules.balance_in_lists else set()
+        hidden |= {"credits"} if not call.books.rules.credits_in_lists else set()
+        shown = [{name: value for name, value in record.items() if name not in hidden} for record in shown]
+    return json_answer(200, shown, links, call.request.content_type)
+
+
+def _shown(call: Call, record: Record) -> Record:
+    """Return a record as an answer shows it: what is empty is left out (seen live, 2025)."""
+    if call.books.rules.total_without_tax and "subtotal" in record:
+        record = {**record, "total": record["subtotal"]}
+    picked = project(record, call.request.asked("fields"))
+    return {name: value for name, value in picked.items() if value is not None}
 
 
 def _one(call: Call, status: int, record: Record) -> Answer:
-    return json_answer(status, project(record, call.request.query.get("fields")))
+    return json_answer(status, _shown(call, record), content_type=call.request.content_type)
 
 
 def _body(call: Call) -> object:
@@ -181,7 +201,7 @@ def _json(request: Request) -> object:
 
 
 def _route(template: str, **methods: Callable[[Call], Answer]) -> tuple[re.Pattern[str], Route]:
-    return re.compile(re.sub(r"\{\w+\}", "([0-9]{1,18})", template)), Route(template, methods)
+    return re.compile(re.sub(r"\{\w+\}", "([0-9]{1,18})", template), re.IGNORECASE), Route(template, methods)
 
 
 _ROUTES = (

@@ -11,10 +11,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
+from http import HTTPStatus
 
-from watcher.sandbox.errors import Record, RequestError, invalid_payment, not_found
+from watcher.sandbox.dates import midnight, with_kept_date, without_removal
+from watcher.sandbox.errors import Record, RequestError, forbidden, invalid_payment, not_found, trouble
 from watcher.sandbox.invoices import Invoice, open_invoice
+from watcher.sandbox.past import Past
 from watcher.sandbox.payments import (
     DEFAULT_DETAILS,
     Payment,
@@ -24,6 +27,7 @@ from watcher.sandbox.payments import (
     read_payment,
 )
 from watcher.sandbox.predicates import Condition
+from watcher.sandbox.rules import Rules
 from watcher.sandbox.seeds import InvoiceSeed, PaymentSeed
 
 # Far apart, so that one kind of id taken for another is never found by chance.
@@ -32,6 +36,7 @@ _FIRST_PAYMENT_ID = 500_001
 _FIRST_OUTSIDE_CREDIT_ID = 900_001
 
 _MEMBER = "sandbox"
+_AS_EVER = Rules()
 
 
 def _utc_now() -> datetime:
@@ -55,14 +60,15 @@ class Books:
     Args:
         seeds: the invoices to start with; their ids run from 1001 in this order.
         now: the clock that dates every change.
-        several: an invoice may have several payments.
+        rules: what is done where nobody has proved what ConnectWise does.
     """
 
     def __init__(
-        self, seeds: Iterable[InvoiceSeed], now: Callable[[], datetime] = _utc_now, *, several: bool = False
+        self, seeds: Iterable[InvoiceSeed], now: Callable[[], datetime] = _utc_now, rules: Rules = _AS_EVER
     ) -> None:
         """Enter the seeds."""
-        self._several = several
+        self.rules = rules
+        self._past = Past(rules.search_lag_seconds)
         self._lock = threading.Lock()
         self._now = now
         self._invoices: dict[int, Invoice] = {}
@@ -80,6 +86,7 @@ class Books:
             else:
                 ids = sorted(found for number in numbers for found in self._ids_by_number.get(number, ()))
                 invoices = [self._invoices[found] for found in ids]
+            invoices = [self._past.shows(invoice, self._now()) for invoice in invoices]
         return [invoice.record for invoice in invoices if condition.matches(invoice.record)]
 
     def invoice(self, invoice_id: int) -> Record:
@@ -98,7 +105,10 @@ class Books:
             RequestError: 404, there is no invoice of this id.
         """
         with self._lock:
-            return self._invoice(invoice_id).rows()
+            invoice = self._invoice(invoice_id)
+            if invoice.number in self.rules.hides:
+                raise trouble()
+            return invoice.rows()
 
     def payment(self, invoice_id: int, payment_id: int) -> Record:
         """Return one row of an invoice.
@@ -122,12 +132,15 @@ class Books:
         """
         with self._written("POST", invoice_id, None, body, 201) as write:
             invoice = self._invoice(invoice_id)
-            fields = read_payment(body, invoice_id)
+            fields = with_kept_date(read_payment(body, invoice_id), None, self.rules, self._now())
             payment = Payment(self._next_payment_id, fields, None, self._timestamp())
-            self._invoices[invoice_id] = invoice.adding(payment, several=self._several)
+            changed = invoice.adding(payment, self.rules.second_payment)
+            self._put(changed)
             self._next_payment_id += 1
-            write.payment_id = payment.id
-            return self._row(invoice_id, payment.id)
+            write.payment_id = next(
+                (row.id for row in changed.payments if row.id == payment.id), changed.payments[0].id
+            )
+            return self._answered(invoice, write.payment_id)
 
     def replace_payment(self, invoice_id: int, payment_id: int, body: object) -> Record:
         """Set every field of a payment anew and return its row (PUT).
@@ -147,7 +160,9 @@ class Books:
         """
         with self._written("PATCH", invoice_id, payment_id, body, 200):
             payment = self._own_payment(invoice_id, payment_id)
-            return self._change(invoice_id, payment, patch_payment(payment.fields, body))
+            if self.rules.change_fails:
+                raise trouble("String was not recognized as a valid DateTime.")
+            return self._change(invoice_id, payment, patch_payment(payment.fields, without_removal(body, self.rules)))
 
     def remove_payment(self, invoice_id: int, payment_id: int) -> None:
         """Remove a payment (DELETE).
@@ -158,7 +173,7 @@ class Books:
         with self._written("DELETE", invoice_id, payment_id, None, 204):
             payment = self._own_payment(invoice_id, payment_id)
             invoice = self._invoice(invoice_id)
-            self._invoices[invoice_id] = invoice.removing(payment, self._timestamp())
+            self._put(invoice.removing(payment, self._timestamp()))
 
     def note_unreadable(self, method: str, invoice_id: int, payment_id: int | None, body: str, status: int) -> None:
         """Enter a write into the journal whose body was refused before it could be understood.
@@ -193,21 +208,22 @@ class Books:
         memo_ids: dict[str, int] = {}
         for ordinal, seed in enumerate(seeds):
             invoice_id = _FIRST_INVOICE_ID + ordinal
-            self._invoices[invoice_id] = open_invoice(ordinal, invoice_id, seed, _MEMBER, updated)
+            self._put(open_invoice(ordinal, invoice_id, seed, _MEMBER, updated))
             self._ids_by_number[seed.number.casefold()].append(invoice_id)
             if seed.type == "CreditMemo":
                 memo_ids.setdefault(seed.number, invoice_id)
         for invoice, seed in zip(list(self._invoices.values()), seeds, strict=True):
             if seed.payments:
                 rows = [self._seeded(row, memo_ids, updated) for row in seed.payments]
-                self._invoices[invoice.id] = invoice.settled(rows, updated)
+                self._past.forget(invoice.id)
+                self._put(invoice.settled(rows, updated))
 
     def _seeded(self, seed: PaymentSeed, memo_ids: dict[str, int], updated: str) -> Payment:
         credit: Record | None = None
         if seed.credit is not None:
             memo_id = memo_ids.setdefault(seed.credit, _FIRST_OUTSIDE_CREDIT_ID + len(memo_ids))
             credit = {"id": memo_id, "identifier": seed.credit}
-        fields = PaymentFields(exact_cents(seed.amount), {**DEFAULT_DETAILS, "paymentDate": _midnight(seed.date)})
+        fields = PaymentFields(exact_cents(seed.amount), {**DEFAULT_DETAILS, "paymentDate": midnight(seed.date)})
         payment = Payment(self._next_payment_id, fields, credit, updated)
         self._next_payment_id += 1
         return payment
@@ -230,9 +246,27 @@ class Books:
         return payment
 
     def _change(self, invoice_id: int, payment: Payment, fields: PaymentFields) -> Record:
-        changed = Payment(payment.id, fields, None, self._timestamp())
-        self._invoices[invoice_id] = self._invoice(invoice_id).changing(changed)
-        return self._row(invoice_id, payment.id)
+        before = self._invoice(invoice_id)
+        changed = Payment(
+            payment.id, with_kept_date(fields, payment.fields, self.rules, self._now()), None, self._timestamp()
+        )
+        self._put(before.changing(changed))
+        return self._answered(before, payment.id)
+
+    def _put(self, invoice: Invoice) -> None:
+        self._invoices[invoice.id] = invoice
+        self._past.note(invoice, self._now())
+
+    def _answered(self, before: Invoice, payment_id: int) -> Record:
+        """Return a row as the answer to a write shows it."""
+        row = self._row(before.id, payment_id)
+        match self.rules.invoice_balance:
+            case "missing":
+                return {name: value for name, value in row.items() if name != "invoiceBalance"}
+            case "stale":
+                return {**row, "invoiceBalance": before.record["balance"]}
+            case _:
+                return row
 
     @contextmanager
     def _written(
@@ -242,6 +276,7 @@ class Books:
         write = _Write(method, invoice_id, payment_id, body)
         with self._lock:
             try:
+                self._refuse(invoice_id)
                 yield write
                 write.status = status
             except RequestError as error:
@@ -249,6 +284,15 @@ class Books:
                 raise
             finally:
                 self._enter_write(write)
+
+    def _refuse(self, invoice_id: int) -> None:
+        """Refuse a write that the rules refuse."""
+        invoice = self._invoices.get(invoice_id)
+        number = None if invoice is None else invoice.number
+        if self.rules.refuses_all == HTTPStatus.FORBIDDEN or number in self.rules.refuses:
+            raise forbidden()
+        if self.rules.refuses_all or number in self.rules.fails:
+            raise trouble()
 
     def _enter_write(self, write: _Write) -> None:
         invoice = self._invoices.get(write.invoice_id)
@@ -268,7 +312,3 @@ class Books:
     def _timestamp(self) -> str:
         # ConnectWise developer guide: the API speaks UTC in whole seconds.
         return self._now().strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _midnight(day: date | None) -> str | None:
-    return None if day is None else f"{day}T00:00:00Z"

@@ -149,7 +149,8 @@ class _Parser:
         name = self._take("word", "a field name").text
         kind = self._fields.get(name)
         if kind is None:
-            raise ConditionError(f"{name} is not a field that can be searched")
+            # Seen live, 2026.
+            raise ConditionError(f"{name} is not a recognized name")
         read = field_reader(name, kind)
         negated = self._accept("not")
         if self._accept("in"):

@@ -75,6 +75,26 @@ def invalid_request(message: str) -> RequestError:
     return RequestError(400, "InvalidRequest", message)
 
 
+def bad_condition(message: str) -> RequestError:
+    """Return the 400 for conditions that cannot be read (seen live, 2026)."""
+    return RequestError(400, "ApiFindCondition", message)
+
+
+def forbidden() -> RequestError:
+    """Return the 403 of an API member without the right (seen live, 2026)."""
+    return RequestError(403, "Security", "You do not have security permission to perform this action.")
+
+
+def trouble(message: str = "An error occurred while processing the request.") -> RequestError:
+    """Return the 500 that also stands for bad data."""
+    return RequestError(500, "InternalServerError", message)
+
+
+def no_endpoint() -> RequestError:
+    """Return the 404 for a path that the API does not have (seen live, 2026)."""
+    return RequestError(404, "NotFound", "The endpoint does not exist.")
+
+
 def not_found(what: str, number: int) -> RequestError:
     """Return the 404 for a record id that does not exist."""
     return RequestError(404, "NotFound", f"{what} {number} was not found.")

@@ -78,6 +78,9 @@ def project(record: Record, names: str | None) -> Record:
     if not names or not names.strip():
         return record
     picked: dict[str, object] = {}
+    if not any(path.strip().partition("/")[0] in record for path in names.split(",")):
+        # Seen live: nothing known is asked for, so the id alone comes.
+        return {"id": record["id"]} if "id" in record else {}
     for path in names.split(","):
         name, _, inner = path.strip().partition("/")
         value = record.get(name)

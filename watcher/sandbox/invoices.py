@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 from watcher.sandbox.errors import Record, invalid_payment, not_found
-from watcher.sandbox.payments import Payment, exact_cents
+from watcher.sandbox.payments import CENT, Payment, exact_cents
 from watcher.sandbox.seeds import InvoiceSeed
 
 _NOTHING = Decimal("0.00")
@@ -41,6 +41,7 @@ class Invoice:
         record: the invoice as the API serves it, with payments, credits and balance computed.
         payments: its rows in the order they came, applied credits among them.
         member: whose changes these are.
+        down_payment: the part that a down payment has paid, which is no row.
     """
 
     id: int
@@ -49,6 +50,7 @@ class Invoice:
     record: Record
     payments: tuple[Payment, ...]
     member: str
+    down_payment: Decimal = _NOTHING
 
     def rows(self) -> list[Record]:
         """Return the payment rows as the API serves them."""
@@ -75,12 +77,12 @@ class Invoice:
             **self.record,
             "payments": paid,
             "credits": credited,
-            "balance": self.total - paid - credited,
+            "balance": self.total - self.down_payment - paid - credited,
             "_info": {"lastUpdated": updated, "updatedBy": self.member},
         }
         return replace(self, record=record, payments=tuple(payments))
 
-    def adding(self, payment: Payment, *, several: bool) -> Invoice:
+    def adding(self, payment: Payment, second: str) -> Invoice:
         """Return the invoice with one payment more.
 
         Integrators' documentation: ConnectWise allows a single payment an invoice; rows that
@@ -88,13 +90,16 @@ class Invoice:
 
         Args:
             payment: the payment.
-            several: an invoice may have several.
+            second: what becomes of a second payment, as ``Rules.second_payment``.
 
         Raises:
             RequestError: 400, there is a payment already, or the amount is too much.
         """
-        if not several and any(row.credit is None for row in self.payments):
+        held = [row for row in self.payments if row.credit is None]
+        if held and second == "refused":
             raise invalid_payment("ObjectExists", f"Invoice {self.number} already has a payment.", "invoice")
+        if held and second == "replaces":
+            return self.changing(replace(payment, id=held[0].id))
         return self._checked((*self.payments, payment), payment.updated)
 
     def changing(self, payment: Payment) -> Invoice:
@@ -115,7 +120,7 @@ class Invoice:
         if self.record["type"] == "CreditMemo":
             raise invalid_payment("InvalidField", f"{self.number} is a credit memo.", "invoice")
         paid, credited = _sums(payments)
-        open_amount = self.total - credited
+        open_amount = self.total - self.down_payment - credited
         if paid > open_amount:
             message = f"amount {paid} is more than {open_amount}, the total less credits."
             raise invalid_payment("InvalidField", message, "amount")
@@ -132,7 +137,7 @@ def open_invoice(ordinal: int, invoice_id: int, seed: InvoiceSeed, member: str, 
         member: who is said to have written it.
         updated: when, as the API writes times.
     """
-    total = exact_cents(seed.total)
+    total = seed.total if seed.total != seed.total.quantize(CENT) else exact_cents(seed.total)
     company_id = ordinal % len(_COMPANIES)
     name = _COMPANIES[company_id]
     company = {"id": 20 + company_id, "identifier": name.replace(" ", ""), "name": name}
@@ -154,13 +159,13 @@ def open_invoice(ordinal: int, invoice_id: int, seed: InvoiceSeed, member: str, 
         "departmentId": 10,
         "taxableFlag": False,
         "currency": _CURRENCY,
-        "subtotal": total,
-        "salesTax": _NOTHING,
+        "subtotal": total - seed.tax,
+        "salesTax": seed.tax,
         "total": total,
-        "downpaymentApplied": _NOTHING,
+        "downpaymentApplied": seed.down_payment,
         "specialInvoiceFlag": False,
     }
-    return Invoice(invoice_id, seed.number, total, record, (), member).settled((), updated)
+    return Invoice(invoice_id, seed.number, total, record, (), member, seed.down_payment).settled((), updated)
 
 
 def _sums(payments: Sequence[Payment]) -> tuple[Decimal, Decimal]:

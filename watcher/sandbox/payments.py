@@ -85,17 +85,21 @@ class Payment:
         }
 
 
-def exact_cents(amount: object) -> Decimal:
+def exact_cents(amount: object, smallest: Decimal = CENT) -> Decimal:
     """Return an amount written with two decimals.
 
+    Args:
+        amount: the amount.
+        smallest: another smallest amount than a cent, for a sum of ConnectWise's own.
+
     Raises:
-        ValueError: it is no finite Decimal, has more than two decimals, or fifteen digits cannot hold it.
+        ValueError: it is no finite Decimal, has more decimals, or fifteen digits cannot hold it.
     """
     if not isinstance(amount, Decimal) or not amount.is_finite() or amount.copy_abs() >= _TOO_LARGE:
         raise ValueError(f"amount {amount!s} is not a decimal number of at most 15 digits")
-    rounded = amount.quantize(CENT)
+    rounded = amount.quantize(smallest)
     if rounded != amount:
-        raise ValueError(f"amount {amount} has more than two decimals")
+        raise ValueError(f"amount {amount} has more than {'two' if smallest == CENT else 'four'} decimals")
     # The sum rids zero of a minus sign.
     return rounded + 0
 
@@ -142,7 +146,7 @@ def patch_payment(fields: PaymentFields, operations: object) -> PaymentFields:
         RequestError: 400, for an operation or a path that is unknown and for a value that is wrong.
     """
     if not isinstance(operations, list):
-        raise invalid_request("The body is not an array of patch operations.")
+        raise invalid_request("The body is expected array format of patch operations.")
     amount, details = fields.amount, dict(fields.details)
     for operation in operations:
         name, value = _operation(operation)
@@ -158,7 +162,8 @@ def patch_payment(fields: PaymentFields, operations: object) -> PaymentFields:
 def _operation(operation: object) -> tuple[str, object]:
     if not isinstance(operation, Mapping):
         raise invalid_request("A patch operation is not a JSON object.")
-    verb, path = operation.get("op"), operation.get("path")
+    # JSON Patch is written in any letter case by published integrations.
+    verb, path = str(operation.get("op")).lower(), operation.get("path")
     if verb not in ("add", "replace", "remove"):
         raise invalid_request(f"The patch operation {verb} is not add, replace or remove.")
     if not isinstance(path, str):

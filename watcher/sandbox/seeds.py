@@ -22,6 +22,8 @@ LONGEST_NUMBER = 15
 
 _EXAMPLE_ORDINAL = 34251
 _EXAMPLE_TOTAL = Decimal("346.34")
+# The smallest part of a sum of ConnectWise's own.
+_SUMS = Decimal("0.0001")
 
 
 class SeedError(ValueError):
@@ -57,10 +59,12 @@ class InvoiceSeed:
 
     Attributes:
         number: one to fifteen characters (OpenAPI 2025.1); two invoices may share one.
-        total: the amount of the invoice, at most two decimals.
+        total: the amount of the invoice with its tax, at most four decimals, as ConnectWise's own sums have.
         type: one of ``INVOICE_TYPES``.
         payments: the rows it already carries. They are taken as given, so that states can be
             seeded that the API itself would refuse to bring about, such as two payments.
+        tax: the sales tax in the total.
+        down_payment: the part that a down payment has paid, which is no row.
 
     Raises:
         SeedError: a value breaks one of these rules.
@@ -70,12 +74,16 @@ class InvoiceSeed:
     total: Decimal
     type: str = "Standard"
     payments: tuple[PaymentSeed, ...] = ()
+    tax: Decimal = Decimal("0.00")
+    down_payment: Decimal = Decimal("0.00")
 
     def __post_init__(self) -> None:
         """Refuse what the books could not hold."""
         if not 1 <= len(self.number) <= LONGEST_NUMBER:
             raise SeedError(f"invoice number {self.number!r} is not one to {LONGEST_NUMBER} characters long")
-        _exact(self.total, f"the total of {self.number}")
+        _exact(self.total, f"the total of {self.number}", _SUMS)
+        _exact(self.tax, f"the tax of {self.number}")
+        _exact(self.down_payment, f"the down payment of {self.number}")
         if self.type not in INVOICE_TYPES:
             raise SeedError(f"the type of {self.number} is {self.type!r}, not one of {sorted(INVOICE_TYPES)}")
 
@@ -101,8 +109,8 @@ def read_invoices(path: Path | str) -> list[InvoiceSeed]:
     """Read invoices from a JSON file.
 
     Args:
-        path: a file with a list of ``{"number", "total", "type", "payments": [{"amount", "date",
-            "credit"}]}``; number, total and amount are needed, the rest may be left out. Amounts are JSON
+        path: a file with a list of ``{"number", "total", "type", "tax", "down_payment", "payments": [{"amount",
+            "date", "credit"}]}``; number, total and amount are needed, the rest may be left out. Amounts are JSON
             numbers or strings and are read as they are written.
 
     Returns:
@@ -133,15 +141,15 @@ def _total_of(ordinal: int) -> Decimal:
     return Decimal(1000 + ordinal * 7919 % 500_000) * CENT
 
 
-def _exact(value: object, what: str) -> Decimal:
+def _exact(value: object, what: str, smallest: Decimal = CENT) -> Decimal:
     try:
-        return exact_cents(value)
+        return exact_cents(value, smallest)
     except ValueError as error:
         raise SeedError(f"{what}: {error}") from error
 
 
 def _invoice(entry: object) -> InvoiceSeed:
-    fields = _known(entry, {"number", "total"}, {"type", "payments"})
+    fields = _known(entry, {"number", "total"}, {"type", "payments", "tax", "down_payment"})
     payments = fields.get("payments", [])
     if not isinstance(payments, list):
         raise SeedError(f"payments is {payments!r}, not a list")
@@ -150,6 +158,8 @@ def _invoice(entry: object) -> InvoiceSeed:
         total=_decimal(fields["total"], "total"),
         type=_text(fields.get("type", "Standard"), "type"),
         payments=tuple(_payments(payments)),
+        tax=_decimal(fields.get("tax", "0.00"), "tax"),
+        down_payment=_decimal(fields.get("down_payment", "0.00"), "down_payment"),
     )
 
 

@@ -17,11 +17,13 @@ from watcher.sandbox.books import Books
 from watcher.sandbox.errors import RequestError
 from watcher.sandbox.gate import RateLimit, SignIn
 from watcher.sandbox.loopback import HOST, LoopbackServer
+from watcher.sandbox.rules import Rules
 from watcher.sandbox.seeds import InvoiceSeed, numbered_invoices
 from watcher.sandbox.site import PAGES, Site
 
 _LARGEST_BODY = 1_048_576
 _DEFAULT_INVOICES = 100
+_AS_EVER = Rules()
 
 
 class Sandbox:
@@ -36,7 +38,7 @@ class Sandbox:
         port: the port to listen on; 0 takes any free one.
         latency: seconds between the work of an API request and its answer.
         requests_per_minute: the rate limit of the API; None for none.
-        several_payments: a second payment on an invoice is accepted; whether ConnectWise does is not proved.
+        rules: what it does where nobody has proved what ConnectWise does.
 
     Raises:
         ValueError: the latency is negative, or the rate limit lets nothing through.
@@ -49,16 +51,17 @@ class Sandbox:
         port: int = 0,
         latency: float = 0.0,
         requests_per_minute: int | None = None,
-        several_payments: bool = False,
+        rules: Rules = _AS_EVER,
     ) -> None:
         """Enter the invoices; nothing listens yet."""
         if latency < 0:
             raise ValueError(f"latency is {latency}, not 0 or more seconds")
         seeds = numbered_invoices(_DEFAULT_INVOICES) if invoices is None else invoices
         limit = None if requests_per_minute is None else RateLimit(requests_per_minute)
-        self._site = Site(Books(seeds, several=several_payments), sign_in or SignIn(), limit)
+        self._site = Site(Books(seeds, rules=rules), sign_in or SignIn(), limit)
         self._port = port
         self._latency = latency
+        self._late = rules.late_seconds
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
 
@@ -81,7 +84,7 @@ class Sandbox:
         """
         if self._server is not None:
             return
-        self._server = _Server(self._port, self._site, self._latency)
+        self._server = _Server(self._port, self._site, self._latency, self._late)
         self._port = self._server.server_port
         self._thread = threading.Thread(target=self._server.serve, name="sandbox", daemon=True)
         self._thread.start()
@@ -122,9 +125,10 @@ class Sandbox:
 class _Server(LoopbackServer):
     """Answers for one site, after a latency."""
 
-    def __init__(self, port: int, site: Site, latency: float) -> None:
+    def __init__(self, port: int, site: Site, latency: float, late: float) -> None:
         self.site = site
         self.latency = latency
+        self.late = late
         super().__init__(port, _Handler)
 
 
@@ -156,7 +160,15 @@ class _Handler(BaseHTTPRequestHandler):
             body=body,
             address=address,
         )
-        found = server.site.answer(request, len(address) + len(query) + (1 if query else 0))
+        length = len(address) + len(query) + (1 if query else 0)
+        if server.late and request.method not in ("GET", "HEAD", "OPTIONS"):
+            # A gateway gives up, and what is behind it carries the call out all the same.
+            late = threading.Timer(server.late, server.site.answer, (request, length))
+            late.daemon = True
+            late.start()
+            self.close_connection = True
+            return
+        found = server.site.answer(request, length)
         if server.latency and request.path not in PAGES and server.ending.wait(server.latency):
             # The connection is about to be broken; the answer must not get out before that.
             self.close_connection = True

@@ -9,7 +9,7 @@ from collections import Counter
 from watcher.sandbox.answers import Answer, Request, json_answer, refusal
 from watcher.sandbox.api import CODEBASE, VERSION, find_route
 from watcher.sandbox.books import Books
-from watcher.sandbox.errors import Record, RequestError
+from watcher.sandbox.errors import Record, RequestError, no_endpoint
 from watcher.sandbox.gate import RateLimit, SignIn
 
 LONGEST_URL = 2000
@@ -18,8 +18,8 @@ LONGEST_URL = 2000
 PAGES = frozenset(("/", "/books"))
 """The paths for people: no sign-in, no limit, no latency."""
 
-_API_PATH = re.compile(r"/([^/]+)/apis/3\.0(/.*)?")
-_COMPANY_PATH = re.compile(r"/login/companyinfo/([^/]+)/?")
+_API_PATH = re.compile(r"/([^/]+)/apis/3\.0(/.*)?", re.IGNORECASE)
+_COMPANY_PATH = re.compile(r"/login/companyinfo/([^/]+)/?", re.IGNORECASE)
 _HTML_TYPE = "text/html; charset=utf-8"
 _JSON_TYPE = "application/json; charset=utf-8"
 _WELCOME = """<!doctype html>
@@ -115,12 +115,13 @@ class Site:
 
     def _api(self, request: Request, codebase: str, path: str) -> Answer:
         # Seen live: a codebase that is doubled in the URL is refused by the gateway as an unknown one.
-        if codebase != CODEBASE or _API_PATH.fullmatch(path) is not None:
+        if codebase.lower() != CODEBASE or _API_PATH.fullmatch(path) is not None:
             self._count(request, "(unknown codebase)")
             return Answer(400, b"Cannot route. Codebase/company is invalid", "text/plain; charset=utf-8")
         found = find_route(path)
         if found is None:
-            return self._no_such_page(request)
+            self._count(request, "(unknown path)")
+            return refusal(no_endpoint())
         route, numbers = found
         self._count(request, route.template)
         try:

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.connectwise import account, invoice, payments_of
 from support.line import Hurried
-from support.network import GONE_404, Strike, Unreliable, page
+from support.network import Strike, Unreliable, page
 
-from watcher.connectwise.client import ConnectWise
+from watcher.connectwise.client import ConnectWise, Written
 from watcher.connectwise.http import Gateway
 from watcher.connectwise.pace import Pace
 from watcher.errors import AnswerLost, Missing, Rejection, Unreachable
@@ -292,7 +292,7 @@ def test_payment_is_created_with_type_amount_invoice_and_day(start_sandbox, day,
     """The POST body is the one known to work: midnight UTC of the day as written; without a day it has no date."""
     sandbox = start_sandbox(invoice("CW-1", "346.34"))
     with Unreliable(sandbox.url) as network:
-        payment_id = connectwise(network.url).carry_out(Create(1001, Decimal("346.34"), day))
+        payment_id = connectwise(network.url).carry_out(Create(1001, Decimal("346.34"), day)).payment_id
     (request,) = network.requests
     assert (request.method, urlsplit(request.path).path) == (
         "POST",
@@ -329,7 +329,7 @@ def test_payment_is_changed_only_in_what_differs(start_sandbox, amount, day, cle
     sandbox = start_sandbox(invoice("CW-1", "500", payments=(PaymentSeed(Decimal("1"), date(2001, 1, 1)),)))
     change = Change(1001, 500001, None if amount is None else Decimal(amount), day, clears)
     with Unreliable(sandbox.url) as network:
-        assert connectwise(network.url).carry_out(change) == 500001
+        assert connectwise(network.url).carry_out(change) == Written(500001)
     (request,) = network.requests
     assert (request.method, urlsplit(request.path).path.rpartition("/")[2]) == ("PATCH", "500001")
     assert simplejson.loads(request.body) == operations
@@ -383,17 +383,39 @@ def test_what_connectwise_refuses_is_a_rejection(start_sandbox):
         connectwise(sandbox.url).carry_out(Create(1001, Decimal("1.01"), None))
 
 
-@pytest.mark.parametrize(
-    "strikes",
-    [(), (Strike(GONE_404, "DELETE"),)],
-    ids=["answered", "gone before"],
-)
-def test_payment_is_removed_whoever_removed_it(start_sandbox, strikes):
-    """After a DELETE the row is gone. It is no fault if it was gone before."""
+def test_payment_is_removed(start_sandbox):
+    """After a DELETE the row is gone."""
     sandbox = start_sandbox(invoice("CW-1", "5.00", payments=payment_rows("1.00")))
-    with Unreliable(sandbox.url, *strikes) as network:
-        assert connectwise(network.url).carry_out(Remove(1001, 500001)) is None
-    assert len(payments_of(sandbox, "CW-1")) == (strikes != () and strikes[0].fault is GONE_404)
+    assert connectwise(sandbox.url).carry_out(Remove(1001, 500001)) == Written(None)
+    assert payments_of(sandbox, "CW-1") == []
+
+
+def test_payment_that_is_gone_before_is_missing(start_sandbox):
+    """A 404 to a DELETE may also be about the address. Only a list shows if the row is gone."""
+    sandbox = start_sandbox(invoice("CW-1", "5.00"))
+    with pytest.raises(Missing):
+        connectwise(sandbox.url).carry_out(Remove(1001, 500001))
+
+
+def test_invoice_is_read_by_its_id(start_sandbox):
+    """It holds what a search shows of it."""
+    client = connectwise(start_sandbox(invoice("CW-1", "5.00", payments=payment_rows("1.00"))).url)
+    assert client.read_invoice(1001) == client.find_by_id([1001])[1001]
+    assert client.read_invoice(1001).balance == Decimal("4.00")
+
+
+@pytest.mark.parametrize(("answer", "works"), [(None, True), (page(200, "[]"), False)], ids=["finds it", "finds none"])
+def test_a_search_works_if_it_finds_what_is_there(start_sandbox, answer, works):
+    """One invoice is taken from the list of all, and searched for."""
+    strikes = [Strike(answer, "GET", "conditions=")] if answer else []
+    with Unreliable(start_sandbox(invoice("CW-1", "1.00")).url, *strikes) as network:
+        assert connectwise(network.url).finds_what_is_there() is works
+        assert len(network.requests) == 2
+
+
+def test_a_search_in_which_no_invoice_shows_at_all_does_not_work(start_sandbox):
+    """An API member who sees no invoice cannot pay any."""
+    assert not connectwise(start_sandbox().url).finds_what_is_there()
 
 
 # --- what else is asked ----------------------------------------------------------------------------------------------
@@ -424,13 +446,16 @@ def test_reading_an_invoice_proves_the_sign_in(start_sandbox):
     ids=["less", "as expected", "not yet"],
 )
 def test_answer_that_shows_another_payment_is_unknown(start_sandbox, balance, trusted):
-    """If less is left to pay than our payment leaves, there is another payment. The row is ours, its effect unknown."""
+    """If less is left to pay than our payment leaves, there is another payment. The row is ours, its effect unknown.
+
+    If more is left, the answer proves nothing.
+    """
     sandbox = start_sandbox(invoice("CW-1", "200.00"))
     answer = f'{{"id": 7, "amount": 100.00, "invoiceBalance": {balance}}}'
     call = Create(1001, Decimal("100.00"), None, balance_after=Decimal("100.00"))
     with Unreliable(sandbox.url, Strike(page(201, answer, content_type="application/json"), "POST")) as network:
         if trusted:
-            assert connectwise(network.url).carry_out(call) == 7
+            assert connectwise(network.url).carry_out(call) == Written(7, balance_fits=balance == "100.00")
         else:
             with pytest.raises(AnswerLost) as lost:
                 connectwise(network.url).carry_out(call)

@@ -14,7 +14,7 @@ from support.line import Hurried
 from support.network import Delivery, Fault, Page, Strike, Unreliable, page
 
 from watcher.connectwise import rows
-from watcher.connectwise.client import ConnectWise
+from watcher.connectwise.client import ConnectWise, Written
 from watcher.connectwise.http import Gateway
 from watcher.connectwise.pace import Pace
 from watcher.connectwise.rows import NotUnderstood
@@ -182,7 +182,7 @@ def test_answer_without_content_is_the_answer_to_nothing_but_a_removal(call):
         with pytest.raises((Unreachable, AnswerLost)) as caught:
             call(client(network))
         assert type(caught.value) is (AnswerLost if call in WRITES else Unreachable)
-        assert client(network).carry_out(Remove(7, 11)) is None
+        assert client(network).carry_out(Remove(7, 11)) == Written(None)
 
 
 @pytest.mark.parametrize("status", [203, 206, 299])
@@ -217,16 +217,20 @@ def test_list_without_an_end_is_connectwises_trouble():
         ("0", "0"),
         ("346.34", "346.34"),
         ("-5.10", "-5.10"),
-        ("0.30000000000000004", "0.30000000000000004"),
-        ("5.684341886080802E-14", "5.684341886080802E-14"),
+        ("0.30000000000000004", "0.30"),
+        ("5.684341886080802E-14", "0.00"),
+        ("-5.684341886080802E-14", "0.00"),
+        ("346.3401", "346.34"),
+        ("346.345", "346.35"),
         ("999999999999999.99", "999999999999999.99"),
         ("1e2", "100"),
     ],
 )
 def test_amounts_of_all_sane_sizes_are_read(written, amount):
-    """Whatever digits binary fractions leave, the amount is exactly what is written."""
+    """Whatever digits binary fractions and ConnectWise's own sums leave, the amount is the nearest cent."""
     content = simplejson.loads(f'[{{"id": 1, "amount": {written}}}]', use_decimal=True)
     assert rows.held_payments(content) == [HeldPayment(1, Decimal(amount), None)]
+    assert not rows.held_payments(content)[0].amount.is_signed() or written.startswith("-5.1")
 
 
 @pytest.mark.parametrize("written", ["2016-09-22", "2016-09-22T00:00:00Z", "2016-09-22 00:00:00", "2016-09-22T1x"])

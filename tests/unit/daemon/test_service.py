@@ -11,7 +11,9 @@ from support.line import Hurried, Line
 
 from watcher.errors import Unreachable
 from watcher.journal.withdrawals import Withdrawals
+from watcher.payments.refusals import Refusals
 from watcher.processing.claimed import Tally
+from watcher.processing.left import Left
 
 
 class Until(Hurried):
@@ -28,7 +30,32 @@ class Until(Hurried):
             self.end()
 
 
-class Failing:
+class Idle:
+    """Batches with nothing left over.
+
+    Attributes:
+        left: no claim.
+        cause: none.
+    """
+
+    left = Left(Refusals())
+    cause = None
+
+    def check(self):
+        """All folders are there."""
+
+    def tidy(self):
+        """Nothing is left of finished files."""
+        return Tally()
+
+    def audit(self):
+        """No call is in doubt."""
+
+    def keep_only(self, claim_ids):
+        """Nothing is known of any."""
+
+
+class Failing(Idle):
     """Batches that meet an outage in every turn, after they have decided some records.
 
     Args:
@@ -40,16 +67,6 @@ class Failing:
         self.turns = []
         self._lifetime = lifetime
         self._decides = decides
-
-    def check(self):
-        """All folders are there."""
-
-    def tidy(self):
-        """Nothing is left of finished files."""
-        return Tally()
-
-    def audit(self):
-        """No call is in doubt."""
 
     def process(self, _claims):
         """Meet the outage."""
@@ -159,22 +176,12 @@ class Away(Hurried):
             self.back_at = self.now()
 
 
-class Taking:
+class Taking(Idle):
     """Batches that note when they get the first file, and end the loop with it."""
 
     def __init__(self, lifetime):
         self._lifetime = lifetime
         self.taken_at = None
-
-    def check(self):
-        """All folders are there."""
-
-    def tidy(self):
-        """Nothing is left of finished files."""
-        return Tally()
-
-    def audit(self):
-        """No call is in doubt."""
 
     def process(self, _claims):
         """Note the time."""

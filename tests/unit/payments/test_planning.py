@@ -16,6 +16,7 @@ from watcher.payments.model import (
     Action,
     Change,
     Create,
+    Dates,
     Intent,
     Keep,
     Remove,
@@ -502,3 +503,89 @@ def test_message_names_ten_ids_and_how_many_more_there_are(contradicts):
 def test_rows_are_listed_unless_there_can_be_none(paid, listed):
     """The request for the rows is saved only if ConnectWise says that nothing is paid."""
     assert must_list(invoice(paid=paid)) is listed
+
+
+# --- what ConnectWise says is left -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asked", "held", "step"),
+    [
+        pytest.param("120", invoice(balance="120"), Create(1, Decimal(120), DAY), id="the total is without tax"),
+        pytest.param("100", invoice(balance="60"), Create(1, Decimal(60), DAY), id="a down payment"),
+        pytest.param("60", invoice(balance="60"), Create(1, Decimal(60), DAY), id="the rest beside a down payment"),
+        pytest.param(
+            "100", invoice(row("40"), balance="20", paid="40"), Change(1, 11, Decimal(60), DAY), id="with our own row"
+        ),
+        pytest.param(
+            "150", invoice(row("60"), balance="100", paid="0"), Change(1, 11, Decimal(100), DAY), id="a stale search"
+        ),
+        pytest.param(
+            "100", invoice(balance="60", paid="40"), Create(1, Decimal(60), DAY), id="payments hold a down payment"
+        ),
+        pytest.param("100", invoice(total=None, balance="90"), Create(1, Decimal(90), DAY), id="no total"),
+    ],
+)
+def test_invoice_takes_what_its_balance_and_our_own_row_allow(asked, held, step):
+    """The balance knows of taxes and down payments. If sums do not fit the rows, the smaller reading counts."""
+    assert decide(asked, held).step == step
+
+
+def test_invoice_without_anything_left_says_why():
+    """Total, credits and balance are named."""
+    assert rejection(decide("5", invoice(balance="0", paid="0"))).endswith(
+        "has nothing to pay: its total is 100.00, its credits are 0.00 and its balance is 0.00"
+    )
+
+
+# --- rows of 0.00 ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asked", "rows", "step"),
+    [
+        pytest.param("60", [row("0")], Change(1, 11, Decimal(60), None), id="alone"),
+        pytest.param("60", [row("0"), row("0", row_id=12)], Change(1, 11, Decimal(60), None), id="two"),
+        pytest.param("60", [row("0"), row("40", row_id=12)], Change(1, 12, Decimal(60), None), id="beside a payment"),
+        pytest.param("40", [row("40"), row("0", row_id=12)], Keep(1, 11), id="beside the payment that is asked for"),
+        pytest.param("0", [row("0")], Keep(1, None), id="nothing to remove"),
+        pytest.param("0", [row("0"), row("40", row_id=12)], Remove(1, 12), id="the payment is removed"),
+    ],
+)
+def test_row_of_nothing_is_a_payment_only_if_it_is_alone(asked, rows, step):
+    """It is changed then, and no second row is made beside it."""
+    assert decide(asked, invoice(*rows), rules=REMOVE).step == step
+
+
+# --- dates that ConnectWise does not keep ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asked", "held", "sent", "told"),
+    [
+        pytest.param("100", row("100", OTHER), DAY, f"shows the date {OTHER}", id="shifted"),
+        pytest.param("100", row("100"), DAY, "shows the date none", id="not stored"),
+        pytest.param("40", row("40", OTHER), None, "although the date was taken off", id="set by the server"),
+    ],
+)
+def test_date_that_was_sent_and_came_back_otherwise_is_not_sent_again(asked, held, sent, told):
+    """The payer is told, and the record converges."""
+    dates = Dates({11: sent})
+    planned = plan(demand(asked), [invoice(held)], None, Rules(), dates=dates)
+    assert planned.step == Keep(1, 11)
+    assert told in planned.warnings[-1]
+
+
+def test_another_date_than_was_sent_is_sent():
+    """A date that was sent before says nothing of a new one."""
+    planned = plan(demand("100"), [invoice(row("100", OTHER))], None, Rules(), dates=Dates({11: OTHER}))
+    assert planned.step == Change(1, 11, None, DAY)
+
+
+def test_amount_is_set_without_the_date_that_cannot_be_taken_off():
+    """The payer is told in ConnectWise's words."""
+    dates = Dates(stays="paymentDate is required.")
+    planned = plan(demand("60"), [invoice(row("40", OTHER))], None, Rules(), dates=dates)
+    assert planned.step == Change(1, 11, Decimal(60), None)
+    assert planned.warnings[-1].endswith("off this payment: paymentDate is required.")
+    assert plan(demand("40"), [invoice(row("40", OTHER))], None, Rules(), dates=dates).step == Keep(1, 11)

@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 from support.connectwise import another_user, invoice, payments_of
 from support.documents import document
-from support.line import Hurried, Line
+from support.line import Hurried, Line, to_the_end
 from support.network import INVALID_400, RESET_AFTER, RESET_AND_LATER, RESET_BEFORE, Strike, Unreliable
 
 from watcher.errors import Unreachable
@@ -16,6 +16,7 @@ from watcher.journal.withdrawals import Withdrawals
 from watcher.processing.audit import AUDIT_SECONDS
 from watcher.processing.withdrawing import Withdrawer
 from watcher.sandbox import PaymentSeed
+from watcher.sandbox import Rules as SandboxRules
 
 TIMEOUT = 7
 PAYMENTS = "/finance/invoices/1001/payments"
@@ -25,7 +26,8 @@ PAYMENTS = "/finance/invoices/1001/payments"
 def books(start_sandbox):
     """A ConnectWise with two invoices of 500.00; the second has a payment of 100.00."""
     held = (PaymentSeed(Decimal("100.00")),)
-    return start_sandbox(invoice("CW-1", "500.00"), invoice("CW-2", "500.00", payments=held), several_payments=True)
+    rules = SandboxRules(second_payment="accepted")
+    return start_sandbox(invoice("CW-1", "500.00"), invoice("CW-2", "500.00", payments=held), rules=rules)
 
 
 @pytest.fixture
@@ -46,7 +48,7 @@ def line(folders, network):
 def pay(line, batches, *payments, name="pay.xml"):
     """Drop a file and take it to its end; give its outcomes."""
     claim = line.claim(name, document(*payments))
-    list(batches.process([claim]))
+    to_the_end(batches, [claim], line.lifetime)
     return [result.outcome.value for result in line.results(claim.id)]
 
 
@@ -102,7 +104,7 @@ def test_others_go_on_while_one_waits(line, start_sandbox, network, books):
     first = line.claim("first.xml", document(("CW-1", "60.00"), ("CW-2", "70.00")))
     second = line.claim("second.xml", document(("CW-1", "80.00")))
     with capture_logs() as logs:
-        list(line.batches.process([first, second]))
+        to_the_end(line.batches, [first, second], line.lifetime)
     told = [(entry["event"], entry.get("invoice_number")) for entry in logs]
     assert told.index(("payment.finished", "CW-2")) < told.index(("payment.finished", "CW-1"))
     assert amounts(books, "CW-1") == ["80.00"]
@@ -114,11 +116,11 @@ def test_what_an_earlier_process_may_have_posted_waits_as_well(line, books, netw
     network.strike(Strike(RESET_AND_LATER, "POST"), Strike(RESET_BEFORE, "GET", nth=tuple(range(2, 20))))
     claim = line.claim("pay.xml", document(("CW-1", "60.00")))
     with pytest.raises(Unreachable):
-        list(line.batches.process([claim]))
+        to_the_end(line.batches, [claim], line.lifetime)
     network.strike()
     began = line.lifetime.now()
     # As the next start does, which knows what the journal holds and nothing more.
-    list(line.batches.process([claim]))
+    to_the_end(line.batches, [claim], line.lifetime)
     assert line.lifetime.now() - began >= TIMEOUT
     assert amounts(books, "CW-1") == ["60.00"]
 
@@ -236,7 +238,7 @@ def test_a_payment_that_was_withdrawn_and_comes_late_is_told(line, books, networ
     batches = line.batches
     claim = line.claim("pay.xml", document(("CW-1", "60.00")))
     with pytest.raises(Unreachable):
-        list(batches.process([claim]))
+        to_the_end(batches, [claim], line.lifetime)
     network.strike()
     requests = Withdrawals(line.database)
     requests.ask(claim.id, "")
@@ -310,12 +312,12 @@ def test_an_invoice_that_a_file_in_work_asks_about_is_audited_afterwards(line, b
     network.strike(Strike(RESET_BEFORE, "GET"))
     claim = line.claim("b.xml", document(("CW-1", "80.00")))
     with pytest.raises(Unreachable):
-        list(batches.process([claim]))
+        to_the_end(batches, [claim], line.lifetime)
     network.strike()
     network.deliver()
     assert audited(line, batches) == []
     assert amounts(books, "CW-1") == ["60.00", "60.00"]
-    list(batches.process([claim]))
+    to_the_end(batches, [claim], line.lifetime)
     assert amounts(books, "CW-1") == ["80.00"]
 
 

@@ -1,0 +1,299 @@
+"""One record that ConnectWise never takes stops nobody, and what is about all payments fails none."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from decimal import Decimal
+
+import pytest
+from structlog.testing import capture_logs
+from support.connectwise import invoice, payments_of
+from support.documents import document, drop, files, one, records
+from support.line import Hurried, Line
+from support.network import (
+    CONVERTING_500,
+    GONE_404,
+    INVALID_400,
+    TIMED_OUT_500,
+    WEAK_ROLE_403,
+    Strike,
+    Unreliable,
+    after,
+    page,
+)
+
+from watcher.sandbox import PaymentSeed
+
+TOTAL = "100.00"
+HOUR = 3600
+BAD = {"BAD-1": CONVERTING_500, "BAD-2": CONVERTING_500, "BAD-3": WEAK_ROLE_403, "BAD-4": WEAK_ROLE_403}
+GOOD = [f"GOOD-{ordinal:02d}" for ordinal in range(20)]
+IDS = {number: 1001 + ordinal for ordinal, number in enumerate([*BAD, *GOOD])}
+
+
+class Day(Hurried):
+    """The time of a daemon that ends once there is nothing to do, or after an hour.
+
+    Attributes:
+        sentences: what it told systemd.
+        then: called once at a time (seconds).
+    """
+
+    def __init__(self, then=None, at=0.0):
+        super().__init__()
+        self.sentences = []
+        self.systemd = self
+        self._then, self._at = then, at
+
+    def tell(self, _message):
+        """Hear a sign of life."""
+
+    def status(self, sentence):
+        """Hear how things are."""
+        self.sentences.append(sentence)
+        if sentence.endswith("nothing to do.") and not self._then:
+            self.end()
+
+    def pause(self, seconds):
+        """Let the time pass."""
+        super().pause(seconds)
+        if self._then and self.now() >= self._at:
+            then, self._then = self._then, None
+            then()
+        if self.now() >= HOUR:
+            self.end()
+
+
+@pytest.fixture
+def books(start_sandbox):
+    """A ConnectWise with bad and good invoices of 100.00 each."""
+    return start_sandbox(*(invoice(number, TOTAL) for number in IDS))
+
+
+def served(folders, url, lifetime, **connectwise):
+    """Let a daemon work through the inbox; give what it logged."""
+    sections = {
+        "connectwise": connectwise,
+        "inbox": {"observer": "off", "scan_seconds": 1, "settle_seconds": 0},
+    }
+    with (
+        closing(Line(folders, url, lifetime=lifetime, **sections)) as line,
+        line.service() as service,
+        capture_logs() as logs,
+    ):
+        service.run()
+    return logs
+
+
+def strikes(*numbers, fault=None):
+    """Let ConnectWise refuse every write on some invoices."""
+    return [
+        Strike(fault or BAD[number], method, rf"/{IDS[number]}/payments(/\d+)?$")
+        for number in numbers
+        for method in ("POST", "PATCH", "DELETE")
+    ]
+
+
+def paid(books, *numbers):
+    """Give the amounts of the payments of some invoices."""
+    return [[str(row["amount"]) for row in payments_of(books, number)] for number in numbers]
+
+
+def named(logs, event):
+    """Give what was logged of an event."""
+    return [entry for entry in logs if entry["event"] == event]
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4, 16])
+@pytest.mark.parametrize("order", ["first", "last", "between"])
+def test_bad_records_are_rejected_and_all_others_are_paid(folders, books, workers, order):
+    """As many bad records as there are workers starve nobody, wherever they stand."""
+    bad = [*BAD]
+    numbers = {"first": bad + GOOD, "last": GOOD + bad, "between": GOOD[:10] + bad + GOOD[10:]}[order]
+    with Unreliable(books.url, *strikes(*BAD)) as network:
+        drop(folders.inbox, "pay.xml", document(*((number, TOTAL) for number in numbers)))
+        lifetime = Day()
+        if order == "last":
+            # Only a good payment after their first refusal shows that the fault is theirs.
+            lifetime = Day(lambda: drop(folders.inbox, "later.xml", document((GOOD[0], "50.00"))), at=300)
+        logs = served(folders, network.url, lifetime, concurrency=workers)
+    later = ["50.00"] if order == "last" else [TOTAL]
+    assert paid(books, *GOOD) == [later] + [[TOTAL]] * 19
+    assert paid(books, *BAD) == [[]] * 4
+    failed = records(one(files(folders.fail)))
+    assert [row["InvoiceNumber"] for row in failed] == bad
+    for row in failed:
+        assert "Read back afterwards, the invoice has no payment." in row["ErrorMessage"]
+        assert ("Error converting value" if row["InvoiceNumber"] < "BAD-3" else "security role") in row["ErrorMessage"]
+    assert not list(folders.work.iterdir())
+    took = [entry for entry in named(logs, "payment.finished") if entry["outcome"] == "rejected"]
+    assert len(took) == 4
+
+
+def test_good_payments_do_not_wait_for_the_bad_ones(folders, books):
+    """They are made within seconds, although the bad ones are decided after a minute or more."""
+    with Unreliable(books.url, *strikes(*BAD)) as network:
+        drop(folders.inbox, "pay.xml", document(*((number, TOTAL) for number in [*BAD, *GOOD])))
+        seen = []
+        lifetime = Day(lambda: seen.append(paid(books, *GOOD)), at=10)
+        served(folders, network.url, lifetime, concurrency=1)
+    assert seen == [[[TOTAL]] * 20]
+    assert 60 <= lifetime.now() < 200
+
+
+def test_a_file_that_comes_while_records_are_in_doubt_is_processed(folders, books):
+    """A file of good payments does not wait for one that holds a bad record; one of the same invoice does."""
+    with Unreliable(books.url, *strikes("BAD-1")) as network:
+        drop(folders.inbox, "bad.xml", document(("BAD-1", TOTAL), (GOOD[0], TOTAL)))
+        done = []
+
+        def look():
+            done.extend(sorted(path.name.partition("__")[0] for path in files(folders.success)))
+
+        def more():
+            drop(folders.inbox, "good.xml", document((GOOD[1], TOTAL)))
+            drop(folders.inbox, "same.xml", document(("BAD-1", "50.00"), (GOOD[2], TOTAL)))
+            lifetime._then, lifetime._at = look, 20
+
+        lifetime = Day(more, at=5)
+        served(folders, network.url, lifetime)
+    assert done == ["good"]
+    assert sorted(path.name.partition("__")[0] for path in files(folders.fail)) == ["bad", "same"]
+    assert paid(books, "BAD-1", *GOOD[:3]) == [[], [TOTAL], [TOTAL], [TOTAL]]
+
+
+@pytest.mark.parametrize("fault", [TIMED_OUT_500, WEAK_ROLE_403], ids=["500", "403"])
+@pytest.mark.parametrize("count", [2, 24])
+def test_nothing_fails_while_all_writes_are_refused(folders, books, fault, count):
+    """It is an outage or a missing right. It is told with an invoice, its line and its file, and all are paid later."""
+    numbers = [*IDS][:count]
+    with Unreliable(books.url, *strikes(*IDS, fault=fault)) as network:
+        drop(folders.inbox, "pay.xml", document(*((number, TOTAL) for number in numbers)))
+        lifetime = Day(network.strike, at=HOUR / 2)
+        logs = served(folders, network.url, lifetime)
+        tried = len([request for request in network.seen("POST") if request.fault is not None])
+    assert paid(books, *numbers) == [[TOTAL]] * count
+    assert files(folders.fail) == []
+    waiting = named(logs, "line.waiting")[0]
+    assert (waiting["invoice_number"], waiting["file"], waiting["line"]) == ("BAD-1", "pay.xml", 3)
+    assert "invoice BAD-1 (line 3 of pay.xml)" in waiting["reason"]
+    assert tried <= 24 * 12
+
+
+def test_a_payment_alone_is_rejected_if_its_invoice_can_be_looked_up(folders, books):
+    """Where there is no other payment, the look-ups of its own invoice show that ConnectWise answers."""
+    with Unreliable(books.url, *strikes("BAD-1")) as network:
+        drop(folders.inbox, "pay.xml", document(("BAD-1", TOTAL)))
+        lifetime = Day()
+        logs = served(folders, network.url, lifetime)
+        assert len(network.seen("POST")) >= 3
+    (row,) = records(one(files(folders.fail)))
+    assert "ConnectWise refused this payment" in row["ErrorMessage"]
+    assert 60 <= lifetime.now() < 150
+    assert named(logs, "line.waiting")[0]["invoice_number"] == "BAD-1"
+
+
+def test_a_payment_that_was_made_although_it_was_refused_is_applied(folders, books):
+    """It is read back before anything else is done."""
+    with Unreliable(books.url, *strikes("BAD-1", fault=after(CONVERTING_500))) as network:
+        drop(folders.inbox, "pay.xml", document(("BAD-1", TOTAL), (GOOD[0], TOTAL)))
+        served(folders, network.url, Day())
+        assert len(network.seen("POST", "/1001/")) == 1
+    assert paid(books, "BAD-1") == [[TOTAL]]
+    assert files(folders.fail) == []
+
+
+def test_a_missing_right_fails_nothing_although_other_payments_are_changed(folders, start_sandbox):
+    """A role that may edit and not add: new payments wait, and earlier ones are changed."""
+    old = [f"OLD-{ordinal}" for ordinal in range(3)]
+    seeds = [invoice(number, TOTAL, payments=(PaymentSeed(Decimal(1)),)) for number in old]
+    books = start_sandbox(*(invoice(number, TOTAL) for number in [*IDS][:4]), *seeds)
+    with Unreliable(books.url, Strike(WEAK_ROLE_403, "POST")) as network:
+        drop(folders.inbox, "pay.xml", document(*((number, TOTAL) for number in [*[*IDS][:4], *old])))
+        served(folders, network.url, Day(network.strike, at=HOUR / 2))
+    assert paid(books, *old) == [[TOTAL]] * 3
+    assert paid(books, *[*IDS][:4]) == [[TOTAL]] * 4
+    assert files(folders.fail) == []
+
+
+def test_an_answer_that_is_not_understood_holds_up_its_invoice_alone(folders, start_sandbox):
+    """It is ConnectWise's trouble: others go on, the invoice is named, and nothing is rejected."""
+    paying = (PaymentSeed(Decimal(1)),)
+    books = start_sandbox(*(invoice(number, TOTAL, payments=paying) for number in [*IDS][:3]))
+    odd = page(200, '[{"id": 7, "amount": 1.00, "paymentDate": "9/22/2016 12:00:00 AM"}]')
+    with Unreliable(books.url, Strike(odd, "GET", r"/1001/payments\?")) as network:
+        drop(folders.inbox, "pay.xml", document(*((number, TOTAL) for number in [*IDS][:3])))
+        seen = []
+
+        def better():
+            seen.append((paid(books, "BAD-2", "BAD-3"), files(folders.fail)))
+            network.strike()
+
+        logs = served(folders, network.url, Day(better, at=HOUR / 2))
+    assert seen == [([[TOTAL], [TOTAL]], [])]
+    assert paid(books, "BAD-1") == [[TOTAL]]
+    (waiting, *_) = named(logs, "file.waiting")
+    assert waiting["file"] == "pay.xml"
+    assert "invoice BAD-1 (line 3): " in waiting["reason"]
+    assert "9/22/2016" in waiting["reason"]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [page(404, '{"code":"NotFound","message":"The endpoint does not exist."}'), INVALID_400, page(200, "[]")],
+    ids=["404", "400", "finds none"],
+)
+def test_a_search_that_does_not_work_rejects_nothing(folders, books, fault):
+    """A refused or empty answer to all numbers is not about the payments."""
+    with Unreliable(books.url, Strike(fault, "GET", "conditions=")) as network:
+        drop(folders.inbox, "pay.xml", document(*((number, TOTAL) for number in IDS)))
+        served(folders, network.url, Day(network.strike, at=HOUR / 2))
+    assert paid(books, *IDS) == [[TOTAL]] * len(IDS)
+    assert files(folders.fail) == []
+
+
+def test_many_unknown_numbers_are_rejected_if_the_search_works(folders, books):
+    """The search finds an invoice that is there, so the numbers are wrong."""
+    with Unreliable(books.url) as network:
+        drop(folders.inbox, "pay.xml", document(*((f"NO-{ordinal}", TOTAL) for ordinal in range(30))))
+        served(folders, network.url, Day())
+        assert len(network.requests) <= 3
+    assert len(records(one(files(folders.fail)))) == 30
+
+
+def test_an_endpoint_that_is_gone_fails_no_payment(folders, books):
+    """A 404 to a write on an invoice that is there says nothing of the payment."""
+    with Unreliable(books.url, Strike(GONE_404, "POST")) as network:
+        drop(folders.inbox, "pay.xml", document(*((number, TOTAL) for number in GOOD[:4])))
+        served(folders, network.url, Day(network.strike, at=HOUR / 2))
+    assert paid(books, *GOOD[:4]) == [[TOTAL]] * 4
+    assert files(folders.fail) == []
+
+
+def test_a_removal_that_is_answered_by_404_is_done_only_if_the_payment_is_gone(folders, start_sandbox):
+    """The payments are listed once before a removal counts as done."""
+    books = start_sandbox(invoice("BAD-1", TOTAL, payments=(PaymentSeed(Decimal(60)),)))
+    with Unreliable(books.url, Strike(GONE_404, "DELETE")) as network:
+        drop(folders.inbox, "pay.xml", document(("BAD-1", "0.00")))
+        seen = []
+
+        def better():
+            seen.append((files(folders.success), paid(books, "BAD-1")))
+            network.strike()
+
+        with (
+            closing(
+                Line(
+                    folders,
+                    network.url,
+                    lifetime=Day(better, at=30),
+                    payments={"zero_amount": "remove"},
+                    inbox={"observer": "off", "scan_seconds": 1, "settle_seconds": 0},
+                )
+            ) as line,
+            line.service() as service,
+        ):
+            service.run()
+    assert seen == [([], [["60.00"]])]
+    assert paid(books, "BAD-1") == [[]]
+    assert "60.00 was removed" in records(one(files(folders.success)))[0]["WarningMessage"]

@@ -1,0 +1,167 @@
+"""Payments that are left for a while, so that others can go on: what they wait for, and when their turn comes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from watcher.errors import Outage, Rejection, Scope, Stuck, Unreachable
+from watcher.payments.model import Demand
+from watcher.payments.refusals import Refusals, Refused
+
+_MEND_REFUSED = (
+    "It is tried again. If ConnectWise goes on refusing it for a minute while it takes other payments, it is rejected"
+)
+_MEND_MAYBE_ONE = (
+    "Nothing is lost while ConnectWise is down. If it refuses this payment alone, it is rejected after a minute"
+)
+_MEND_BEHIND = "The order of files is kept for each invoice; nothing needs to be done"
+_MEND_ODD = "Look at this invoice in ConnectWise. The payment is tried again every few minutes"
+
+
+@dataclass(frozen=True, slots=True)
+class LeftClaim:
+    """A claim some of whose demands have no outcome yet.
+
+    Attributes:
+        demands: these demands.
+        due: when its turn comes again (monotonic seconds).
+        reason, mend: what keeps a demand from its outcome, and what to do, for people; empty for a short wait.
+    """
+
+    demands: tuple[Demand, ...]
+    due: float
+    reason: str = ""
+    mend: str = ""
+
+
+class Left:
+    """The claims that were left before all their demands had an outcome.
+
+    Attributes:
+        claims: by claim id.
+    """
+
+    def __init__(self, refusals: Refusals) -> None:
+        """Begin with none.
+
+        Args:
+            refusals: knows which payments are refused, and how.
+        """
+        self.claims: dict[str, LeftClaim] = {}
+        self._refusals = refusals
+        self._had_cause = False
+
+    @property
+    def cause(self) -> Outage | None:
+        """The trouble that may be about all payments, since nothing else went well meanwhile; None if others go on."""
+        refused = [(demand, known) for demand in self.demands if (known := self._refusals.of(demand.id))]
+        if not refused or any(known.others_went_well for _, known in refused):
+            return None
+        cause = holding_up(refused[0][1].error, [demand for demand, _ in refused])
+        cause.others_go_on = True
+        return cause
+
+    @property
+    def is_decided_soon(self) -> bool:
+        """True if time alone will decide about a demand."""
+        return self.will_be_decided(self.demands)
+
+    def will_be_decided(self, demands: Sequence[Demand]) -> bool:
+        """Return True if time alone will decide about one of some demands, where nothing else is to be paid."""
+        refused = [demand for demand in demands if self._refusals.of(demand.id)]
+        alone = len({demand.key for demand in demands}) == 1
+        return not refused or any(self._refusals.can_be_records(demand.id, alone=alone) for demand in refused)
+
+    @property
+    def due(self) -> float | None:
+        """When the first of them has its turn (monotonic seconds); None if there are none."""
+        return min((claim.due for claim in self.claims.values()), default=None)
+
+    @property
+    def demands(self) -> list[Demand]:
+        """Their demands without an outcome."""
+        return [demand for claim in self.claims.values() for demand in claim.demands]
+
+    def later(self, now: float) -> list[str]:
+        """Return the ids of the claims whose turn has not come yet."""
+        return [claim_id for claim_id, claim in self.claims.items() if claim.due > now]
+
+    def keys(self) -> set[str]:
+        """Return the keys of their invoices, which no later demand may pass."""
+        return {demand.key for demand in self.demands}
+
+    def is_alone(self, key: str, others: Iterable[Demand]) -> bool:
+        """Return True if no other invoice than one is to be paid.
+
+        Args:
+            key: of this invoice.
+            others: further demands without an outcome.
+        """
+        return all(demand.key == key for demand in (*self.demands, *others))
+
+    def take_up(self, claim_ids: Collection[str]) -> None:
+        """Take up claims again."""
+        for claim_id in claim_ids:
+            self.claims.pop(claim_id, None)
+
+    def keep_only(self, claim_ids: Collection[str]) -> None:
+        """Forget claims other than these: nothing is left of them."""
+        self.claims = {claim_id: claim for claim_id, claim in self.claims.items() if claim_id in claim_ids}
+        self._refusals.keep_only(claim_ids)
+
+    def leave(self, demands: Sequence[Demand], due: float) -> None:
+        """Leave demands for later.
+
+        Args:
+            demands: all those without an outcome of some claims, in the order of arrival.
+            due: when their turn comes (monotonic seconds).
+        """
+        by_claim: dict[str, list[Demand]] = {}
+        for demand in demands:
+            by_claim.setdefault(demand.claim_id, []).append(demand)
+        for claim_id, of_claim in by_claim.items():
+            self.claims[claim_id] = LeftClaim(tuple(of_claim), due, *self._why(of_claim))
+        self._had_cause = self.cause is not None
+
+    def _why(self, demands: Sequence[Demand]) -> tuple[str, str]:
+        """Return why demands of a claim wait, and what to do, for people; nothing for a short wait."""
+        refused = [demand for demand in demands if self._refusals.of(demand.id)]
+        if refused:
+            error = self._refusals.error_of(refused[0].id)
+            more = f" and {len(refused) - 1:,} more" if len(refused) > 1 else ""
+            words = str(error.args[0] if error.args else error).rstrip(".")
+            return f"{_stuck(refused[0])}{more}: {words}", _MEND_ODD if error.scope is Scope.ODD else _MEND_REFUSED
+        keys = self._refusals.keys()
+        behind = next((demand for demand in demands if demand.key in keys), None)
+        if behind is None:
+            return "", ""
+        return f"{_stuck(behind)} waits for the payment of an earlier file on this invoice", _MEND_BEHIND
+
+    def look_again(self) -> None:
+        """Let every claim have its turn now if what may have been about all payments is over."""
+        if self._had_cause and self.cause is None:
+            self._had_cause = False
+            self.claims = {claim_id: replace(claim, due=0.0) for claim_id, claim in self.claims.items()}
+
+
+def holding_up(error: Refused, demands: Sequence[Demand]) -> Outage:
+    """Return a refusal as an outage that names the payments that met it.
+
+    Args:
+        error: the refusal of the first of them.
+        demands: theirs.
+    """
+    outage = error
+    if not isinstance(outage, Outage):
+        words = f"ConnectWise refuses payments: {error}" if isinstance(error, Rejection) else str(error)
+        outage = Unreachable(words, error.request_id)
+        outage.scope = error.scope
+    if isinstance(outage, Unreachable) and outage.scope is Scope.REFUSED:
+        outage.mend = _MEND_MAYBE_ONE
+    outage.stuck = tuple(_stuck(demand) for demand in demands)
+    return outage
+
+
+def _stuck(demand: Demand) -> Stuck:
+    return Stuck(demand.claim_id, demand.invoice_number, demand.parts[0].line)
