@@ -272,13 +272,17 @@ def sandbox(
     ] = None,
     rule: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="Do something otherwise; may be given several times. See the README."),
+        typer.Option(metavar="NAME=VALUE", help="What this ConnectWise does otherwise; repeatable. ? lists the rules."),
+    ] = None,
+    like: Annotated[
+        Path | None, typer.Option(metavar="REPORT.json", help="Play the ConnectWise that `prove --json` reported.")
     ] = None,
 ) -> None:
     """Run the embedded stand-in for ConnectWise, to try things out without touching real books."""
     from watcher.cli import sandbox
 
-    sandbox.serve(port, sandbox.seeds(invoices), latency, requests_per_minute, sandbox.rules(rule or []))
+    rules = sandbox.rules(like, rule or [])
+    sandbox.serve(port, sandbox.seeds(invoices), latency, requests_per_minute, rules)
 
 
 @app.command()

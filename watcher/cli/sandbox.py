@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -20,6 +21,7 @@ from watcher.sandbox import (
     numbered_invoices,
     read_invoices,
     read_rules,
+    rules_of,
 )
 
 # How often it is looked whether it is to end (seconds), though being asked to end wakes it at once.
@@ -38,14 +40,21 @@ def seeds(invoices: str) -> list[InvoiceSeed]:
         raise typer.BadParameter(str(error), param_hint="--invoices") from error
 
 
-def rules(given: Sequence[str]) -> Rules:
-    """Return the rules of the sandbox.
+def rules(like: Path | None, assignments: Sequence[str]) -> Rules:
+    """Return the rules of the ConnectWise that the sandbox plays.
 
     Args:
-        given: each ``NAME=VALUE``.
+        like: a report of ``prove`` as JSON, or None for a plain ConnectWise.
+        assignments: each ``NAME=VALUE``; they count for more than the report.
     """
+    reported: dict[str, object] = {}
+    if like is not None:
+        try:
+            reported = rules_of(json.loads(like.read_text(encoding="utf-8"))).bent()
+        except (OSError, ValueError, RecursionError) as error:
+            raise typer.BadParameter(f"{like}: {error}", param_hint="--like") from error
     try:
-        return read_rules(given)
+        return read_rules(assignments, reported)
     except RuleError as error:
         raise typer.BadParameter(str(error), param_hint="--rule") from error
 
@@ -60,7 +69,7 @@ def serve(
         invoices: what its books hold.
         latency: how long each answer takes (seconds).
         requests_per_minute: what it answers before it says 429; None for no limit.
-        rules: what it does where nobody has proved what ConnectWise does.
+        rules: how the ConnectWise behaves.
     """
     sign_in = SignIn()
     server = Sandbox(invoices, sign_in, port, latency, requests_per_minute, rules)
@@ -71,10 +80,11 @@ def serve(
     except OSError as error:
         raise typer.BadParameter(f"port {port}: {os.strerror(error.errno or 0)}", param_hint="--port") from error
     try:
+        bent = "".join(f"Rule: {assignment}\n" for assignment in rules.assignments())
         settings = toml({"connectwise": {"site": server.url, **asdict(sign_in)}})
         typer.echo(
-            f"ConnectWise sandbox with {len(invoices)} invoices; its books: {server.url}/books\n\n"
-            f"{settings}\nCtrl-C ends it."
+            f"ConnectWise sandbox with {len(invoices)} invoices; its books: {server.url}/books\n"
+            f"{bent}\n{settings}\nCtrl-C ends it."
         )
         while not lifetime.until_ending(_LONG_SECONDS):
             pass

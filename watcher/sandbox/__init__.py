@@ -1,11 +1,12 @@
 """An embedded stand-in for the ConnectWise PSA REST API, for trying things out and for tests.
 
 It serves the invoices and payments of the finance module over real HTTP, is as strict as the published rules
-allow, and keeps a journal of every write, shown at ``/books``. ``rules`` bend what nobody has proved. Only HTTP
-connects it with the rest of the product.
+allow, and keeps a journal of every write, shown at ``/books``. Only HTTP connects it with the rest of the
+product.
 
 One line of flow: ``server`` (sockets) → ``site`` (what is at which address) → ``gate`` (sign-in, rate limit)
-→ ``api`` (routes) → ``books`` (invoices, payments, journal); ``conditions`` is the query language.
+→ ``api`` (routes) → ``books`` (invoices, payments, journal); ``conditions`` is the query language. ``rules`` are
+what differs between one ConnectWise and another: the sandbox plays any of them.
 """
 
 from watcher.sandbox.gate import SignIn

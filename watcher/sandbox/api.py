@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 import simplejson
 
-from watcher.sandbox.answers import Answer, Request, json_answer, page_of
+from watcher.sandbox.answers import Answer, Request, json_answer, page_after, page_of
 from watcher.sandbox.books import Books
 from watcher.sandbox.conditions import Condition, ConditionError, Kind, parse_conditions
-from watcher.sandbox.errors import Record, RequestError, bad_condition, invalid_request
-from watcher.sandbox.fields import INVOICE_FIELDS, PAYMENT_FIELDS, ordered, project
+from watcher.sandbox.errors import Record, RequestError, invalid_condition, invalid_request
+from watcher.sandbox.fields import INVOICE_FIELDS, PAYMENT_FIELDS, ordered, project, without_empty
 
 CODEBASE = "v4_6_release"
 """The codebase in the path of the API (ConnectWise developer guide: on premise, and valid on the cloud)."""
@@ -24,7 +24,6 @@ VERSION = "2025.1"
 """The version of the API that is spoken here."""
 
 _SYSTEM: Record = {
-    "version": "v2025.1.100000",
     "isCloud": False,
     "serverTimeZone": "Eastern Standard Time",
     "licenseBits": [{"name": "GLInterface", "activeFlag": True}],
@@ -35,7 +34,7 @@ _JSON_TYPES = frozenset(
     ("application/json", "application/json-patch+json", "application/vnd.connectwise.com+json", "text/json")
 )
 # Ignoring these would give a client records it did not ask for; nothing here needs them.
-_NOT_OFFERED = ("childConditions", "customFieldConditions", "pageId")
+_NOT_OFFERED = ("childConditions", "customFieldConditions")
 
 
 class Call(NamedTuple):
@@ -80,14 +79,20 @@ class Route(NamedTuple):
 def find_route(path: str) -> tuple[Route, tuple[int, ...]] | None:
     """Return the route of a path below ``apis/3.0`` with the ids in it, None where there is none."""
     for pattern, route in _ROUTES:
-        found = pattern.fullmatch(path.rstrip("/"))
+        found = pattern.fullmatch(path)
         if found is not None:
             return route, tuple(int(number) for number in found.groups())
     return None
 
 
 def _list_invoices(call: Call) -> Answer:
-    return _listing(call, _found_invoices(call), INVOICE_FIELDS)
+    rules = call.books.rules
+    shown = {"balance": rules.balance_in_lists, "credits": rules.credits_in_lists}
+    left_out = {name for name in shown if not shown[name]}
+    records = _found_invoices(call)
+    if left_out:
+        records = [{name: record[name] for name in record if name not in left_out} for record in records]
+    return _listing(call, records, _invoice_fields(call))
 
 
 def _count_invoices(call: Call) -> Answer:
@@ -129,50 +134,47 @@ def _delete_payment(call: Call) -> Answer:
 
 
 def _system_info(call: Call) -> Answer:
-    return _one(call, 200, _SYSTEM)
+    return _one(call, 200, {**_SYSTEM, "version": call.books.rules.version})
 
 
 def _found_invoices(call: Call) -> list[Record]:
-    found = call.books.find(_condition(call, INVOICE_FIELDS))
-    asked = call.request.asked("conditions")
-    if call.books.rules.numbers_by_case and "invoiceNumber" in asked:
-        return [record for record in found if f'"{record["invoiceNumber"]}"' in asked]
-    return found
+    condition = _condition(call, _invoice_fields(call))
+    if not call.request.parameter("conditions"):
+        return call.books.all()
+    return call.books.find(condition) if call.books.rules.search_works else []
+
+
+def _invoice_fields(call: Call) -> Mapping[str, Kind]:
+    by_case = call.books.rules.numbers_by_case
+    return {**INVOICE_FIELDS, "invoiceNumber": Kind.EXACT} if by_case else INVOICE_FIELDS
 
 
 def _condition(call: Call, fields: Mapping[str, Kind]) -> Condition:
+    request = call.request
     for name in _NOT_OFFERED:
-        if call.request.asked(name):
+        if request.parameter(name):
             raise invalid_request(f"{name} is not offered by the sandbox.")
-    conditions = call.request.asked("conditions")
-    if conditions and not call.books.rules.search_works:
-        return Condition(lambda _: False)
     try:
-        return parse_conditions(conditions, fields)
+        return parse_conditions(request.parameter("conditions") or "", fields)
     except ConditionError as error:
-        raise bad_condition(f"{error}.") from error
+        raise invalid_condition(f"{error}.") from error
 
 
 def _listing(call: Call, records: list[Record], fields: Mapping[str, Kind]) -> Answer:
-    page, links = page_of(ordered(records, call.request.asked("orderBy"), fields), call.request)
-    shown = [_shown(call, record) for record in page]
-    if fields is INVOICE_FIELDS:
-        hidden = {"balance"} if not call.books.rules.balance_in_lists else set()
-        hidden |= {"credits"} if not call.books.rules.credits_in_lists else set()
-        shown = [{name: value for name, value in record.items() if name not in hidden} for record in shown]
-    return json_answer(200, shown, links, call.request.content_type)
-
-
-def _shown(call: Call, record: Record) -> Record:
-    """Return a record as an answer shows it: what is empty is left out (seen live, 2025)."""
-    if call.books.rules.total_without_tax and "subtotal" in record:
-        record = {**record, "total": record["subtotal"]}
-    picked = project(record, call.request.asked("fields"))
-    return {name: value for name, value in picked.items() if value is not None}
+    request = call.request
+    if request.headers.get("pagination-type", "").casefold() == "forward-only":
+        page, links = page_after(records, request)
+    else:
+        page, links = page_of(ordered(records, request.parameter("orderBy"), fields), request)
+    return json_answer(200, [_shown(call, record) for record in page], links)
 
 
 def _one(call: Call, status: int, record: Record) -> Answer:
-    return json_answer(status, _shown(call, record), content_type=call.request.content_type)
+    return json_answer(status, _shown(call, record))
+
+
+def _shown(call: Call, record: Record) -> Record:
+    return project(without_empty(record), call.request.parameter("fields"))
 
 
 def _body(call: Call) -> object:
@@ -201,7 +203,9 @@ def _json(request: Request) -> object:
 
 
 def _route(template: str, **methods: Callable[[Call], Answer]) -> tuple[re.Pattern[str], Route]:
-    return re.compile(re.sub(r"\{\w+\}", "([0-9]{1,18})", template), re.IGNORECASE), Route(template, methods)
+    # Seen by clients: letter case does not matter in a path, and neither does a slash at its end.
+    pattern = re.sub(r"\{\w+\}", "([0-9]{1,18})", template) + "/?"
+    return re.compile(pattern, re.IGNORECASE | re.ASCII), Route(template, methods)
 
 
 _ROUTES = (

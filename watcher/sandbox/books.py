@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import date
 from http import HTTPStatus
 
-from watcher.sandbox.dates import midnight, with_kept_date, without_removal
-from watcher.sandbox.errors import Record, RequestError, forbidden, invalid_payment, not_found, trouble
+from watcher.sandbox.clock import Clock
+from watcher.sandbox.errors import Record, invalid_payment, lasting_fault, not_found, server_fault
 from watcher.sandbox.invoices import Invoice, open_invoice
+from watcher.sandbox.journal import Journal, Write
 from watcher.sandbox.past import Past
 from watcher.sandbox.payments import (
     DEFAULT_DETAILS,
@@ -36,22 +36,6 @@ _FIRST_PAYMENT_ID = 500_001
 _FIRST_OUTSIDE_CREDIT_ID = 900_001
 
 _MEMBER = "sandbox"
-_AS_EVER = Rules()
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
-@dataclass(slots=True)
-class _Write:
-    """A write in the journal while it is under way; 500 stands if it ends by a fault of the sandbox."""
-
-    method: str
-    invoice_id: int
-    payment_id: int | None
-    body: object
-    status: int = field(default=500)
 
 
 class Books:
@@ -59,35 +43,37 @@ class Books:
 
     Args:
         seeds: the invoices to start with; their ids run from 1001 in this order.
-        now: the clock that dates every change.
-        rules: what is done where nobody has proved what ConnectWise does.
+        clock: dates every change; the machine's time unless told.
+        rules: how the ConnectWise behaves; a plain one unless told.
+
+    Attributes:
+        clock: that clock.
+        rules: those rules.
     """
 
-    def __init__(
-        self, seeds: Iterable[InvoiceSeed], now: Callable[[], datetime] = _utc_now, rules: Rules = _AS_EVER
-    ) -> None:
+    def __init__(self, seeds: Iterable[InvoiceSeed], clock: Clock | None = None, rules: Rules | None = None) -> None:
         """Enter the seeds."""
-        self.rules = rules
-        self._past = Past(rules.search_lag_seconds)
+        self.clock = clock or Clock()
+        self.rules = rules or Rules()
+        self._past = Past(self.rules.search_lag_seconds)
         self._lock = threading.Lock()
-        self._now = now
         self._invoices: dict[int, Invoice] = {}
         self._ids_by_number: dict[str, list[int]] = defaultdict(list)
-        self._journal: list[Record] = []
+        self._journal = Journal(self.clock)
         self._next_payment_id = _FIRST_PAYMENT_ID
         self._enter(list(seeds))
 
     def find(self, condition: Condition) -> list[Record]:
-        """Return the invoices that meet a condition, in order of their ids."""
+        """Return the invoices that meet a condition, in order of their ids, as a search shows them."""
         with self._lock:
-            numbers = condition.only.get("invoiceNumber")
-            if numbers is None:
-                invoices = list(self._invoices.values())
-            else:
-                ids = sorted(found for number in numbers for found in self._ids_by_number.get(number, ()))
-                invoices = [self._invoices[found] for found in ids]
-            invoices = [self._past.shows(invoice, self._now()) for invoice in invoices]
+            now = self.clock.now()
+            invoices = [self._past.shown(self._invoices[found], now) for found in self._candidates(condition)]
         return [invoice.record for invoice in invoices if condition.matches(invoice.record)]
+
+    def all(self) -> list[Record]:
+        """Return all invoices in order of their ids, as they are."""
+        with self._lock:
+            return [invoice.record for invoice in self._invoices.values()]
 
     def invoice(self, invoice_id: int) -> Record:
         """Return an invoice.
@@ -102,13 +88,12 @@ class Books:
         """Return the rows of an invoice, applied credits among them, in the order they came.
 
         Raises:
-            RequestError: 404, there is no invoice of this id.
+            RequestError: 404, there is no invoice of this id; or what the rules say to listing them.
         """
         with self._lock:
-            invoice = self._invoice(invoice_id)
-            if invoice.number in self.rules.hides:
-                raise trouble()
-            return invoice.rows()
+            if self._number(invoice_id) in self.rules.hides:
+                raise lasting_fault(self.rules.hides_status)
+            return self._invoice(invoice_id).rows()
 
     def payment(self, invoice_id: int, payment_id: int) -> Record:
         """Return one row of an invoice.
@@ -132,15 +117,15 @@ class Books:
         """
         with self._written("POST", invoice_id, None, body, 201) as write:
             invoice = self._invoice(invoice_id)
-            fields = with_kept_date(read_payment(body, invoice_id), None, self.rules, self._now())
+            fields = read_payment(body, invoice_id, self.rules, self.clock.now().date())
             payment = Payment(self._next_payment_id, fields, None, self._timestamp())
             changed = invoice.adding(payment, self.rules.second_payment)
             self._put(changed)
             self._next_payment_id += 1
-            write.payment_id = next(
-                (row.id for row in changed.payments if row.id == payment.id), changed.payments[0].id
-            )
-            return self._answered(invoice, write.payment_id)
+            # One that replaces another has the id of that.
+            payment_id = next(row.id for row in changed.payments if row.fields is fields)
+            write.payment_id = payment_id
+            return self._answered(invoice, payment_id)
 
     def replace_payment(self, invoice_id: int, payment_id: int, body: object) -> Record:
         """Set every field of a payment anew and return its row (PUT).
@@ -150,7 +135,8 @@ class Books:
         """
         with self._written("PUT", invoice_id, payment_id, body, 200):
             payment = self._own_payment(invoice_id, payment_id)
-            return self._change(invoice_id, payment, read_payment(body, invoice_id))
+            fields = read_payment(body, invoice_id, self.rules, self.clock.now().date())
+            return self._change(invoice_id, payment, fields)
 
     def patch_payment(self, invoice_id: int, payment_id: int, body: object) -> Record:
         """Set single fields of a payment and return its row (PATCH).
@@ -160,9 +146,10 @@ class Books:
         """
         with self._written("PATCH", invoice_id, payment_id, body, 200):
             payment = self._own_payment(invoice_id, payment_id)
+            fields = patch_payment(payment.fields, body, self.rules, self.clock.now().date())
             if self.rules.change_fails:
-                raise trouble("String was not recognized as a valid DateTime.")
-            return self._change(invoice_id, payment, patch_payment(payment.fields, without_removal(body, self.rules)))
+                raise server_fault()
+            return self._change(invoice_id, payment, fields)
 
     def remove_payment(self, invoice_id: int, payment_id: int) -> None:
         """Remove a payment (DELETE).
@@ -186,7 +173,7 @@ class Books:
             status: the status it was answered with.
         """
         with self._lock:
-            self._enter_write(_Write(method, invoice_id, payment_id, body, status))
+            self._journal.enter(Write(method, invoice_id, payment_id, body, status), self._number(invoice_id))
 
     def snapshot(self) -> dict[str, list[Record]]:
         """Return everything at one instant.
@@ -197,10 +184,10 @@ class Books:
         """
         with self._lock:
             invoices = list(self._invoices.values())
-            writes = list(self._journal)
+            writes = self._journal.entries()
         return {
             "invoices": [{**invoice.record, "paymentRows": invoice.rows()} for invoice in invoices],
-            "writes": [dict(write) for write in writes],
+            "writes": writes,
         }
 
     def _enter(self, seeds: list[InvoiceSeed]) -> None:
@@ -208,25 +195,30 @@ class Books:
         memo_ids: dict[str, int] = {}
         for ordinal, seed in enumerate(seeds):
             invoice_id = _FIRST_INVOICE_ID + ordinal
-            self._put(open_invoice(ordinal, invoice_id, seed, _MEMBER, updated))
+            self._invoices[invoice_id] = open_invoice(ordinal, invoice_id, seed, _MEMBER, updated, self.rules)
             self._ids_by_number[seed.number.casefold()].append(invoice_id)
             if seed.type == "CreditMemo":
                 memo_ids.setdefault(seed.number, invoice_id)
         for invoice, seed in zip(list(self._invoices.values()), seeds, strict=True):
             if seed.payments:
                 rows = [self._seeded(row, memo_ids, updated) for row in seed.payments]
-                self._past.forget(invoice.id)
-                self._put(invoice.settled(rows, updated))
+                self._invoices[invoice.id] = invoice.settled(rows, updated)
 
     def _seeded(self, seed: PaymentSeed, memo_ids: dict[str, int], updated: str) -> Payment:
         credit: Record | None = None
         if seed.credit is not None:
             memo_id = memo_ids.setdefault(seed.credit, _FIRST_OUTSIDE_CREDIT_ID + len(memo_ids))
             credit = {"id": memo_id, "identifier": seed.credit}
-        fields = PaymentFields(exact_cents(seed.amount), {**DEFAULT_DETAILS, "paymentDate": midnight(seed.date)})
+        fields = PaymentFields(exact_cents(seed.amount), {**DEFAULT_DETAILS, "paymentDate": _midnight(seed.date)})
         payment = Payment(self._next_payment_id, fields, credit, updated)
         self._next_payment_id += 1
         return payment
+
+    def _candidates(self, condition: Condition) -> Iterable[int]:
+        numbers = condition.only.get("invoiceNumber")
+        if numbers is None:
+            return self._invoices
+        return sorted({found for number in numbers for found in self._ids_by_number.get(number.casefold(), ())})
 
     def _invoice(self, invoice_id: int) -> Invoice:
         invoice = self._invoices.get(invoice_id)
@@ -246,69 +238,48 @@ class Books:
         return payment
 
     def _change(self, invoice_id: int, payment: Payment, fields: PaymentFields) -> Record:
+        changed = Payment(payment.id, fields, None, self._timestamp())
         before = self._invoice(invoice_id)
-        changed = Payment(
-            payment.id, with_kept_date(fields, payment.fields, self.rules, self._now()), None, self._timestamp()
-        )
         self._put(before.changing(changed))
         return self._answered(before, payment.id)
-
-    def _put(self, invoice: Invoice) -> None:
-        self._invoices[invoice.id] = invoice
-        self._past.note(invoice, self._now())
 
     def _answered(self, before: Invoice, payment_id: int) -> Record:
         """Return a row as the answer to a write shows it."""
         row = self._row(before.id, payment_id)
-        match self.rules.invoice_balance:
-            case "missing":
-                return {name: value for name, value in row.items() if name != "invoiceBalance"}
-            case "stale":
-                return {**row, "invoiceBalance": before.record["balance"]}
-            case _:
-                return row
+        balances = {"true": row["invoiceBalance"], "stale": before.record["balance"], "missing": None}
+        return {**row, "invoiceBalance": balances[self.rules.invoice_balance]}
 
     @contextmanager
     def _written(
         self, method: str, invoice_id: int, payment_id: int | None, body: object, status: int
-    ) -> Iterator[_Write]:
+    ) -> Iterator[Write]:
         """Hold the lock over a write and its journal entry, so that their orders agree."""
-        write = _Write(method, invoice_id, payment_id, body)
-        with self._lock:
-            try:
-                self._refuse(invoice_id)
-                yield write
-                write.status = status
-            except RequestError as error:
-                write.status = error.status
-                raise
-            finally:
-                self._enter_write(write)
+        write = Write(method, invoice_id, payment_id, body)
+        with self._lock, self._journal.written(write, status, self._number(invoice_id)):
+            self._play_faults(self._number(invoice_id))
+            yield write
 
-    def _refuse(self, invoice_id: int) -> None:
+    def _play_faults(self, number: str | None) -> None:
         """Refuse a write that the rules refuse."""
-        invoice = self._invoices.get(invoice_id)
-        number = None if invoice is None else invoice.number
-        if self.rules.refuses_all == HTTPStatus.FORBIDDEN or number in self.rules.refuses:
-            raise forbidden()
-        if self.rules.refuses_all or number in self.rules.fails:
-            raise trouble()
+        if number in self.rules.refuses:
+            raise lasting_fault(HTTPStatus.FORBIDDEN)
+        if number in self.rules.fails:
+            raise lasting_fault(HTTPStatus.INTERNAL_SERVER_ERROR)
+        if self.rules.refuses_all:
+            raise lasting_fault(self.rules.refuses_all)
 
-    def _enter_write(self, write: _Write) -> None:
-        invoice = self._invoices.get(write.invoice_id)
-        self._journal.append(
-            {
-                "sequence": len(self._journal) + 1,
-                "time": self._now().isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-                "method": write.method,
-                "invoiceId": write.invoice_id,
-                "invoiceNumber": None if invoice is None else invoice.number,
-                "paymentId": write.payment_id,
-                "body": write.body,
-                "status": write.status,
-            }
-        )
+    def _number(self, invoice_id: int) -> str | None:
+        invoice = self._invoices.get(invoice_id)
+        return None if invoice is None else invoice.number
+
+    def _put(self, invoice: Invoice) -> None:
+        self._past.ended(self._invoices[invoice.id], self.clock.now())
+        self._invoices[invoice.id] = invoice
 
     def _timestamp(self) -> str:
         # ConnectWise developer guide: the API speaks UTC in whole seconds.
-        return self._now().strftime("%Y-%m-%dT%H:%M:%SZ")
+        return self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _midnight(day: date | None) -> str | None:
+    return None if day is None else f"{day}T00:00:00Z"

@@ -25,6 +25,7 @@ from watcher.sandbox.predicates import (
     compared,
     contains,
     field_reader,
+    folded,
     is_not_null,
     is_null,
     like,
@@ -89,6 +90,7 @@ _NAMED_VALUES = {
     "true": _Literal(Kind.FLAG, True),
     "false": _Literal(Kind.FLAG, False),
 }
+_TEXTS = (Kind.TEXT, Kind.EXACT)
 # A hostile text of two thousand parentheses would otherwise exhaust the stack.
 _DEEPEST_NESTING = 50
 
@@ -149,7 +151,6 @@ class _Parser:
         name = self._take("word", "a field name").text
         kind = self._fields.get(name)
         if kind is None:
-            # Seen live, 2026.
             raise ConditionError(f"{name} is not a recognized name")
         read = field_reader(name, kind)
         negated = self._accept("not")
@@ -172,7 +173,7 @@ class _Parser:
             if literal.kind is None:
                 return is_null(read) if sign == "=" else is_not_null(read)
             # ConnectWise developer guide: string values accept *, shown on =.
-            shaped = literal.kind is Kind.TEXT and any(mark in literal.value for mark in "*[")
+            shaped = literal.kind in _TEXTS and any(mark in literal.value for mark in "*[")
             equal = like(read, literal.value, "*") if shaped else one_of(name, read, [literal.value])
             return equal if sign == "=" else negation(equal, read)
         if sign not in _ORDERINGS:
@@ -193,7 +194,7 @@ class _Parser:
 
     def _text_for(self, name: str, kind: Kind, word: str) -> str:
         literal = self._literal(name, kind)
-        if literal.kind is not Kind.TEXT:
+        if literal.kind not in _TEXTS:
             raise ConditionError(f"{word} needs a text field and a quoted string, not {name}")
         return str(literal.value)
 
@@ -202,7 +203,7 @@ class _Parser:
         self._next += 1
         literal: _Literal | None = None
         if token.type == "text":
-            literal = _Literal(Kind.TEXT, token.text[1:-1].casefold())
+            literal = _Literal(kind if kind in _TEXTS else Kind.TEXT, folded(token.text[1:-1], kind))
         elif token.type == "number":
             literal = _Literal(Kind.NUMBER, Decimal(token.text))
         elif token.type == "time":

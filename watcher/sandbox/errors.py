@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 
 Record = Mapping[str, object]
 """A JSON object as the API serves it; never changed in place once it has been handed out."""
@@ -75,23 +76,33 @@ def invalid_request(message: str) -> RequestError:
     return RequestError(400, "InvalidRequest", message)
 
 
-def bad_condition(message: str) -> RequestError:
-    """Return the 400 for conditions that cannot be read (seen live, 2026)."""
+def invalid_condition(message: str) -> RequestError:
+    """Return the 400 for ``conditions`` that cannot be understood; the code is that of the live API."""
     return RequestError(400, "ApiFindCondition", message)
 
 
-def forbidden() -> RequestError:
-    """Return the 403 of an API member without the right (seen live, 2026)."""
-    return RequestError(403, "Security", "You do not have security permission to perform this action.")
+def no_permission(reason: str | None = None) -> RequestError:
+    """Return the 403 for what one may not do, in the words of the live API.
+
+    Args:
+        reason: what is wrong, which the live API does not say; None for no such hint.
+    """
+    entries = None if reason is None else [{"code": "Security", "message": reason}]
+    return RequestError(403, "Security", "You do not have security permission to perform this action.", entries)
 
 
-def trouble(message: str = "An error occurred while processing the request.") -> RequestError:
-    """Return the 500 that also stands for bad data."""
-    return RequestError(500, "InternalServerError", message)
+def server_fault() -> RequestError:
+    """Return the 500 for what goes wrong within ConnectWise, however often it is tried; the words were seen live."""
+    return RequestError(500, "ConnectWiseApi", "String was not recognized as a valid DateTime.")
+
+
+def lasting_fault(status: int) -> RequestError:
+    """Return the 403 or the 500 that a call gets again and again."""
+    return no_permission() if status == HTTPStatus.FORBIDDEN else server_fault()
 
 
 def no_endpoint() -> RequestError:
-    """Return the 404 for a path that the API does not have (seen live, 2026)."""
+    """Return the 404 for a path of the API that does not exist; the words are those of the live API."""
     return RequestError(404, "NotFound", "The endpoint does not exist.")
 
 

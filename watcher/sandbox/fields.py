@@ -1,7 +1,7 @@
 """What the records are made of: the fields that can be searched, sorted by and picked out.
 
-Names and types are those of Invoice and InvoicePayment in OpenAPI 2025.1. A field that is listed here and
-absent from a record is null.
+Names and types are those of Invoice and InvoicePayment in OpenAPI 2025.1, and the references that Invoice has there
+and in later versions. A field that is listed here and absent from a record is null.
 """
 
 from __future__ import annotations
@@ -27,22 +27,30 @@ INVOICE_FIELDS: Mapping[str, Kind] = {
         billingSiteZip billingSiteCountry shippingSiteAddressLine1 shippingSiteAddressLine2 shippingSiteCity
         shippingSiteState shippingSiteZip shippingSiteCountry reference customerPO topComment bottomComment
         internalNotes adjustmentReason adjustedBy closedBy currency/symbol currency/currencyCode
-        currency/name glBatch/name unbatchedBatch/name
+        currency/decimalSeparator currency/thousandsSeparator currency/currencyIdentifier currency/name
+        glBatch/name unbatchedBatch/name agreement/name agreement/type project/name phase/name ticket/summary
+        salesOrder/identifier taxCode/name billingTerms/name billingSite/name shippingSite/name location/name
+        department/identifier department/name territory/name billingSetupReference/name _info/updatedBy
+        _info/enteredBy
         """,
     ),
     **_of(
         Kind.NUMBER,
         """
         id status/id company/id billToCompany/id shipToCompany/id currency/id glBatch/id unbatchedBatch/id
-        applyToId templateSetupId emailTemplateId locationId departmentId territoryId serviceTotal
-        expenseTotal productTotal previousProgressApplied serviceAdjustmentAmount agreementAmount
+        currency/numberOfDecimals agreement/id project/id phase/id ticket/id salesOrder/id taxCode/id
+        billingTerms/id billingSite/id shippingSite/id location/id department/id territory/id
+        billingSetupReference/id applyToId templateSetupId emailTemplateId locationId departmentId territoryId
+        serviceTotal expenseTotal productTotal previousProgressApplied serviceAdjustmentAmount agreementAmount
         downpaymentApplied subtotal total remainingDownpayment salesTax payments credits balance
         """,
     ),
     **_of(
         Kind.FLAG,
         """
-        status/isClosed addToBatchEmailList restrictDownpaymentFlag taxableFlag
+        status/isClosed currency/negativeParenthesesFlag currency/displaySymbolFlag currency/displayIdFlag
+        currency/rightAlign agreement/chargeFirmFlag project/chargeFirmFlag salesOrder/chargeFirmFlag
+        addToBatchEmailList restrictDownpaymentFlag taxableFlag
         downpaymentPreviouslyTaxedFlag overrideDownPaymentAmountFlag specialInvoiceFlag
         """,
     ),
@@ -73,14 +81,12 @@ def project(record: Record, names: str | None) -> Record:
     Args:
         record: the whole record.
         names: the value of ``fields``, comma separated, references whole or as ``status/name``;
-            blank or None keeps everything. A name the record does not have is passed over.
+            blank or None keeps everything. A name the record does not have is passed over. Seen live: if
+            no name is left, ``*`` for example, the answer holds the ``id``.
     """
     if not names or not names.strip():
         return record
     picked: dict[str, object] = {}
-    if not any(path.strip().partition("/")[0] in record for path in names.split(",")):
-        # Seen live: nothing known is asked for, so the id alone comes.
-        return {"id": record["id"]} if "id" in record else {}
     for path in names.split(","):
         name, _, inner = path.strip().partition("/")
         value = record.get(name)
@@ -92,7 +98,16 @@ def project(record: Record, names: str | None) -> Record:
                 picked[name] = {**(kept if isinstance(kept, Mapping) else {}), inner: value[inner]}
         else:
             picked[name] = value
-    return picked
+    return picked or {name: value for name, value in record.items() if name == "id"}
+
+
+def without_empty(record: Record) -> Record:
+    """Return a record without its empty fields, in its references too: the live API leaves them out."""
+    return {
+        name: without_empty(value) if isinstance(value, Mapping) else value
+        for name, value in record.items()
+        if value is not None
+    }
 
 
 def ordered(records: Sequence[Record], order: str | None, fields: Mapping[str, Kind]) -> list[Record]:

@@ -9,7 +9,7 @@ from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from watcher.sandbox.errors import RequestError, TooManyRequestsError
+from watcher.sandbox.errors import RequestError, TooManyRequestsError, no_permission
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class SignIn:
         if scheme.lower() != "basic" or sent.strip() != b64encode(user.encode()).decode():
             raise RequestError(401, "Unauthorized", "The company, public key or private key is wrong.")
         if (client_id or "").lower() != self.client_id.lower():
-            raise RequestError(403, "Security", "The clientId header is missing or not known.")
+            raise no_permission("The clientId header is missing or not known.")
 
 
 class RateLimit:

@@ -8,12 +8,14 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 from watcher.sandbox.errors import Record, invalid_payment, not_found
-from watcher.sandbox.payments import CENT, Payment, exact_cents
+from watcher.sandbox.payments import CENT, Payment, exact_amount
+from watcher.sandbox.rules import Rules
 from watcher.sandbox.seeds import InvoiceSeed
 
 _NOTHING = Decimal("0.00")
 _COMPANIES = ("Northwind Traders", "Contoso", "Fabrikam", "Tailspin Toys", "Woodgrove Bank")
 _FIRST_DATE = date(2025, 1, 2)
+_CENT_DECIMALS = 2
 _CURRENCY: Record = {
     "id": 1,
     "symbol": "$",
@@ -37,20 +39,18 @@ class Invoice:
     Attributes:
         id: the number the API knows it by; not the invoice number.
         number: the invoice number.
-        total: its amount.
+        payable: what is to be paid on it if there are no payments and no credits: all of it but a down payment.
         record: the invoice as the API serves it, with payments, credits and balance computed.
         payments: its rows in the order they came, applied credits among them.
         member: whose changes these are.
-        down_payment: the part that a down payment has paid, which is no row.
     """
 
     id: int
     number: str
-    total: Decimal
+    payable: Decimal
     record: Record
     payments: tuple[Payment, ...]
     member: str
-    down_payment: Decimal = _NOTHING
 
     def rows(self) -> list[Record]:
         """Return the payment rows as the API serves them."""
@@ -70,14 +70,14 @@ class Invoice:
     def settled(self, payments: Sequence[Payment], updated: str) -> Invoice:
         """Return the invoice with other rows, whatever they are.
 
-        The one published sample of the three amounts agrees with balance = total - payments - credits.
+        The published samples agree with balance = total - payments - credits; none has a down payment.
         """
         paid, credited = _sums(payments)
         record = {
             **self.record,
             "payments": paid,
             "credits": credited,
-            "balance": self.total - self.down_payment - paid - credited,
+            "balance": self.payable - paid - credited,
             "_info": {"lastUpdated": updated, "updatedBy": self.member},
         }
         return replace(self, record=record, payments=tuple(payments))
@@ -90,16 +90,16 @@ class Invoice:
 
         Args:
             payment: the payment.
-            second: what becomes of a second payment, as ``Rules.second_payment``.
+            second: what becomes of a second one; see ``Rules.second_payment``.
 
         Raises:
             RequestError: 400, there is a payment already, or the amount is too much.
         """
-        held = [row for row in self.payments if row.credit is None]
-        if held and second == "refused":
+        held = next((row for row in self.payments if row.credit is None), None)
+        if held is not None and second == "refused":
             raise invalid_payment("ObjectExists", f"Invoice {self.number} already has a payment.", "invoice")
-        if held and second == "replaces":
-            return self.changing(replace(payment, id=held[0].id))
+        if held is not None and second == "replaces":
+            return self.changing(replace(payment, id=held.id))
         return self._checked((*self.payments, payment), payment.updated)
 
     def changing(self, payment: Payment) -> Invoice:
@@ -120,24 +120,28 @@ class Invoice:
         if self.record["type"] == "CreditMemo":
             raise invalid_payment("InvalidField", f"{self.number} is a credit memo.", "invoice")
         paid, credited = _sums(payments)
-        open_amount = self.total - self.down_payment - credited
+        open_amount = self.payable - credited
         if paid > open_amount:
-            message = f"amount {paid} is more than {open_amount}, the total less credits."
+            message = f"amount {paid} is more than {open_amount}, what is to be paid less credits."
             raise invalid_payment("InvalidField", message, "amount")
         return self.settled(payments, updated)
 
 
-def open_invoice(ordinal: int, invoice_id: int, seed: InvoiceSeed, member: str, updated: str) -> Invoice:
+def open_invoice(ordinal: int, invoice_id: int, seed: InvoiceSeed, member: str, updated: str, rules: Rules) -> Invoice:
     """Return an invoice without payment rows.
 
     Args:
         ordinal: its place in the books, from which company and dates follow.
         invoice_id: the number the API is to know it by.
-        seed: its number, total and type.
+        seed: its number, amounts and type.
         member: who is said to have written it.
         updated: when, as the API writes times.
+        rules: what its total holds.
     """
-    total = seed.total if seed.total != seed.total.quantize(CENT) else exact_cents(seed.total)
+    whole, tax, down = (exact_amount(amount) for amount in (seed.total, seed.tax, seed.down_payment))
+    if rules.total_decimals > _CENT_DECIMALS and whole == whole.quantize(CENT):
+        whole = exact_amount(whole + Decimal(1).scaleb(-rules.total_decimals))
+    left_out = tax * rules.total_without_tax + down * rules.total_without_down_payment
     company_id = ordinal % len(_COMPANIES)
     name = _COMPANIES[company_id]
     company = {"id": 20 + company_id, "identifier": name.replace(" ", ""), "name": name}
@@ -157,15 +161,17 @@ def open_invoice(ordinal: int, invoice_id: int, seed: InvoiceSeed, member: str, 
         "restrictDownpaymentFlag": False,
         "locationId": 2,
         "departmentId": 10,
-        "taxableFlag": False,
+        "location": {"id": 2, "name": "Head Office"},
+        "department": {"id": 10, "identifier": "Services", "name": "Services"},
+        "taxableFlag": bool(tax),
         "currency": _CURRENCY,
-        "subtotal": total - seed.tax,
-        "salesTax": seed.tax,
-        "total": total,
-        "downpaymentApplied": seed.down_payment,
+        "subtotal": whole - tax,
+        "salesTax": tax,
+        "total": whole - left_out,
+        "downpaymentApplied": down,
         "specialInvoiceFlag": False,
     }
-    return Invoice(invoice_id, seed.number, total, record, (), member, seed.down_payment).settled((), updated)
+    return Invoice(invoice_id, seed.number, whole - down, record, (), member).settled((), updated)
 
 
 def _sums(payments: Sequence[Payment]) -> tuple[Decimal, Decimal]:

@@ -1,37 +1,38 @@
-"""What a search shows that lags behind: each invoice as it was some time ago."""
+"""What the invoices were like a while ago, for a search that lags."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from datetime import datetime, timedelta
 
 from watcher.sandbox.invoices import Invoice
 
 
 class Past:
-    """The earlier states of invoices."""
+    """Keeps the former states of invoices for as long as a search can still show them.
 
-    def __init__(self, lag_seconds: float) -> None:
-        """Know no state yet.
+    Args:
+        seconds: by how much the search lags.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        """Start with no former states."""
+        self._lag = timedelta(seconds=seconds)
+        self._former: defaultdict[int, deque[tuple[datetime, Invoice]]] = defaultdict(deque)
+
+    def ended(self, invoice: Invoice, now: datetime) -> None:
+        """Keep the state of an invoice, which ends now."""
+        if self._lag:
+            self._former[invoice.id].append((now, invoice))
+
+    def shown(self, invoice: Invoice, now: datetime) -> Invoice:
+        """Return the state of an invoice that a search shows.
 
         Args:
-            lag_seconds: how far a search lags behind; 0 for not at all.
+            invoice: its present state.
+            now: the time it is.
         """
-        self._lag = timedelta(seconds=lag_seconds)
-        self._states: dict[int, list[tuple[datetime, Invoice]]] = defaultdict(list)
-
-    def note(self, invoice: Invoice, now: datetime) -> None:
-        """Take in a new state of an invoice."""
-        if self._lag:
-            self._states[invoice.id].append((now, invoice))
-
-    def forget(self, invoice_id: int) -> None:
-        """Forget the states of an invoice."""
-        self._states.pop(invoice_id, None)
-
-    def shows(self, invoice: Invoice, now: datetime) -> Invoice:
-        """Return an invoice as a search shows it now."""
-        states = self._states.get(invoice.id)
-        if not states:
-            return invoice
-        return next((state for began, state in reversed(states) if began <= now - self._lag), states[0][1])
+        former = self._former.get(invoice.id)
+        while former and former[0][0] <= now - self._lag:
+            former.popleft()
+        return former[0][1] if former else invoice

@@ -9,15 +9,20 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, date, timedelta
 from decimal import Decimal
 from types import MappingProxyType
 from typing import NamedTuple
 
-from watcher.sandbox.errors import Record, RequestError, invalid_payment, invalid_request
+from watcher.sandbox.errors import Record, RequestError, invalid_payment, invalid_request, server_fault
 from watcher.sandbox.predicates import moment
+from watcher.sandbox.rules import Rules
 
 CENT = Decimal("0.01")
-"""The smallest amount there is."""
+"""The smallest amount that can be paid."""
+
+# What ConnectWise's database keeps of an amount.
+_SMALLEST = Decimal("0.0001")
 
 _TOO_LARGE = Decimal(10) ** 15
 _PLAIN_AMOUNT = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
@@ -85,26 +90,36 @@ class Payment:
         }
 
 
-def exact_cents(amount: object, smallest: Decimal = CENT) -> Decimal:
+def exact_cents(amount: object) -> Decimal:
     """Return an amount written with two decimals.
 
-    Args:
-        amount: the amount.
-        smallest: another smallest amount than a cent, for a sum of ConnectWise's own.
+    Raises:
+        ValueError: it is no finite Decimal, has more than two decimals, or fifteen digits cannot hold it.
+    """
+    exact = exact_amount(amount)
+    rounded = exact.quantize(CENT)
+    if rounded != exact:
+        raise ValueError(f"amount {amount} has more than two decimals")
+    return rounded
+
+
+def exact_amount(amount: object) -> Decimal:
+    """Return an amount written with two decimals, or with four where it has more than two.
 
     Raises:
-        ValueError: it is no finite Decimal, has more decimals, or fifteen digits cannot hold it.
+        ValueError: it is no finite Decimal, has more than four decimals, or fifteen digits cannot hold it.
     """
     if not isinstance(amount, Decimal) or not amount.is_finite() or amount.copy_abs() >= _TOO_LARGE:
         raise ValueError(f"amount {amount!s} is not a decimal number of at most 15 digits")
-    rounded = amount.quantize(smallest)
+    rounded = amount.quantize(_SMALLEST)
     if rounded != amount:
-        raise ValueError(f"amount {amount} has more than {'two' if smallest == CENT else 'four'} decimals")
+        raise ValueError(f"amount {amount} has more than four decimals")
+    cents = amount.quantize(CENT)
     # The sum rids zero of a minus sign.
-    return rounded + 0
+    return (cents if cents == amount else rounded) + 0
 
 
-def read_payment(body: object, invoice_id: int) -> PaymentFields:
+def read_payment(body: object, invoice_id: int, rules: Rules, today: date) -> PaymentFields:
     """Read the body of a POST or PUT; what it leaves out is null or the default.
 
     ConnectWise developer guide: PUT replaces everything, fields left out become defaults or null.
@@ -112,9 +127,11 @@ def read_payment(body: object, invoice_id: int) -> PaymentFields:
     Args:
         body: the parsed JSON.
         invoice_id: the invoice the path names.
+        rules: what is done with dates and amounts of zero.
+        today: the day it is.
 
     Raises:
-        RequestError: 400, for a field that is unknown or wrong, or without an amount.
+        RequestError: 400, for a field that is wrong, or without an amount.
     """
     if not isinstance(body, Mapping):
         raise invalid_request("The body is not a JSON object.")
@@ -122,17 +139,17 @@ def read_payment(body: object, invoice_id: int) -> PaymentFields:
     amount: Decimal | None = None
     for name, value in body.items():
         if name == "amount":
-            amount = _amount(value)
+            amount = _amount(value, rules)
         elif name in details:
-            details[name] = _detail(name, value)
+            details[name] = _detail(name, value, rules)
         else:
             _settle_for(name, value, invoice_id)
     if amount is None:
         raise _amount_missing()
-    return PaymentFields(amount, details)
+    return _dated(PaymentFields(amount, details), rules, today)
 
 
-def patch_payment(fields: PaymentFields, operations: object) -> PaymentFields:
+def patch_payment(fields: PaymentFields, operations: object, rules: Rules, today: date) -> PaymentFields:
     """Return the fields after a PATCH body.
 
     ConnectWise developer guide: an array of {op: add|replace|remove, path, value}, the path being the
@@ -141,28 +158,32 @@ def patch_payment(fields: PaymentFields, operations: object) -> PaymentFields:
     Args:
         fields: the fields before.
         operations: the parsed JSON.
+        rules: what is done with dates and amounts of zero.
+        today: the day it is.
 
     Raises:
-        RequestError: 400, for an operation or a path that is unknown and for a value that is wrong.
+        RequestError: 400, for an operation or a path that is unknown and for a value that is wrong; or what the rules
+            say to a date that is removed.
     """
     if not isinstance(operations, list):
-        raise invalid_request("The body is expected array format of patch operations.")
+        raise invalid_request("expected array format")
     amount, details = fields.amount, dict(fields.details)
     for operation in operations:
         name, value = _operation(operation)
         if name == "amount":
-            amount = _amount(value)
+            amount = _amount(value, rules)
+        elif name == "paymentDate" and value is None:
+            details[name] = _removed_date(details[name], rules)
         elif name in details:
-            details[name] = DEFAULT_DETAILS[name] if value is None else _detail(name, value)
+            details[name] = _detail(name, value, rules)
         else:
             raise invalid_payment("InvalidField", f"{name} is not a path that can be patched.", name)
-    return PaymentFields(amount, details)
+    return _dated(PaymentFields(amount, details), rules, today)
 
 
 def _operation(operation: object) -> tuple[str, object]:
     if not isinstance(operation, Mapping):
         raise invalid_request("A patch operation is not a JSON object.")
-    # JSON Patch is written in any letter case by published integrations.
     verb, path = str(operation.get("op")).lower(), operation.get("path")
     if verb not in ("add", "replace", "remove"):
         raise invalid_request(f"The patch operation {verb} is not add, replace or remove.")
@@ -175,7 +196,7 @@ def _operation(operation: object) -> tuple[str, object]:
     return path.removeprefix("/"), operation["value"]
 
 
-def _amount(value: object) -> Decimal:
+def _amount(value: object, rules: Rules) -> Decimal:
     if value is None:
         raise _amount_missing()
     number = value
@@ -189,6 +210,8 @@ def _amount(value: object) -> Decimal:
         raise invalid_payment("InvalidField", f"{error}.", "amount") from error
     if amount < 0:
         raise invalid_payment("InvalidField", f"amount {amount} is negative.", "amount")
+    if amount == 0 and not rules.zero_accepted:
+        raise invalid_payment("InvalidField", f"amount {amount} is nothing.", "amount")
     return amount
 
 
@@ -197,8 +220,8 @@ def _amount_missing() -> RequestError:
 
 
 def _settle_for(name: str, value: object, invoice_id: int) -> None:
-    """Pass over a field that cannot be set, unless it asks for something else than there will be."""
-    if name in _COMPUTED or (name in ("invoice", "type", "credit") and value is None):
+    """Pass over a field that cannot be set or is unknown, unless it asks for something else than there will be."""
+    if value is None:
         return
     if name == "invoice":
         if not isinstance(value, Mapping) or value.get("id", invoice_id) != invoice_id:
@@ -208,8 +231,6 @@ def _settle_for(name: str, value: object, invoice_id: int) -> None:
             raise invalid_payment("InvalidField", f"type {value!r} is not P.", name)
     elif name == "credit":
         raise invalid_payment("InvalidField", "A credit is applied with its credit memo.", name)
-    else:
-        raise invalid_payment("InvalidField", f"{name} is not a field of a payment.", name)
 
 
 def _is_date_time(value: object) -> bool:
@@ -237,16 +258,41 @@ _DETAILS: Mapping[str, tuple[object, Callable[[object], bool]]] = {
     "aRPaymentAccount": (None, _is_text),
     "wisePayPayment": (None, lambda value: isinstance(value, Mapping)),
 }
-_COMPUTED = frozenset(("id", "balance", "invoiceBalance", "invoiceTotal", "appliedBy", "_info"))
 
 DEFAULT_DETAILS: Mapping[str, object] = MappingProxyType({name: entry[0] for name, entry in _DETAILS.items()})
 """The fields a client can set besides the amount, as they are when nothing was sent."""
 
 
-def _detail(name: str, value: object) -> object:
+def _detail(name: str, value: object, rules: Rules) -> object:
     default, allowed = _DETAILS[name]
-    if value is None:
+    # Public clients clear a date with an empty text.
+    if value is None or (name == "paymentDate" and value == "" and rules.empty_date):
         return default
     if not allowed(value):
         raise invalid_payment("InvalidField", f"{name} cannot be {value!r}.", name)
+    if name == "paymentDate" and rules.date_shift_days:
+        return _shifted(str(value), rules.date_shift_days)
     return value
+
+
+def _shifted(text: str, days: int) -> str:
+    try:
+        return (moment(text).astimezone(UTC) + timedelta(days=days)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except OverflowError as error:
+        raise invalid_payment("InvalidField", f"paymentDate cannot be {text!r}.", "paymentDate") from error
+
+
+def _dated(fields: PaymentFields, rules: Rules, today: date) -> PaymentFields:
+    """Return the fields with a date, if the server sees to that."""
+    if not rules.date_by_server or fields.details["paymentDate"] is not None:
+        return fields
+    return PaymentFields(fields.amount, {**fields.details, "paymentDate": f"{today}T00:00:00Z"})
+
+
+def _removed_date(present: object, rules: Rules) -> object:
+    """Return what is left of a date that a patch removes."""
+    if rules.date_removal == "refused":
+        raise invalid_payment("InvalidField", "paymentDate cannot be removed.", "paymentDate")
+    if rules.date_removal == "fails":
+        raise server_fault()
+    return present if rules.date_removal == "ignored" else None

@@ -28,6 +28,7 @@ class Kind(Enum):
     """What a field holds, and so what may be compared with it."""
 
     TEXT = "a quoted string"
+    EXACT = "a quoted string whose letter case counts"
     NUMBER = "a bare number"
     FLAG = "True or False"
     TIME = "a date-time in square brackets"
@@ -39,7 +40,7 @@ class Condition:
 
     Attributes:
         matches: says whether a record meets the condition.
-        only: for some text fields, the only case-folded values a matching record can have there;
+        only: for some text fields, the only values a matching record can have there, as they are compared;
             an index on such a field spares the walk through all records.
     """
 
@@ -61,10 +62,15 @@ def field_reader(path: str, kind: Kind) -> Reader:
         for name in names:
             value = value.get(name) if isinstance(value, Mapping) else None
         if isinstance(value, str):
-            return moment(value) if kind is Kind.TIME else value.casefold()
+            return moment(value) if kind is Kind.TIME else folded(value, kind)
         return value
 
     return read
+
+
+def folded(text: str, kind: Kind) -> str:
+    """Return a text as it is compared, in a field of a kind."""
+    return text if kind is Kind.EXACT else text.casefold()
 
 
 def moment(text: str) -> datetime:
@@ -74,7 +80,7 @@ def moment(text: str) -> datetime:
 
 
 def one_of(path: str, read: Reader, values: Iterable[Any]) -> Condition:
-    """Return the condition that a field holds one of the values; text values are given case-folded."""
+    """Return the condition that a field holds one of the values; text values are given as they are compared."""
     listed = frozenset(values)
     only = {path: listed} if all(isinstance(value, str) for value in listed) else {}
     return Condition(lambda record: read(record) in listed, only)
@@ -85,7 +91,7 @@ def like(read: Reader, text: str, wildcards: str) -> Condition:
 
     Args:
         read: the reader of the field.
-        text: the case-folded shape; ``[[]`` stands for ``[`` (ConnectWise developer guide).
+        text: the shape, as it is compared; ``[[]`` stands for ``[`` (ConnectWise developer guide).
         wildcards: the characters of the shape that stand for any text.
 
     Raises:

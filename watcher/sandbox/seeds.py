@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import simplejson
 
-from watcher.sandbox.payments import CENT, exact_cents
+from watcher.sandbox.payments import CENT, exact_amount, exact_cents
 
 INVOICE_TYPES = frozenset(
     ("Agreement", "Consolidated", "CreditMemo", "DownPayment", "Miscellaneous", "Progress", "Standard")
@@ -22,8 +22,6 @@ LONGEST_NUMBER = 15
 
 _EXAMPLE_ORDINAL = 34251
 _EXAMPLE_TOTAL = Decimal("346.34")
-# The smallest part of a sum of ConnectWise's own.
-_SUMS = Decimal("0.0001")
 
 
 class SeedError(ValueError):
@@ -49,7 +47,7 @@ class PaymentSeed:
 
     def __post_init__(self) -> None:
         """Refuse what the books could not hold."""
-        if _exact(self.amount, "amount") < 0:
+        if _read(exact_cents, self.amount, "amount") < 0:
             raise SeedError(f"amount {self.amount} is negative")
 
 
@@ -59,12 +57,12 @@ class InvoiceSeed:
 
     Attributes:
         number: one to fifteen characters (OpenAPI 2025.1); two invoices may share one.
-        total: the amount of the invoice with its tax, at most four decimals, as ConnectWise's own sums have.
+        total: the amount of the invoice with sales tax, at most four decimals.
         type: one of ``INVOICE_TYPES``.
         payments: the rows it already carries. They are taken as given, so that states can be
             seeded that the API itself would refuse to bring about, such as two payments.
-        tax: the sales tax in the total.
-        down_payment: the part that a down payment has paid, which is no row.
+        tax: how much of the total is sales tax, at most four decimals.
+        down_payment: how much of the total a down payment has settled already, at most four decimals.
 
     Raises:
         SeedError: a value breaks one of these rules.
@@ -74,16 +72,16 @@ class InvoiceSeed:
     total: Decimal
     type: str = "Standard"
     payments: tuple[PaymentSeed, ...] = ()
-    tax: Decimal = Decimal("0.00")
-    down_payment: Decimal = Decimal("0.00")
+    tax: Decimal = Decimal(0)
+    down_payment: Decimal = Decimal(0)
 
     def __post_init__(self) -> None:
         """Refuse what the books could not hold."""
         if not 1 <= len(self.number) <= LONGEST_NUMBER:
             raise SeedError(f"invoice number {self.number!r} is not one to {LONGEST_NUMBER} characters long")
-        _exact(self.total, f"the total of {self.number}", _SUMS)
-        _exact(self.tax, f"the tax of {self.number}")
-        _exact(self.down_payment, f"the down payment of {self.number}")
+        _read(exact_amount, self.total, f"the total of {self.number}")
+        _read(exact_amount, self.tax, f"the tax of {self.number}")
+        _read(exact_amount, self.down_payment, f"the down payment of {self.number}")
         if self.type not in INVOICE_TYPES:
             raise SeedError(f"the type of {self.number} is {self.type!r}, not one of {sorted(INVOICE_TYPES)}")
 
@@ -141,15 +139,15 @@ def _total_of(ordinal: int) -> Decimal:
     return Decimal(1000 + ordinal * 7919 % 500_000) * CENT
 
 
-def _exact(value: object, what: str, smallest: Decimal = CENT) -> Decimal:
+def _read(exact: Callable[[object], Decimal], value: object, what: str) -> Decimal:
     try:
-        return exact_cents(value, smallest)
+        return exact(value)
     except ValueError as error:
         raise SeedError(f"{what}: {error}") from error
 
 
 def _invoice(entry: object) -> InvoiceSeed:
-    fields = _known(entry, {"number", "total"}, {"type", "payments", "tax", "down_payment"})
+    fields = _known(entry, {"number", "total"}, {"type", "tax", "down_payment", "payments"})
     payments = fields.get("payments", [])
     if not isinstance(payments, list):
         raise SeedError(f"payments is {payments!r}, not a list")
@@ -158,8 +156,8 @@ def _invoice(entry: object) -> InvoiceSeed:
         total=_decimal(fields["total"], "total"),
         type=_text(fields.get("type", "Standard"), "type"),
         payments=tuple(_payments(payments)),
-        tax=_decimal(fields.get("tax", "0.00"), "tax"),
-        down_payment=_decimal(fields.get("down_payment", "0.00"), "down_payment"),
+        tax=_decimal(fields.get("tax", 0), "tax"),
+        down_payment=_decimal(fields.get("down_payment", 0), "down_payment"),
     )
 
 

@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, unquote
 from watcher.sandbox.answers import Answer, Request, refusal
 from watcher.sandbox.api import VERSION
 from watcher.sandbox.books import Books
+from watcher.sandbox.clock import Clock
 from watcher.sandbox.errors import RequestError
 from watcher.sandbox.gate import RateLimit, SignIn
 from watcher.sandbox.loopback import HOST, LoopbackServer
@@ -23,7 +24,6 @@ from watcher.sandbox.site import PAGES, Site
 
 _LARGEST_BODY = 1_048_576
 _DEFAULT_INVOICES = 100
-_AS_EVER = Rules()
 
 
 class Sandbox:
@@ -38,7 +38,7 @@ class Sandbox:
         port: the port to listen on; 0 takes any free one.
         latency: seconds between the work of an API request and its answer.
         requests_per_minute: the rate limit of the API; None for none.
-        rules: what it does where nobody has proved what ConnectWise does.
+        rules: how the ConnectWise behaves that it plays; a plain one unless told.
 
     Raises:
         ValueError: the latency is negative, or the rate limit lets nothing through.
@@ -51,17 +51,17 @@ class Sandbox:
         port: int = 0,
         latency: float = 0.0,
         requests_per_minute: int | None = None,
-        rules: Rules = _AS_EVER,
+        rules: Rules | None = None,
     ) -> None:
         """Enter the invoices; nothing listens yet."""
         if latency < 0:
             raise ValueError(f"latency is {latency}, not 0 or more seconds")
         seeds = numbered_invoices(_DEFAULT_INVOICES) if invoices is None else invoices
         limit = None if requests_per_minute is None else RateLimit(requests_per_minute)
-        self._site = Site(Books(seeds, rules=rules), sign_in or SignIn(), limit)
+        self._clock = Clock()
+        self._site = Site(Books(seeds, self._clock, rules), sign_in or SignIn(), limit)
         self._port = port
         self._latency = latency
-        self._late = rules.late_seconds
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
 
@@ -84,7 +84,7 @@ class Sandbox:
         """
         if self._server is not None:
             return
-        self._server = _Server(self._port, self._site, self._latency, self._late)
+        self._server = _Server(self._port, self._site, self._latency)
         self._port = self._server.server_port
         self._thread = threading.Thread(target=self._server.serve, name="sandbox", daemon=True)
         self._thread.start()
@@ -107,6 +107,17 @@ class Sandbox:
         """
         return self._site.books()
 
+    def pass_time(self, seconds: float) -> None:
+        """Put the sandbox's clock forward, for rules that need time: a search that lags, writes that come late.
+
+        Args:
+            seconds: how far; 0 or more.
+
+        Raises:
+            ValueError: they are negative.
+        """
+        self._clock.forward(seconds)
+
     def __enter__(self) -> Self:
         """Start."""
         self.start()
@@ -125,10 +136,9 @@ class Sandbox:
 class _Server(LoopbackServer):
     """Answers for one site, after a latency."""
 
-    def __init__(self, port: int, site: Site, latency: float, late: float) -> None:
+    def __init__(self, port: int, site: Site, latency: float) -> None:
         self.site = site
         self.latency = latency
-        self.late = late
         super().__init__(port, _Handler)
 
 
@@ -160,17 +170,12 @@ class _Handler(BaseHTTPRequestHandler):
             body=body,
             address=address,
         )
-        length = len(address) + len(query) + (1 if query else 0)
-        if server.late and request.method not in ("GET", "HEAD", "OPTIONS"):
-            # A gateway gives up, and what is behind it carries the call out all the same.
-            late = threading.Timer(server.late, server.site.answer, (request, length))
-            late.daemon = True
-            late.start()
-            self.close_connection = True
-            return
-        found = server.site.answer(request, length)
+        found = server.site.answer(request, len(address) + len(query) + (1 if query else 0))
         if server.latency and request.path not in PAGES and server.ending.wait(server.latency):
             # The connection is about to be broken; the answer must not get out before that.
+            self.close_connection = True
+            return
+        if found is None:
             self.close_connection = True
             return
         self._send(found)

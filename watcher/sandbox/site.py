@@ -6,11 +6,12 @@ import re
 import threading
 from collections import Counter
 
-from watcher.sandbox.answers import Answer, Request, json_answer, refusal
+from watcher.sandbox.answers import Answer, Request, json_answer, refusal, served
 from watcher.sandbox.api import CODEBASE, VERSION, find_route
 from watcher.sandbox.books import Books
 from watcher.sandbox.errors import Record, RequestError, no_endpoint
 from watcher.sandbox.gate import RateLimit, SignIn
+from watcher.sandbox.late import LateWrites
 
 LONGEST_URL = 2000
 """How long a URL may be in all; the developer guide only advises it, here it is enforced."""
@@ -40,6 +41,10 @@ _NO_SUCH_PAGE = b"""<!doctype html>
 <p>There is nothing at this address.</p></body>
 </html>
 """
+_LOST = {
+    "closed": None,
+    "504": Answer(504, b"<html><head><title>504 Gateway Time-out</title></head></html>", _HTML_TYPE),
+}
 
 
 class Site:
@@ -56,16 +61,18 @@ class Site:
         self._books = books
         self._sign_in = sign_in
         self._rate_limit = rate_limit
+        self._late = LateWrites(books.clock, books.rules.late_seconds)
         self._counts: Counter[str] = Counter()
         self._counts_lock = threading.Lock()
 
-    def answer(self, request: Request, url_length: int) -> Answer:
-        """Return the answer to a request.
+    def answer(self, request: Request, url_length: int) -> Answer | None:
+        """Return the answer to a request, None where the connection is closed without one.
 
         Args:
             request: the request.
             url_length: how many characters its whole URL has.
         """
+        self._late.carry_out()
         if request.path in PAGES:
             return self._page(request)
         if url_length > LONGEST_URL:
@@ -75,11 +82,13 @@ class Site:
         if (found := _COMPANY_PATH.fullmatch(request.path)) is not None:
             return self._company(request, found.group(1))
         if (found := _API_PATH.fullmatch(request.path)) is not None:
-            return self._api(request, found.group(1), found.group(2) or "/")
+            answer = self._api(request, found.group(1), found.group(2) or "/")
+            return answer and served(answer, request.headers.get("Accept"))
         return self._no_such_page(request)
 
     def books(self) -> dict[str, object]:
         """Return the books, the journal of writes, and the counts of requests by method and path template."""
+        self._late.carry_out()
         with self._counts_lock:
             counts: Record = dict(sorted(self._counts.items()))
         return {**self._books.snapshot(), "requests": counts}
@@ -113,9 +122,9 @@ class Site:
             }
         return json_answer(200, known, content_type=_JSON_TYPE)
 
-    def _api(self, request: Request, codebase: str, path: str) -> Answer:
+    def _api(self, request: Request, codebase: str, path: str) -> Answer | None:
         # Seen live: a codebase that is doubled in the URL is refused by the gateway as an unknown one.
-        if codebase.lower() != CODEBASE or _API_PATH.fullmatch(path) is not None:
+        if codebase.casefold() != CODEBASE or _API_PATH.fullmatch(path) is not None:
             self._count(request, "(unknown codebase)")
             return Answer(400, b"Cannot route. Codebase/company is invalid", "text/plain; charset=utf-8")
         found = find_route(path)
@@ -128,6 +137,9 @@ class Site:
             if self._rate_limit is not None:
                 self._rate_limit.admit()
             self._sign_in.check(request.headers.get("Authorization"), request.headers.get("clientId"))
+            if self._late.offered and request.method != "GET" and request.method in route.methods:
+                self._late.put_off(lambda: route.perform(self._books, request, numbers))
+                return _LOST[self._books.rules.late_answer]
             return route.perform(self._books, request, numbers)
         except RequestError as error:
             return refusal(error)

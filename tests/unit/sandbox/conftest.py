@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 from support.sandbox import SEEDS, Client
 
-from watcher.sandbox import Sandbox
+from watcher.sandbox import InvoiceSeed, Rules, Sandbox
 
 
 @pytest.fixture
@@ -22,3 +23,15 @@ def client(sandbox: Sandbox) -> Iterator[Client]:
     """Sign in at the sandbox."""
     with Client(sandbox) as signed_in:
         yield signed_in
+
+
+@pytest.fixture
+def play() -> Iterator[Callable[..., Client]]:
+    """Return a function that signs in at a sandbox with the given invoices and rules."""
+    with ExitStack() as stack:
+
+        def started(*invoices: InvoiceSeed, **rules: object) -> Client:
+            sandbox = stack.enter_context(Sandbox(invoices, rules=Rules(**rules)))
+            return stack.enter_context(Client(sandbox))
+
+        yield started

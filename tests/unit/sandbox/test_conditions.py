@@ -139,7 +139,7 @@ def test_a_null_field_meets_no_comparison(text: str) -> None:
         ("id = 1)", "the end"),
         ("id = 1; drop", "position 7"),
         ("id = 12abc", "position 6"),
-        ("not id = 1", "not is not a recognized name"),
+        ("not id = 1", "not a recognized name"),
         ('invoiceNumber like "[C]W%"', r"\[\[\]"),
         ("(" * 51 + "id = 1" + ")" * 51, "nested too deeply"),
     ],

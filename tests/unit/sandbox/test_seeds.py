@@ -29,15 +29,18 @@ def test_invoices_are_read_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "invoices.json"
     path.write_text(
         """[{"number": "CW-1", "total": 0.10},
-            {"number": "CW-2", "total": "346.34", "type": "Progress", "payments": [
+            {"number": "CW-2", "total": "346.3401", "type": "Progress", "tax": 46.34, "down_payment": "9.00",
+             "payments": [
                 {"amount": 10, "date": "2016-09-22"}, {"amount": 0.3, "credit": "CM-1"}]}]"""
     )
     assert read_invoices(path) == [
         InvoiceSeed("CW-1", Decimal("0.10")),
         InvoiceSeed(
             "CW-2",
-            Decimal("346.34"),
+            Decimal("346.3401"),
             type="Progress",
+            tax=Decimal("46.34"),
+            down_payment=Decimal("9.00"),
             payments=(
                 PaymentSeed(Decimal(10), date=date(2016, 9, 22)),
                 PaymentSeed(Decimal("0.3"), credit="CM-1"),
@@ -62,7 +65,9 @@ GOOD = {"number": "CW-1", "total": 1}
         ([{**GOOD, "total": "1,5"}], "total is '1,5', not an amount"),
         ([{**GOOD, "total": True}], "total is True, not an amount"),
         ([{**GOOD, "total": 1.00005}], "more than four decimals"),
-        ([{**GOOD, "tax": 1.005}], "more than two decimals"),
+        ([{**GOOD, "payments": [{"amount": 1.005}]}], "payment 1: amount: amount 1.005 has more than two decimals"),
+        ([{**GOOD, "tax": "some"}], "tax is 'some', not an amount"),
+        ([{**GOOD, "down_payment": 0.00001}], "the down payment of CW-1: amount 0.00001 has more than four decimals"),
         ([{**GOOD, "type": "Invoice"}], "the type of CW-1 is 'Invoice'"),
         ([{**GOOD, "payments": 5}], "payments is 5, not a list"),
         ([{**GOOD, "payments": [{"amount": -1}]}], "payment 1: amount -1 is negative"),
