@@ -24,6 +24,8 @@ PACKAGES = {
     "groupdel": "passwd",
     "mkfs.ext4": "e2fsprogs",
     "mount": "mount",
+    "node": "nodejs",
+    "npm": "npm",
     "nsenter": "util-linux",
     "ps": "procps",
     "rsync": "rsync",
