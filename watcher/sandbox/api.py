@@ -150,14 +150,17 @@ def _invoice_fields(call: Call) -> Mapping[str, Kind]:
 
 
 def _condition(call: Call, fields: Mapping[str, Kind]) -> Condition:
-    request = call.request
-    for name in _NOT_OFFERED:
-        if request.parameter(name):
-            raise invalid_request(f"{name} is not offered by the sandbox.")
+    _refuse(call, _NOT_OFFERED)
     try:
-        return parse_conditions(request.parameter("conditions") or "", fields)
+        return parse_conditions(call.request.parameter("conditions") or "", fields)
     except ConditionError as error:
         raise invalid_condition(f"{error}.") from error
+
+
+def _refuse(call: Call, names: tuple[str, ...]) -> None:
+    for name in names:
+        if call.request.parameter(name):
+            raise invalid_request(f"{name} is not offered here by the sandbox.")
 
 
 def _listing(call: Call, records: list[Record], fields: Mapping[str, Kind]) -> Answer:
@@ -170,6 +173,8 @@ def _listing(call: Call, records: list[Record], fields: Mapping[str, Kind]) -> A
 
 
 def _one(call: Call, status: int, record: Record) -> Answer:
+    if call.request.method == "GET":
+        _refuse(call, ("conditions", *_NOT_OFFERED))
     return json_answer(status, _shown(call, record))
 
 

@@ -29,6 +29,14 @@ def test_a_refusal_does_not_hang_on_letter_case(client: Client, name: str) -> No
     assert client.get(INVOICES, params={name: "1"}).status_code == 400
 
 
+@pytest.mark.parametrize("name", ["conditions", "childConditions", "customfieldconditions"])
+@pytest.mark.parametrize("path", [f"{INVOICES}/1031", f"{INVOICES}/1031/payments/500001", f"{API}/system/info"])
+def test_conditions_on_one_record_are_refused(client: Client, path: str, name: str) -> None:
+    """What would be passed over in silence is refused; other parameters do no harm."""
+    assert client.get(path, params={name: "id = 1"}).status_code == 400
+    assert client.get(path, params={"page": 1, "pageSize": 5}).status_code == 200
+
+
 @pytest.mark.parametrize(
     "path",
     [
