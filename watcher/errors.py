@@ -11,6 +11,7 @@
     ├── AnswerLost              nobody's: a POST may or may not have been carried out; read back before anything else
     ├── Outage                  the line waits; nothing fails for it
     │   ├── Unreachable         nobody's: ConnectWise cannot be reached or is in trouble
+    │   │   └── Slowed          ... since it has answered nothing but 429 for a minute
     │   ├── SignInRefused       the operator's: keys, role, site or codebase are wrong
     │   ├── FolderTrouble       the operator's: a folder is missing, full, read-only or not the one it was
     │   │   ├── FileTrouble     ... one file cannot be read or published now; only that file waits
@@ -189,6 +190,10 @@ class Unreachable(Outage):
     def __init__(self, message: str, request_id: str | None = None) -> None:
         mend = "Nothing is lost while ConnectWise or the network is down"
         super().__init__(message, mend, request_id)
+
+
+class Slowed(Unreachable):
+    """ConnectWise has answered nothing but 429 for a while: something else uses up what it allows."""
 
 
 class SignInRefused(Outage):

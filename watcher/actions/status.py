@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from watcher.actions.history import attempt_as_json
 from watcher.disk.hanging import within
 from watcher.disk.lock import holder
-from watcher.errors import FolderTrouble, SignInRefused, Unreachable
+from watcher.errors import FolderTrouble, SignInRefused, Slowed, Unreachable
 from watcher.inbox.scan import Inbox
 from watcher.journal.bulletins import Bulletin, Bulletins
 from watcher.journal.database import file_of, opened
@@ -81,6 +81,8 @@ class Status:
             return "not asked: no daemon runs"
         if self.line and self.line.cause == SignInRefused.__name__:
             return "refuses the sign-in"
+        if self.line and self.line.cause == Slowed.__name__:
+            return "answers nothing but 429 (too many requests)"
         if self.line and self.line.cause == Unreachable.__name__:
             return "cannot be reached"
         return "answers" if self.line and self.line.answered_at else "not asked yet"

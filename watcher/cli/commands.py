@@ -275,7 +275,8 @@ def sandbox(
         typer.Option(metavar="NAME=VALUE", help="What this ConnectWise does otherwise; repeatable. ? lists the rules."),
     ] = None,
     like: Annotated[
-        Path | None, typer.Option(metavar="REPORT.json", help="Play the ConnectWise that `prove --json` reported.")
+        Path | None,
+        typer.Option(metavar="REPORT.json", help="Play the ConnectWise whose rules and version this file holds."),
     ] = None,
 ) -> None:
     """Run the embedded stand-in for ConnectWise, to try things out without touching real books."""

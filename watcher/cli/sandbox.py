@@ -44,7 +44,7 @@ def rules(like: Path | None, assignments: Sequence[str]) -> Rules:
     """Return the rules of the ConnectWise that the sandbox plays.
 
     Args:
-        like: a report of ``prove`` as JSON, or None for a plain ConnectWise.
+        like: a JSON file with the rules and the version of a ConnectWise; None for a plain one.
         assignments: each ``NAME=VALUE``; they count for more than the report.
     """
     reported: dict[str, object] = {}

@@ -26,10 +26,12 @@ from watcher.connectwise import faults, proxies
 from watcher.connectwise.connection import Connection
 from watcher.connectwise.pace import Pace
 from watcher.connectwise.rows import NotUnderstood
-from watcher.errors import Unreachable
+from watcher.errors import Slowed, Unreachable
 from watcher.events.catalogue import Event
 from watcher.events.redaction import redactor
 
+# If ConnectWise answers nothing but 429 for longer, that is an outage (seconds).
+_LONGEST_SLOWED = 60.0
 # How often a call that is safe to repeat is tried before it is an outage.
 _TRIES = 3
 
@@ -75,6 +77,11 @@ Read = TypeVar("Read")
 # Returns what the JSON of an answer holds, None for an answer without content; raises NotUnderstood if it does not hold
 # what was asked for.
 Reads = Callable[[Any], Read]
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Return True if a call that failed so is worth another try at once."""
+    return isinstance(error, Unreachable) and not isinstance(error, Slowed)
 
 
 def anything(content: Any) -> Any:
@@ -141,7 +148,7 @@ class Gateway:
             Unreachable, SignInRefused: the line waits.
         """
         retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(Unreachable),
+            retry=tenacity.retry_if_exception(_may_pass),
             stop=tenacity.stop_after_attempt(_TRIES),
             wait=tenacity.wait_exponential_jitter(multiplier=0.5, max=5),
             sleep=self._pace.sleep,
@@ -162,21 +169,27 @@ class Gateway:
 
         Raises:
             AnswerLost: a write may or may not have been carried out, and may be carried out later.
-            Rejection, Unreachable, SignInRefused: as for ``get``.
+            Rejection, Unreachable, SignInRefused: as for ``get``. Nothing but 429 for a minute is Unreachable, too.
         """
         while True:
             self._pace.turn()
             answer = self._timed(method, self.url(path), body)
             if answer.status_code != requests.codes.too_many_requests:
+                self._pace.answered()
                 return self._content(answer, reads)
             seconds = faults.retry_after(answer)
-            self._pace.hold(seconds)
+            lasts = self._pace.hold(seconds)
             self._log.warning(
                 Event.CONNECTWISE_SLOWED,
                 retry_after_seconds=seconds,
                 requests_per_minute=round(self._pace.requests_per_minute),
                 request_id=faults.request_id(answer),
             )
+            if lasts >= _LONGEST_SLOWED:
+                raise Slowed(
+                    "ConnectWise has answered nothing but 429 (too many requests) for a minute or more",
+                    faults.request_id(answer),
+                )
 
     def _log_retry(self, state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None

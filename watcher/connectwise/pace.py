@@ -29,6 +29,8 @@ class Pace:
         self._rate = Rate(requests_per_minute)
         self._lock = threading.Lock()
         self._next = lifetime.now()
+        # Since when nothing but 429s came; None while something else comes.
+        self._held_since: float | None = None
         # Counts the holds. A turn that was waiting when a hold came is void, and another one is taken.
         self._holds = 0
 
@@ -61,12 +63,25 @@ class Pace:
         """
         self._lifetime.sleep(seconds)
 
-    def hold(self, seconds: float) -> None:
-        """Let no turn begin for the time that a 429 asks for, and learn from it."""
+    def hold(self, seconds: float) -> float:
+        """Let no turn begin for the time that a 429 asks for, and learn from it.
+
+        Returns:
+            For how long nothing but 429s have come (seconds).
+        """
         with self._lock:
+            now = self._lifetime.now()
+            if self._held_since is None:
+                self._held_since = now
+            lasts = now - self._held_since
             self._rate.learn(self._lifetime.now(), seconds)
             self._next = self._rate.next_turn()
             self._holds += 1
+            return lasts
+
+    def answered(self) -> None:
+        """Take in an answer that is no 429."""
+        self._held_since = None
 
     def _wait_for(self, turn: float, holds: int) -> bool:
         """Wait until a turn begins; return False as soon as a hold makes it void."""

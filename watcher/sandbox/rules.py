@@ -105,7 +105,7 @@ class Rules:
 
 
 def rules_of(report: object) -> Rules:
-    """Return the rules of the ConnectWise that a report of ``prove`` tells of.
+    """Return the rules of the ConnectWise that a report describes.
 
     Args:
         report: the parsed JSON: ``rules`` holds those that were found to differ, by the names of ``Rules``, and
@@ -116,7 +116,7 @@ def rules_of(report: object) -> Rules:
     """
     found = report.get("rules") if isinstance(report, Mapping) else None
     if not isinstance(report, Mapping) or not isinstance(found, Mapping):
-        raise RuleError("this is no report of prove: it has no object rules")
+        raise RuleError("this is no report of a ConnectWise: it has no object rules")
     return _made({**found, "version": report["version"]} if "version" in report else found)
 
 

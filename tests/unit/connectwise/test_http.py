@@ -40,7 +40,16 @@ from support.network import (
 
 from watcher.connectwise.http import Gateway
 from watcher.connectwise.pace import Pace
-from watcher.errors import AnswerLost, ConnectWiseError, Missing, Rejection, SignInRefused, Stopping, Unreachable
+from watcher.errors import (
+    AnswerLost,
+    ConnectWiseError,
+    Missing,
+    Rejection,
+    SignInRefused,
+    Slowed,
+    Stopping,
+    Unreachable,
+)
 from watcher.lifetime import Lifetime
 from watcher.sandbox import SignIn
 
@@ -330,6 +339,31 @@ def test_429s_are_waited_out_however_many_there_are(sandbox, method):
     assert answer == [] if method == "GET" else answer["id"]
     assert len(network.requests) == 8
     assert len(sandbox.books()["writes"]) == (method == "POST")
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_nothing_but_429_for_a_minute_is_an_outage(sandbox, method):
+    """So it is told. The call was not carried out, and the next one waits as long as the last 429 says."""
+    lifetime = Hurried()
+    with Unreliable(sandbox.url, Strike(too_many("20"))) as network:
+        gate = gateway(network.url, lifetime)
+        with pytest.raises(Slowed, match="nothing but 429") as caught:
+            gate.get(PAYMENTS) if method == "GET" else pay(gate)
+        assert 60 <= lifetime.now() < 62
+        network.strike()
+        assert gate.get(PAYMENTS) == []
+        assert 80 <= lifetime.now() < 82
+    assert caught.value.request_id == "request-429"
+    assert sandbox.books()["writes"] == []
+
+
+def test_429s_with_good_answers_between_them_are_no_outage(sandbox):
+    """They are only slow."""
+    lifetime = Hurried()
+    with Unreliable(sandbox.url, Strike(too_many("50"), nth=(1, 3, 5))) as network:
+        gate = gateway(network.url, lifetime)
+        assert [gate.get(PAYMENTS) for _ in range(3)] == [[]] * 3
+    assert lifetime.now() >= 150
 
 
 def test_429_page_that_is_no_json_is_waited_out_as_well(sandbox):

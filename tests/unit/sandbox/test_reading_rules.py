@@ -1,4 +1,4 @@
-"""How rules are read: from code, from a command line, and from a report of ``prove``."""
+"""How rules are read: from code, from a command line, and from a report."""
 
 from __future__ import annotations
 
@@ -68,9 +68,9 @@ def test_a_rule_of_the_command_line_counts_for_more_than_the_report() -> None:
 @pytest.mark.parametrize(
     ("report", "said"),
     [
-        ([], "no report of prove"),
-        ({}, "no report of prove"),
-        ({"rules": []}, "no report of prove"),
+        ([], "no report of a ConnectWise"),
+        ({}, "no report of a ConnectWise"),
+        ({"rules": []}, "no report of a ConnectWise"),
         ({"rules": {"speed": 1, "change_fails": True, "colour": 2}}, "no rule colour, speed"),
         ({"rules": {}, "version": 5}, "version is 5, not a text"),
         ({"rules": {"fails": None, "total_decimals": 5}}, "total_decimals is 5, not 2 | 3 | 4; fails is None, not inv"),
