@@ -194,3 +194,12 @@ def test_somebody_elses_payment_beside_ours_is_never_removed(company):
     another_user(pay.sandbox, "POST", "/finance/invoices/1001/payments", {"amount": 30})
     assert "has 2 payments" in pay(("CW-1", "50.00"))["ErrorMessage"]
     assert sorted(rows(pay)) == ["30.00", "40.00"]
+
+
+def test_a_date_that_cannot_be_taken_off_fails_no_payment_whose_amount_is_there(company):
+    """Nothing else is to be set: the payment is unchanged, and the payer hears of the date."""
+    seed = invoice("CW-1", TOTAL, payments=(PaymentSeed(Decimal(60), date(2016, 9, 22)),))
+    pay = company(seed, date_removal="refused")
+    said = pay(("CW-1", "60.00"))
+    assert "does not take the date 2016-09-22 off this payment" in said["WarningMessage"]
+    assert rows(pay) == ["60.00"]

@@ -166,7 +166,9 @@ class Ideal:
             dated = amount == payable or rules.date_partial_payments
             then = Held(amount, max(day for _, _, day in group) if dated else None, held.credits)
         if then != held and number in self._world.refused:
-            return REJECTED
+            # A date that ConnectWise does not let go of fails no payment: the amount is there.
+            only_the_date = then.amount == held.amount is not None and then.day is None
+            return UNCHANGED if only_the_date else REJECTED
         self.held[number] = then
         return UNCHANGED if then == held else APPLIED
 
