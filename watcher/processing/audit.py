@@ -68,13 +68,7 @@ class Audit:
         except Outage as outage:
             if outage.scope is Scope.LINE:
                 raise
-            self._log.warning(
-                Event.PAYMENT_REFUSED,
-                claim=doubt.settled and doubt.settled.claim_id,
-                invoice_number=doubt.invoice_number,
-                reason=str(outage),
-                request_id=outage.request_id,
-            )
+            self._log_fault(Event.PAYMENT_REFUSED, doubt, outage)
             return False
         return True
 
@@ -88,15 +82,15 @@ class Audit:
             self._doubts.renew(doubt, step)
             answer = self._make(step)
             if isinstance(answer, AnswerLost):
-                self._log.warning(
-                    Event.PAYMENT_UNKNOWN,
-                    claim=doubt.settled and doubt.settled.claim_id,
-                    invoice_number=doubt.invoice_number,
-                    reason=str(answer),
-                    request_id=answer.request_id,
-                )
+                self._log_fault(Event.PAYMENT_UNKNOWN, doubt, answer)
                 return
-            if isinstance(answer, Rejection) and not (isinstance(answer, Missing) and isinstance(step, Remove)):
+            if isinstance(answer, Missing) and isinstance(step, Remove):
+                # Only a list shows that it is gone.
+                there = self._rows(doubt.invoice_id)
+                if there is not None and all(row.id != step.payment_id for row in there):
+                    rows = there
+                    continue
+            if isinstance(answer, Rejection):
                 break
             said = _said(step, rows)
             self._doubts.note(doubt, said)
@@ -105,6 +99,15 @@ class Audit:
         if rows is not None and (difference := doubt.difference(rows)) is not None:
             self._tell(doubt, difference, corrected=False)
         self._doubts.end(doubt)
+
+    def _log_fault(self, event: Event, doubt: InDoubt, fault: Outage | AnswerLost) -> None:
+        self._log.warning(
+            event,
+            claim=doubt.settled and doubt.settled.claim_id,
+            invoice_number=doubt.invoice_number,
+            reason=str(fault),
+            request_id=fault.request_id,
+        )
 
     def _tell(self, doubt: InDoubt, reason: str, *, corrected: bool) -> None:
         self._log.warning(

@@ -9,7 +9,17 @@ from structlog.testing import capture_logs
 from support.connectwise import another_user, invoice, payments_of
 from support.documents import document
 from support.line import Hurried, Line, to_the_end
-from support.network import INVALID_400, RESET_AFTER, RESET_AND_LATER, RESET_BEFORE, Strike, Unreliable
+from support.network import (
+    GONE_404,
+    INVALID_400,
+    RESET_AFTER,
+    RESET_AND_LATER,
+    RESET_BEFORE,
+    TIMED_OUT_500,
+    WEAK_ROLE_403,
+    Strike,
+    Unreliable,
+)
 
 from watcher.errors import Unreachable
 from watcher.journal.withdrawals import Withdrawals
@@ -334,3 +344,35 @@ def test_a_correction_whose_own_answer_is_lost_is_looked_at_again(line, books, n
     deleted = len(network.seen("DELETE"))
     assert audited(line, batches) == []
     assert len(network.seen("DELETE")) == deleted
+
+
+# --- an audit that ConnectWise refuses --------------------------------------------------------------------------------
+
+
+def in_doubt(line, network, number="CW-1"):
+    """Leave an invoice in doubt: a first payment got no answer, and a second one was made."""
+    network.strike(Strike(RESET_AND_LATER, "POST", nth=1))
+    pay(line, line.batches, (number, "60.00"))
+    network.deliver()
+
+
+@pytest.mark.parametrize("fault", [WEAK_ROLE_403, TIMED_OUT_500], ids=["403", "500"])
+def test_an_invoice_that_cannot_be_looked_at_holds_up_nothing(line, books, network, fault):
+    """It is looked at again five minutes later, and the payments of other files go on meanwhile."""
+    in_doubt(line, network)
+    batches = line.batches
+    network.strike(Strike(fault, "GET", r"/1001/payments\?"))
+    assert audited(line, batches) == []
+    assert pay(line, batches, ("CW-2", "70.00"), name="other.xml") == ["applied"]
+    network.strike()
+    assert len(audited(line, batches)) == 1
+    assert amounts(books, "CW-1") == ["60.00"]
+
+
+def test_a_surplus_that_is_answered_by_404_is_removed_only_if_it_is_gone(line, books, network):
+    """An address that is not there removes nothing, and that is told."""
+    in_doubt(line, network)
+    network.strike(Strike(GONE_404, "DELETE"))
+    (told,) = audited(line, line.batches)
+    assert told["corrected"] is False
+    assert amounts(books, "CW-1") == ["60.00", "60.00"]
