@@ -98,13 +98,7 @@ class OpenDemands:
 
     def begin(self, demands: Sequence[Demand]) -> list[Pending]:
         """Return some of the demands with what has happened to them so far."""
-        return [self._begun.get(demand.id) or self._begin(demand) for demand in demands]
-
-    def _begin(self, demand: Demand) -> Pending:
-        """Begin with a demand. A call that was planned for it before may have been made, and so it is in doubt."""
-        intent = self._intents.get(demand.id)
-        one = self._begun[demand.id] = Pending(demand, intent, doubtful=intent is not None)
-        return one
+        return [self._begun.setdefault(demand.id, Pending(demand, self._intents.get(demand.id))) for demand in demands]
 
     def left(self) -> list[Demand]:
         """Return the demands without an outcome, in the order of arrival."""

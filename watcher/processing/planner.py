@@ -49,7 +49,7 @@ class Planner:
         Raises:
             Outage: it is possible for none.
         """
-        doubtful = {one.demand.key for one in turn if one.doubtful or self._rules.list_first}
+        doubtful = {one.demand.key for one in turn if self._is_listed(one)}
         found = self._look_up.holdings([one.demand for one in turn], doubtful, self._unanswered.invoice_ids)
         plans: list[Plan | Outage] = []
         for one in turn:
@@ -65,3 +65,12 @@ class Planner:
                 plans.append(plan(one.demand, invoices, one.intent, self._rules, one.made, earlier, dates))
         self._refusals.looked_up(one.demand.id for one in turn if one.demand.key not in found.troubles)
         return plans
+
+    def _is_listed(self, one: Pending) -> bool:
+        """Return True if the payments of a demand's invoice are listed whatever a search says of them.
+
+        A call that an earlier process planned may have been made. As long as no second one may be made, the search is
+        enough; after that a list is needed.
+        """
+        planned_before = one.intent is not None and not self._unanswered.wait_before_post(one.demand.id)
+        return one.doubtful or planned_before or self._rules.list_first
