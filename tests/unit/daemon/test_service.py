@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 from support.documents import document, drop, files
 from support.line import Hurried, Line
 
+from watcher.daemon import service as services
 from watcher.errors import Unreachable
 from watcher.journal.withdrawals import Withdrawals
 from watcher.payments.refusals import Refusals
@@ -91,8 +92,10 @@ def waiting_line(folders, seconds, decides=lambda _turn: 0):
     return failing.turns, logs
 
 
-def test_pauses_of_an_outage_grow_to_five_minutes_and_it_is_logged_now_and_then(folders):
+def test_pauses_of_an_outage_grow_to_five_minutes_and_it_is_logged_now_and_then(folders, monkeypatch):
     """Pauses double with chance in them, none is longer than five minutes; the log is reminded about every hour."""
+    # Nobody withdraws a file here; each look for one takes time that is not pretended.
+    monkeypatch.setattr(services, "_LOOK_SECONDS", 60)
     turns, logs = waiting_line(folders, 4 * 3600)
     pauses = [after - before for before, after in pairwise(turns)]
     for ordinal, pause in enumerate(pauses):
