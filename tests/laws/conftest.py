@@ -8,6 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.journal_file import claims, database, file, reopen, url
+from support.stylesheets import interpreter, sheet
+
+__all__ = ["claims", "database", "file", "interpreter", "reopen", "sheet", "url", "worlds"]
 
 
 @pytest.fixture

@@ -61,6 +61,11 @@ def rejected(position: int, number: str = "") -> Result:
     return Result(position, 3 + position, number, Outcome.REJECTED, Decimal("10.00"), message="no")
 
 
+def results_of(ledger: Ledger, claim: Claim) -> list[Result]:
+    """Return the results of a claim that was opened."""
+    return list(ledger.results(claim.id))
+
+
 def environment() -> dict[str, str]:
     """Return the environment of another Python process that imports this module and the program."""
     tests = Path(__file__).parents[1]

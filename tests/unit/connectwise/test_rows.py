@@ -7,8 +7,6 @@ from decimal import Decimal
 
 import pytest
 import simplejson
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from support.connectwise import account
 from support.line import Hurried
 from support.network import Delivery, Fault, Page, Strike, Unreliable, page
@@ -17,14 +15,12 @@ from watcher.connectwise import rows
 from watcher.connectwise.client import ConnectWise, Written
 from watcher.connectwise.http import Gateway
 from watcher.connectwise.pace import Pace
-from watcher.connectwise.rows import NotUnderstood
 from watcher.errors import AnswerLost, Outage, Unreachable
 from watcher.payments.model import Change, Create, HeldPayment, Invoice, Remove
 
 NOWHERE = "http://127.0.0.1:1"
 POST = Create(7, Decimal("1.00"), None, balance_after=Decimal(0))
 DEEP = "[" * 20_000 + "]" * 20_000
-READERS = (rows.invoices, rows.held_payments, rows.made, rows.row_id, rows.ids, rows.version)
 
 # What stands in the place of a value, as it is written in JSON, and whether an amount, an id, a date may be so.
 ODD = {
@@ -252,34 +248,3 @@ def test_texts_are_bounded_and_clean():
 def test_number_is_kept_as_connectwise_writes_it():
     """Blanks around it are part of it."""
     assert rows.invoices([{"id": 1, "invoiceNumber": "  CW-1 "}]) == [Invoice(1, "  CW-1 ", "", None, None)]
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.decimals() | st.text() | st.just("2016-09-22"),
-    lambda inside: (
-        st.lists(inside) | st.dictionaries(st.sampled_from(["id", "amount", "total", "x"]) | st.text(), inside)
-    ),
-    max_leaves=20,
-)
-
-
-@settings(deadline=None)
-@given(
-    JSON
-    | st.lists(
-        st.fixed_dictionaries(
-            {"id": st.integers(1, 9)},
-            optional=dict.fromkeys(("invoiceNumber", "type", "total", "amount", "paymentDate", "credit"), JSON),
-        )
-    ),
-    st.sampled_from(READERS),
-)
-def test_whatever_an_answer_holds_it_is_read_or_not_understood(content, reads):
-    """No other error comes out, and the words of this one are bounded."""
-    said = ""
-    try:
-        reads(content)
-    except NotUnderstood as error:
-        said = str(error)
-    assert len(said) < 300
-    assert said.isprintable()

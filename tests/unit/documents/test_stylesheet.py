@@ -4,69 +4,22 @@ from __future__ import annotations
 
 import re
 import socket
-import threading
-import time
-import tracemalloc
 from decimal import Decimal
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from lxml import etree
+from support.stylesheets import EXPORT, SHEET
 
 from watcher.documents import stylesheet
 from watcher.documents.reading import read
 from watcher.documents.stylesheet import Stylesheet
 from watcher.documents.writing import write_results
-from watcher.errors import ConfigurationError, DocumentError, Outage, Stopping
+from watcher.errors import ConfigurationError, DocumentError, Outage
 from watcher.lifetime import Lifetime
 from watcher.payments.model import Misfit
 
 README = Path(__file__).parents[3] / "README.md"
-SHEET = """<xsl:stylesheet version="1.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform" {more}>
-  <xsl:template match="/ReceiptExport">
-    <ArrayOfUpdateInvoicePayment>
-      <xsl:for-each select="Receipts/Receipt">
-        <UpdateInvoicePayment>
-          <InvoiceNumber><xsl:value-of select="concat('CW-', @reference)"/></InvoiceNumber>
-          <PaidAmount><xsl:value-of select="AmountReceived"/></PaidAmount>
-          <DatePaid><xsl:value-of select="{day}"/></DatePaid>
-        </UpdateInvoicePayment>
-      </xsl:for-each>
-    </ArrayOfUpdateInvoicePayment>
-  </xsl:template>
-</xsl:stylesheet>"""
-PLAIN = SHEET.format(more="", day="Date")
-EXPORT = """<?xml version="1.0" encoding="windows-1252"?>
-<ReceiptExport company="Zo\u00eb">
-  <Receipts>
-    <Receipt reference="1">
-      <AmountReceived>346.34</AmountReceived><Date>2016-09-22</Date>
-    </Receipt>
-    <Receipt reference="2">
-      <AmountReceived>1,5</AmountReceived><Date>2016-09-23</Date>
-    </Receipt>
-    <Receipt reference="3">
-      <AmountReceived>346.34</AmountReceived><Date>soon</Date>
-    </Receipt>
-    <Receipt reference="4">
-      <AmountReceived></AmountReceived><Date></Date>
-    </Receipt>
-  </Receipts>
-</ReceiptExport>
-""".encode("windows-1252")
-
-
-@pytest.fixture
-def sheet(tmp_path):
-    """Write a stylesheet and give what it does."""
-
-    def build(text=PLAIN, largest=1_000_000, lifetime=None):
-        path = tmp_path / "sage.xsl"
-        path.write_text(text, encoding="utf-8")
-        return Stylesheet(path, largest, lifetime or Lifetime())
-
-    return build
 
 
 def template(inside, more=""):
@@ -238,45 +191,6 @@ def test_nothing_is_opened_by_a_document_element_written_by_the_stylesheet(sheet
     assert not target.exists()
 
 
-ENDLESS = (
-    '<xsl:stylesheet version="1.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform">'
-    '<xsl:template match="/"><xsl:call-template name="a"><xsl:with-param name="n" select="60"/></xsl:call-template>'
-    '</xsl:template><xsl:template name="a"><xsl:param name="n"/><xsl:if test="$n &gt; 0">{made}'
-    '<xsl:call-template name="a"><xsl:with-param name="n" select="$n - 1"/></xsl:call-template>'
-    '<xsl:call-template name="a"><xsl:with-param name="n" select="$n - 1"/></xsl:call-template>'
-    "</xsl:if></xsl:template></xsl:stylesheet>"
-)
-
-
-TALKING = "<xsl:message>something about it</xsl:message>"
-
-
-@pytest.mark.parametrize(
-    ("made", "limit", "value", "words"),
-    [
-        ("", "_PROCESSOR_SECONDS", 1, "1 seconds of processor time were not enough"),
-        ("<a>some text</a>", "_MEMORY_BYTES", 200 * 2**20, "200 MiB of memory were not enough"),
-        (TALKING, "_MEMORY_BYTES", 200 * 2**20, "200 MiB of memory were not enough"),
-        ("", "_SECONDS", 1, "1 seconds were not enough"),
-    ],
-    ids=["processor time", "memory", "memory for messages", "time"],
-)
-def test_stylesheet_that_does_not_end_is_ended_and_the_limit_is_named(sheet, monkeypatch, made, limit, value, words):
-    """Neither time nor memory is without bounds; the file is refused and the daemon goes on."""
-    monkeypatch.setattr(stylesheet, limit, value)
-
-    with pytest.raises(DocumentError, match=rf"sage\.xsl .*did not come to an end with this file: {words}\.$"):
-        sheet(ENDLESS.format(made=made)).transform(EXPORT)
-
-
-def test_file_that_needs_too_much_memory_is_not_called_broken(sheet, monkeypatch):
-    """Many small elements take forty times their size; the parser's own words for that are "unknown error"."""
-    monkeypatch.setattr(stylesheet, "_MEMORY_BYTES", 200 * 2**20)
-
-    with pytest.raises(DocumentError, match=r"200 MiB of memory were not enough"):
-        sheet().transform(b"<ReceiptExport>" + b"<a/>" * 3_000_000 + b"</ReceiptExport>")
-
-
 def test_endless_recursion_is_named(sheet):
     """Libxslt's own words are passed on, not "unknown error"."""
     text = template('<xsl:call-template name="a"/>').replace(
@@ -296,78 +210,6 @@ def test_words_of_a_stylesheet_are_bounded(sheet):
 
 
 # --- how it is run -------------------------------------------------------------------------------------------------
-
-
-class Pulse(Lifetime):
-    """Counts the signs of life, and ends after so many."""
-
-    def __init__(self, signs):
-        super().__init__()
-        self.left = signs
-        self.at = []
-
-    def alive(self):
-        self.at.append(time.monotonic())
-        self.left -= 1
-        if not self.left:
-            self.end()
-
-
-def child_processes():
-    """Return the ids of this process's children."""
-    return Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()
-
-
-def test_stylesheet_ends_with_the_program(sheet, monkeypatch):
-    """Whoever is asked to end does not wait for a stylesheet, and leaves no process."""
-    monkeypatch.setattr(stylesheet, "_SECONDS", 30)
-    began = time.monotonic()
-
-    with pytest.raises(Stopping):
-        sheet(ENDLESS.format(made=""), lifetime=Pulse(signs=10)).transform(EXPORT)
-
-    assert time.monotonic() - began < 10
-    assert child_processes() == []
-
-
-def test_signs_of_life_go_on_while_a_stylesheet_works(sheet, monkeypatch):
-    """Systemd's watchdog does not end a daemon that waits for a stylesheet."""
-    monkeypatch.setattr(stylesheet, "_PROCESSOR_SECONDS", 2)
-    lifetime = Pulse(signs=1_000_000)
-
-    with pytest.raises(DocumentError):
-        sheet(ENDLESS.format(made=""), lifetime=lifetime).transform(EXPORT)
-
-    assert max(later - sooner for sooner, later in pairwise(lifetime.at)) < 1
-
-
-@pytest.fixture
-def interpreter(monkeypatch, tmp_path):
-    """Put a script in place of the process's interpreter."""
-
-    def replace(script):
-        path = tmp_path / "python"
-        path.write_text(f"#!/bin/sh\n{script}\n")
-        path.chmod(0o755)
-        monkeypatch.setattr(stylesheet.sys, "executable", str(path))
-
-    return replace
-
-
-@pytest.mark.parametrize("stream", [1, 2], ids=["answer", "errors"])
-def test_whatever_the_process_writes_is_bounded(sheet, interpreter, stream):
-    """Gigabytes of an answer are no document, and gigabytes of complaints are not kept."""
-    made = sheet(largest=1000)
-    interpreter(f"printf '!+'; head -c 300000000 /dev/zero >&{stream}")
-    tracemalloc.start()
-    if stream == 1:
-        with pytest.raises(DocumentError, match=r"makes more than 1000 bytes"):
-            made.transform(EXPORT)
-    else:
-        assert made.transform(EXPORT) == b""
-    assert tracemalloc.get_traced_memory()[1] < 10_000_000
-    tracemalloc.stop()
-    assert child_processes() == []
 
 
 @pytest.mark.parametrize(

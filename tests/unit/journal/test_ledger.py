@@ -9,24 +9,17 @@ from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from sqlalchemy.exc import IntegrityError
-from support.journal import CLOCKS, FIRST, SECOND, THIRD, applied, begin, claimed, demand, payment, rejected
+from support.journal import CLOCKS, FIRST, SECOND, THIRD, applied, begin, claimed, demand, payment, rejected, results_of
 
 from watcher.claim import Claim
 from watcher.journal.claims import Claims
-from watcher.journal.database import MOST_VALUES, Database
+from watcher.journal.database import MOST_VALUES
 from watcher.journal.earlier import Earlier
 from watcher.journal.history import History
 from watcher.journal.ledger import Ledger
 from watcher.payments.model import Action, Intent, Misfit
 from watcher.payments.outcomes import Outcome, Result
-
-
-def results_of(ledger, claim):
-    """Return the results of a claim that was opened."""
-    return list(ledger.results(claim.id))
 
 
 def intents_of(ledger, claim):
@@ -40,33 +33,6 @@ def judged(database, claim):
 
 
 # --- results ----------------------------------------------------------------------------------------------------------
-
-# Two decimals as documents have them; what cannot be said in text is no amount.
-amounts = st.decimals(0, Decimal("9999999999999.99"), places=2)
-texts = st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
-any_result = st.builds(
-    lambda *fields: Result(0, 3, "CW-0", *fields),
-    st.sampled_from(Outcome),
-    amounts,
-    amounts,
-    texts,
-    texts,
-    st.none() | st.integers(0, 2**53),
-    st.none() | st.integers(0, 2**53),
-)
-
-
-@settings(deadline=None, max_examples=60)
-@given(any_result)
-def test_a_result_comes_back_as_it_was(result):
-    """Every part of a result is there again, amounts to the last digit."""
-    with closing(Database("sqlite://")) as database:
-        ledger = Ledger(database)
-        begin(database, FIRST, "digest", [payment(0)])
-        ledger.record([(FIRST.id, result)])
-        (found,) = results_of(ledger, FIRST)
-        assert found == result
-        assert str(found) == str(result)
 
 
 def test_results_are_in_the_order_of_the_document(database, ledger):

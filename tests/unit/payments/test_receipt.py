@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from support.receipts import CLAIM, DIGEST, DONE, content_of, written
 
 from watcher.claim import Claim
-from watcher.payments.outcomes import Outcome, Result, total
-from watcher.payments.receipt import ReadReceipt, read_receipt, receipt, refusal_note
+from watcher.payments.outcomes import Outcome, Result
+from watcher.payments.receipt import read_receipt, refusal_note
 from watcher.payments.withdrawal import Withdrawal
 
-CLAIM = Claim("20160922T123000Z_0a1b2c3d", "payments.xml")
-DIGEST = "ab" * 32
-DONE = datetime(2016, 9, 22, 12, 30, 5, 123456, tzinfo=UTC)
-PARTS = ("applied", "unchanged", "discarded", "failed")
 APPLIED = Result(
     0,
     3,
@@ -32,16 +26,6 @@ APPLIED = Result(
     payment_id=11,
 )
 REJECTED = Result(1, 8, "CW-34251", Outcome.REJECTED, Decimal("346.34"), message="Cannot find Invoice Number CW-34251")
-
-
-def written(results, refusal=None, claim=CLAIM):
-    """Return a receipt."""
-    return b"".join(receipt(claim, DIGEST, DONE, total(results), iter(results), refusal))
-
-
-def content_of(*results, claim=CLAIM, refusal=None):
-    """Return a receipt's content."""
-    return json.loads(written(results, refusal, claim))
 
 
 def test_receipt_holds_the_file_its_records_and_their_sums():
@@ -143,61 +127,6 @@ def test_receipt_is_readable_for_people():
 
     assert '  "file": "M\u00e4rz.xml",\n' in text
     assert text.endswith("}\n")
-
-
-cents = st.integers(0, 10**15).map(lambda amount: Decimal(amount) / 100)
-
-
-@st.composite
-def results(draw):
-    """Return results of any outcome."""
-    asked = draw(cents)
-    outcome = draw(st.sampled_from(Outcome))
-    settled = Decimal(0) if outcome is Outcome.REJECTED else min(asked, draw(cents))
-    return Result(0, 1, "CW-1", outcome, asked, settled)
-
-
-@settings(deadline=None, max_examples=100)
-@given(st.lists(results(), max_size=20))
-def test_amounts_of_a_receipt_add_up(given_results):
-    """What is asked = applied + unchanged + discarded + failed, in every record and in the totals, to the cent."""
-    content = content_of(*given_results)
-
-    for amounts in (*content["records"], content["totals"]):
-        assert all(isinstance(amounts[part], str) for part in ("asked", *PARTS))
-        assert Decimal(amounts["asked"]) == sum(Decimal(amounts[part]) for part in PARTS)
-    for part in ("asked", *PARTS):
-        assert Decimal(content["totals"][part]) == sum(Decimal(record[part]) for record in content["records"])
-    assert content["totals"]["records"] == len(content["records"])
-
-
-texts = st.none() | st.text(min_size=1, max_size=40)
-
-
-@st.composite
-def full_results(draw):
-    """Return a result with everything that it can say."""
-    result = draw(results())
-    rejected = result.outcome is Outcome.REJECTED
-    return replace(
-        result,
-        position=draw(st.integers(0, 9999)),
-        invoice_number=draw(st.text(max_size=20)),
-        message=draw(texts) if rejected else None,
-        warning=None if rejected else draw(texts),
-        invoice_id=draw(st.none() | st.integers(1)),
-        payment_id=draw(st.none() | st.integers(1)),
-    )
-
-
-@settings(deadline=None, max_examples=100)
-@given(st.lists(full_results(), max_size=5), texts)
-def test_receipt_read_back_says_the_same(given_results, refusal):
-    """Whatever became of a file, what is published from its receipt is what was decided."""
-    content = written(given_results, refusal)
-    whole_second = DONE.replace(microsecond=0)
-    assert read_receipt(content) == ReadReceipt(CLAIM.name, DIGEST, refusal, given_results, whole_second)
-    assert written(read_receipt(content).results, refusal) == content
 
 
 @pytest.mark.parametrize(

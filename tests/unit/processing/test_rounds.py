@@ -9,23 +9,17 @@ from decimal import Decimal
 
 import pytest
 import simplejson
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from structlog.testing import capture_logs
 from support.connectwise import another_user, invoice, payments_of
-from support.documents import document
-from support.line import Hurried, connect
+from support.line import Hurried
 from support.network import (
     BAD_GATEWAY_502,
     CLOUD_404,
     GONE_404,
     INVALID_400,
-    NOBODYS,
     RESET_AFTER,
     RESET_AND_LATE,
     RESET_BEFORE,
-    SILENT_AFTER,
-    THE_OPERATORS,
     TIMED_OUT_500,
     WRONG_KEYS_401,
     Delivery,
@@ -34,119 +28,17 @@ from support.network import (
     Strike,
     Unreliable,
     after,
-    impatience,
     page,
     too_many,
 )
+from support.rounds import BUSY, LOOK_UP, ROW, TOTAL, Line, busy_books, paid, paying, writes
 
-from watcher.claim import Claim
-from watcher.documents import reading as documents
 from watcher.errors import Outage, SignInRefused, Stopping, Unreachable
-from watcher.journal.claims import Claims, NewClaim
-from watcher.journal.database import Database
-from watcher.journal.ledger import Ledger
 from watcher.lifetime import Lifetime
-from watcher.payments.demands import demands_of
 from watcher.payments.model import Action, Intent, Rules
 from watcher.payments.outcomes import Outcome
-from watcher.processing.look_up import LookUp
-from watcher.processing.news import Outcomes, Planned
-from watcher.processing.rounds import Rounds
-from watcher.sandbox import InvoiceSeed, PaymentSeed, Sandbox
 
-POSTED = r"/payments$"
-ROW = r"/payments/\d+$"
-LOOK_UP = r"conditions="
-LISTED = r"/payments\?"
 PATIENCE = 10
-TOTAL = "346.34"
-
-
-class Line:
-    """What the daemon has around rounds: a client, workers, a journal, and documents that were dropped.
-
-    Attributes:
-        ledger: what survives a restart.
-        demands: what the documents ask.
-        recorded: claim id and result of everything that was written down, in order.
-        rounds: what is under test.
-    """
-
-    def __init__(self, url, *, workers=4, lifetime=None, rules=None, like=None, size=1000, **connectwise):
-        client, making = connect(url, lifetime or Hurried(), concurrency=workers, **connectwise)
-        database = None if like else Database("sqlite://")
-        self.claims = like.claims if like else Claims(database)
-        self.ledger = like.ledger if like else Ledger(database)
-        self.demands = like.demands if like else []
-        self.recorded = []
-        self._rules = rules or Rules()
-        self.rounds = Rounds(client, making, LookUp(client, making), self._rules, size)
-
-    def drop(self, *payments):
-        """Take a document of (number, amount[, date]); give its claim id."""
-        records = documents.read(document(*payments))
-        claim = Claim(f"20260101T000000Z_{len(self._documents()):08x}", "payments.xml")
-        self.claims.add([NewClaim(claim, "", b"")], taken=True)
-        self.ledger.open(claim.id, records)
-        demands, rejected = demands_of(claim.id, records, self._rules)
-        assert not rejected
-        self.demands += demands
-        return claim.id
-
-    def _documents(self):
-        return list(dict.fromkeys(demand.claim_id for demand in self.demands))
-
-    def settle(self, recorded=lambda _claim_id, _result: None):
-        """Settle what has no outcome, with what the journal knows of earlier attempts, as after a restart."""
-        known = {claim_id: self.ledger.known(claim_id) for claim_id in self._documents()}
-        decided = {(claim_id, at) for claim_id, one in known.items() for at in one.decided}
-        intents = {(claim_id, at): intent for claim_id, one in known.items() for at, intent in one.intents.items()}
-        with closing(self.rounds.run([one for one in self.demands if one.id not in decided], intents)) as rounds:
-            for news in rounds:
-                match news:
-                    case Planned(planned):
-                        self.ledger.intend(planned)
-                    case Outcomes(results, doubts):
-                        self.ledger.record(results, doubts)
-                        self.recorded += results
-                        for claim_id, result in results:
-                            recorded(claim_id, result)
-
-    def see_through(self, attempts=8):
-        """Settle as the daemon does: an outage that is nobody's is waited out and tried again."""
-        for _ in range(attempts):
-            try:
-                return self.settle()
-            except Unreachable:
-                continue
-        raise AssertionError(f"the payments are not settled after {attempts} attempts")
-
-    def results(self, claim_id):
-        """Give what the journal holds of a document."""
-        return list(self.ledger.results(claim_id))
-
-    def outcomes(self, claim_id):
-        """Give the outcomes of a document's records in order."""
-        return [str(result.outcome) for result in self.results(claim_id)]
-
-
-def paid(sandbox, number):
-    """Give the amounts of an invoice's payment rows, as ConnectWise holds them."""
-    return [str(row["amount"]) for row in payments_of(sandbox, number)]
-
-
-def writes(sandbox, method=None):
-    """Give the writes that changed the books."""
-    return [
-        write
-        for write in sandbox.books()["writes"]
-        if write["status"] < 300 and (method is None or write["method"] == method)
-    ]
-
-
-def paying(amount, **more):
-    """Give the seed of a payment row."""
-    return (PaymentSeed(Decimal(amount), **more),)
 
 
 # --- one round after the other ---------------------------------------------------------------------------------------
@@ -393,34 +285,6 @@ def contacts(network, number, invoice_id):
     return [kind for index, kind in enumerate(kinds) if kinds[index - 1 : index] != [kind]]
 
 
-@pytest.mark.parametrize(
-    ("fault", "position"),
-    [
-        *(pytest.param(fault, 2, id=name) for name, fault in NOBODYS.items()),
-        *(pytest.param(RESET_BEFORE, position, id=f"reset before, {position}") for position in (1, 3)),
-        *(pytest.param(RESET_AFTER, position, id=f"reset after, {position}") for position in (1, 3)),
-    ],
-)
-def test_a_post_whose_answer_is_lost_ends_as_one_payment(start_sandbox, fault, position):
-    """Whether ConnectWise acted or not: it is read back, and every invoice has its one payment, applied."""
-    numbers = ["CW-1", "CW-2", "CW-3"]
-    sandbox = start_sandbox(*(invoice(number, TOTAL) for number in numbers))
-    with Unreliable(sandbox.url, Strike(fault, "POST", nth=position)) as network:
-        line = Line(network.url, workers=2, timeout_seconds=impatience(fault))
-        claim = line.drop(*((number, TOTAL) for number in numbers))
-        line.see_through()
-        posts = [request.path for request in network.seen("POST")]
-    assert [paid(sandbox, number) for number in numbers] == [[TOTAL]] * 3
-    assert line.outcomes(claim) == ["applied"] * 3
-    assert [result.payment_id for result in line.results(claim)] == [
-        payments_of(sandbox, number)[0]["id"] for number in numbers
-    ]
-    lost = posts[position - 1]
-    assert posts.count(lost) == (1 if fault.delivery is Delivery.NOW else 2)
-    assert len(posts) == len(set(posts)) + (fault.delivery is not Delivery.NOW)
-    assert len(writes(sandbox)) == 3
-
-
 def test_a_lost_answer_is_logged_with_its_request_id(start_sandbox):
     """The log says that a payment is unknown, which, and what support would ask for."""
     sandbox = start_sandbox(invoice("CW-1", TOTAL))
@@ -516,105 +380,6 @@ def test_posts_whose_answers_are_lost_for_ever_are_an_outage(start_sandbox):
         with pytest.raises(Unreachable):
             line.settle()
         assert len(network.seen("POST")) <= 3
-
-
-# --- a fault at every place ------------------------------------------------------------------------------------------
-
-
-def busy_books(start_sandbox):
-    """Start a sandbox where a document needs every kind of call."""
-    return start_sandbox(
-        invoice("NEW", TOTAL),
-        invoice("CHANGED", TOTAL, payments=paying("100.00")),
-        invoice("REMOVED", TOTAL, payments=paying("50.00")),
-        invoice("SAME", TOTAL, payments=paying("60.00")),
-    )
-
-
-BUSY = (("NEW", TOTAL), ("CHANGED", "200.00"), ("REMOVED", "0"), ("SAME", "60.00"), ("NONE", "1.00"))
-BUSY_OUTCOMES = ["applied", "applied", "applied", "unchanged", "rejected"]
-# A look-up, three listings, a POST and the list that proves it, a PATCH, a DELETE.
-BUSY_REQUESTS = 8
-BUSY_WRITES = (5, 7, 8)
-
-
-def assert_busy_books_are_settled(sandbox, line, claim):
-    """Every invoice holds what the document asks, by one payment, and every record says so."""
-    held = {number: paid(sandbox, number) for number in ("NEW", "CHANGED", "REMOVED", "SAME")}
-    assert held == {"NEW": [TOTAL], "CHANGED": ["200.00"], "REMOVED": [], "SAME": ["60.00"]}
-    assert line.outcomes(claim) == BUSY_OUTCOMES
-    assert len(line.recorded) == len(BUSY)
-    warned = [result.warning for result in line.results(claim)]
-    assert "100.00 was replaced by 200.00" in warned[1]
-    assert "50.00 was removed" in warned[2]
-
-
-def test_a_busy_document_needs_every_kind_of_call(start_sandbox):
-    """What the faults below are set against: eight requests when nothing goes wrong."""
-    sandbox = busy_books(start_sandbox)
-    with Unreliable(sandbox.url) as network:
-        line = Line(network.url, workers=1, rules=Rules(remove_on_zero=True))
-        claim = line.drop(*BUSY)
-        line.settle()
-        assert_busy_books_are_settled(sandbox, line, claim)
-        assert len(network.requests) == BUSY_REQUESTS
-
-
-@pytest.mark.parametrize(
-    ("fault", "place"),
-    [
-        *((RESET_BEFORE, place) for place in range(1, BUSY_REQUESTS + 1)),
-        *((RESET_AFTER, place) for place in range(1, BUSY_REQUESTS + 1)),
-        *((after(BAD_GATEWAY_502), place) for place in range(1, BUSY_REQUESTS + 1)),
-        # Waiting for a client to give up takes its time: only where something is written.
-        *((SILENT_AFTER, place) for place in BUSY_WRITES),
-    ],
-    ids=lambda value: str(value) if isinstance(value, int) else f"{value.delivery.name} {type(value.reply).__name__}",
-)
-def test_a_fault_that_passes_changes_nothing_wherever_it_strikes(start_sandbox, fault, place):
-    """One fault at any one request: the same books, the same outcomes, the same warnings."""
-    sandbox = busy_books(start_sandbox)
-    with Unreliable(sandbox.url, Strike(fault, nth=place)) as network:
-        line = Line(network.url, workers=1, rules=Rules(remove_on_zero=True), timeout_seconds=impatience(fault))
-        claim = line.drop(*BUSY)
-        line.see_through()
-    assert_busy_books_are_settled(sandbox, line, claim)
-
-
-@pytest.mark.parametrize("place", range(1, BUSY_REQUESTS + 1))
-def test_an_outage_from_any_place_on_is_outlived(start_sandbox, place):
-    """ConnectWise acts once more and then everything is lost, for longer than any try; later the rest is done."""
-    sandbox = busy_books(start_sandbox)
-    outage = tuple(range(place, place + 12))
-    with Unreliable(sandbox.url, Strike(RESET_AFTER, nth=place), Strike(RESET_BEFORE, nth=outage)) as network:
-        line = Line(network.url, workers=1, rules=Rules(remove_on_zero=True))
-        claim = line.drop(*BUSY)
-        with pytest.raises(Unreachable):
-            line.settle()
-        network.strike()
-        line.settle()
-    assert_busy_books_are_settled(sandbox, line, claim)
-
-
-HARM = [RESET_BEFORE, RESET_AFTER, TIMED_OUT_500, after(BAD_GATEWAY_502)]
-
-
-@settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.too_slow])
-@given(st.dictionaries(st.integers(1, 25), st.sampled_from(HARM), max_size=12), st.sampled_from([1, 3]))
-def test_however_many_faults_strike_every_payment_is_made_once(faults, workers):
-    """Law: after any faults, at any places, each invoice has one payment, of the amount asked, and none is failed."""
-    numbers = ["CW-1", "CW-2", "CW-3", "CW-4"]
-    seeds = [InvoiceSeed(number, Decimal(TOTAL)) for number in numbers[:3]]
-    seeds.append(InvoiceSeed("CW-4", Decimal(TOTAL), payments=paying("1.00")))
-    strikes = [Strike(fault, nth=place) for place, fault in faults.items()]
-    with Sandbox(seeds) as sandbox, Unreliable(sandbox.url, *strikes) as network:
-        line = Line(network.url, workers=workers)
-        claims = [line.drop(*((number, amount) for number in numbers)) for amount in ("300.00", "200.00")]
-        line.see_through(attempts=20)
-        assert [paid(sandbox, number) for number in numbers] == [["200.00"]] * 4
-        assert [line.outcomes(claim) for claim in claims] == [["applied"] * 4] * 2
-        amounts = [write["body"]["amount"] for write in writes(sandbox, "POST")]
-        assert amounts == [Decimal("300.00")] * 3
 
 
 # --- the world changes meanwhile -------------------------------------------------------------------------------------
@@ -789,27 +554,6 @@ def line_of_telling(line):
     """Give a key that sorts results in the order in which they were told."""
     told = [result.position for _, result in line.recorded]
     return lambda result: told.index(result.position)
-
-
-@pytest.mark.parametrize("fault", THE_OPERATORS.values(), ids=THE_OPERATORS.keys())
-@pytest.mark.parametrize(
-    "where",
-    [[("GET", LOOK_UP)], [("GET", "")], [("POST", POSTED), ("PATCH", ROW)]],
-    ids=["look-up", "any look", "any write"],
-)
-def test_what_the_operator_must_mend_fails_no_payment(start_sandbox, fault, where):
-    """Wrong keys, site or codebase hold up the line wherever they are noticed; no record is rejected for them."""
-    sandbox = start_sandbox(invoice("CW-1", TOTAL, payments=paying("1.00")), invoice("CW-2", TOTAL))
-    with Unreliable(sandbox.url, *(Strike(fault, *each) for each in where)) as network:
-        line = Line(network.url, workers=1)
-        claim = line.drop(("CW-1", TOTAL), ("CW-2", TOTAL))
-        with pytest.raises(SignInRefused):
-            line.settle()
-        assert "rejected" not in line.outcomes(claim)
-        network.strike()
-        line.settle()
-    assert line.outcomes(claim) == ["applied", "applied"]
-    assert (paid(sandbox, "CW-1"), paid(sandbox, "CW-2")) == ([TOTAL], [TOTAL])
 
 
 def test_a_cloud_that_forgets_us_finds_no_invoice_missing(start_sandbox):
