@@ -18,7 +18,7 @@ from support.sandbox import SIGN_IN
 
 from watcher.sandbox import Rules, Sandbox, numbered_invoices
 
-TESTS = Path(__file__).parents[2]
+TESTS = Path(__file__).parents[1]
 CLIENTS = TESTS / "support" / "clients"
 CERTIFICATE = TESTS / "data" / "untrusted-certificate.pem"
 CONNECTWISE_REST = "connectwise-rest@1.3.0"
