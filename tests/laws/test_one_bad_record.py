@@ -74,7 +74,7 @@ def served(folders, url, lifetime, **connectwise):
     """Let a daemon work through the inbox; give what it logged."""
     sections = {
         "connectwise": connectwise,
-        "inbox": {"observer": "off", "scan_seconds": 1, "settle_seconds": 0},
+        "inbox": {"observer": "off", "scan_seconds": 5, "settle_seconds": 0},
     }
     with (
         closing(Line(folders, url, lifetime=lifetime, **sections)) as line,
@@ -288,7 +288,7 @@ def test_a_removal_that_is_answered_by_404_is_done_only_if_the_payment_is_gone(f
                     network.url,
                     lifetime=Day(better, at=30),
                     payments={"zero_amount": "remove"},
-                    inbox={"observer": "off", "scan_seconds": 1, "settle_seconds": 0},
+                    inbox={"observer": "off", "scan_seconds": 5, "settle_seconds": 0},
                 )
             ) as line,
             line.service() as service,

@@ -16,6 +16,9 @@ from watcher.events.catalogue import Event
 from watcher.journal.bulletins import Bulletin, Bulletins
 from watcher.lifetime import Lifetime
 
+# A bulletin that says the same is posted again after so long (seconds), with when ConnectWise last answered.
+_REPEAT_SECONDS = 60.0
+
 
 class Speaker:
     """Says how things are; safe to use from several threads.
@@ -38,6 +41,7 @@ class Speaker:
         self._lifetime = lifetime
         self._posting = threading.Lock()
         self._latest: Bulletin | None = None
+        self._repeated_at = 0.0
         self._log = structlog.get_logger()
 
     def state(self, state: str, sentence: str) -> None:
@@ -61,7 +65,7 @@ class Speaker:
         """
         since = datetime.fromtimestamp(time.time() - lasted, UTC)
         # First, so that whoever hears of it in the log finds it in the journal, too.
-        self._post(Bulletin("waiting", since, str(outage), outage.mend, type(outage).__name__))
+        self._repeat(Bulletin("waiting", since, str(outage), outage.mend, type(outage).__name__))
         if retry_in is not None:
             self._log.error(
                 Event.LINE_WAITING,
@@ -90,6 +94,18 @@ class Speaker:
             self._post(Bulletin("stopped", datetime.now(UTC), "The daemon ended.", ""))
         self._bulletins.close()
         self._log.info(Event.STOPPED)
+
+    def _repeat(self, bulletin: Bulletin) -> None:
+        """Post a bulletin; one that says the same as the one before only now and then, as it may come at every scan."""
+        last, now = self._latest, self._lifetime.now()
+        same = last is not None and (last.state, last.reason, last.mend) == (
+            bulletin.state,
+            bulletin.reason,
+            bulletin.mend,
+        )
+        if not same or now - self._repeated_at >= _REPEAT_SECONDS:
+            self._repeated_at = now
+            self._post(bulletin)
 
     def _post(self, bulletin: Bulletin) -> None:
         """Write a bulletin down for ``status``. A journal that cannot be written stops nothing here."""
