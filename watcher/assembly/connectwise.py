@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from watcher.config.settings import Settings
 from watcher.connectwise import proxies
+from watcher.connectwise.changing import Ways
 from watcher.connectwise.client import ConnectWise
 from watcher.connectwise.http import Account, Gateway
 from watcher.connectwise.pace import Pace
@@ -26,6 +27,11 @@ def account_of(settings: Settings) -> Account:
     )
 
 
+def ways_of(settings: Settings) -> Ways:
+    """Return how payment rows are changed."""
+    return Ways(settings.connectwise.change_by, settings.connectwise.clear_date)
+
+
 def secrets_of(settings: Settings) -> tuple[str, ...]:
     """Return every text of the settings that must never be shown."""
     return (
@@ -38,5 +44,5 @@ def secrets_of(settings: Settings) -> tuple[str, ...]:
 def client_of(settings: Settings, lifetime: Lifetime) -> tuple[ConnectWise, Workers]:
     """Return the way to ConnectWise, and the workers that use it."""
     pace = Pace(settings.connectwise.requests_per_minute, lifetime)
-    client = ConnectWise(Gateway(account_of(settings), pace))
+    client = ConnectWise(Gateway(account_of(settings), pace), ways_of(settings))
     return client, Workers(settings.connectwise.concurrency, lifetime)

@@ -66,6 +66,14 @@ class ConnectWiseSection(Section):
         False,
         description="List an invoice's payments before its first payment, too; one more request for each.",
     )
+    clear_date: Literal["remove", "empty", "put", "never"] = Field(
+        "remove",
+        description="How a date is taken off a payment: by a PATCH that removes it, by an empty text, by a PUT of the "
+        "whole row, or never.",
+    )
+    change_by: Literal["patch", "put"] = Field(
+        "patch", description="How a payment is changed: by a PATCH of what differs, or by a PUT of the whole row."
+    )
     ca_bundle: FilePath | None = Field(
         None,
         description="Certificates to trust instead of the usual ones.",

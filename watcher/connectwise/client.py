@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 from watcher.connectwise import rows
+from watcher.connectwise.changing import Ways, midnight
 from watcher.connectwise.http import Gateway, Read, Reads
-from watcher.errors import AnswerLost, Unreachable
+from watcher.errors import AnswerLost, Rejection, Unreachable
 from watcher.payments.model import Call, Change, Create, HeldPayment, Invoice, Remove, money
 
 # The developer guide recommends URLs of at most 2,000 characters.
@@ -49,8 +50,15 @@ class Written:
 class ConnectWise:
     """The calls that this program makes. Safe to use from several threads."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, ways: Ways = Ways()) -> None:  # noqa: B008  (it cannot change)
+        """Make no call yet.
+
+        Args:
+            gateway: makes the calls.
+            ways: how a payment row is changed.
+        """
         self._gateway = gateway
+        self._ways = ways
 
     def answered_at(self) -> datetime | None:
         """Return when ConnectWise last gave a good answer, aware; None before the first."""
@@ -125,7 +133,8 @@ class ConnectWise:
         """Make the one writing call of a plan.
 
         Raises:
-            Rejection: ConnectWise refuses this record; ``Missing`` if the invoice or the row is gone.
+            Rejection: ConnectWise refuses this record, or the operator wants no date taken off; ``Missing`` if the
+                invoice or the row is gone.
             AnswerLost: the call may or may not have been carried out.
             Unreachable, SignInRefused: nothing was done; the line waits.
         """
@@ -134,7 +143,7 @@ class ConnectWise:
             case Create(amount=amount, date_paid=day):
                 body: dict[str, Any] = {"type": "P", "amount": amount, "invoice": {"id": call.invoice_id}}
                 if day is not None:
-                    body["paymentDate"] = _midnight(day)
+                    body["paymentDate"] = midnight(day)
                 reads = _about(call.invoice_id, rows.made)
                 payment_id, balance = self._gateway.once("POST", payments, body, reads=reads)
                 if balance is not None and call.balance_after is not None and balance < call.balance_after:
@@ -145,8 +154,7 @@ class ConnectWise:
                     )
                 return Written(payment_id, balance_fits=balance is not None and balance == call.balance_after)
             case Change():
-                row = f"{payments}/{call.payment_id}"
-                self._gateway.once("PATCH", row, _patch(call), reads=_about(call.invoice_id, rows.row_id))
+                self._change(call, f"{payments}/{call.payment_id}")
                 return Written(call.payment_id)
             case Remove():
                 self._gateway.once("DELETE", f"{payments}/{call.payment_id}", reads=rows.gone)
@@ -160,6 +168,17 @@ class ConnectWise:
         """Return the id of one invoice, or None if there is none; proves the sign-in and the right to read invoices."""
         ids = self._gateway.get("/finance/invoices?pageSize=1&fields=id", reads=rows.ids)
         return ids[0] if ids else None
+
+    def _change(self, call: Change, row: str) -> None:
+        """Change a payment row in the way that the operator chose."""
+        if (refusal := self._ways.refusal(call)) is not None:
+            raise Rejection(refusal)
+        reads = _about(call.invoice_id, rows.row_id)
+        if self._ways.puts(call):
+            held = self._gateway.get(row, reads=_about(call.invoice_id, rows.record))
+            self._gateway.once("PUT", row, self._ways.record(held, call), reads=reads)
+        else:
+            self._gateway.once("PATCH", row, self._ways.operations(call), reads=reads)
 
     def _groups(self, field: str, terms: Iterable[Term]) -> Iterator[tuple[Term, ...]]:
         """Split what a field may be into groups that fit into the URL of one look-up."""
@@ -214,20 +233,3 @@ def _about(invoice_id: int, reads: Reads[Read]) -> Reads[Read]:
             raise rows.NotUnderstood(f"invoice of id {invoice_id}: {error}", error.payment_id) from error
 
     return read
-
-
-def _patch(call: Change) -> list[dict[str, Any]]:
-    """Return a change in the developer guide's dialect: bare, case-sensitive paths; values as strings."""
-    operations: list[dict[str, Any]] = []
-    if call.amount is not None:
-        operations.append({"op": "replace", "path": "amount", "value": money(call.amount)})
-    if call.date_paid is not None:
-        operations.append({"op": "replace", "path": "paymentDate", "value": _midnight(call.date_paid)})
-    if call.clear_date:
-        operations.append({"op": "remove", "path": "paymentDate"})
-    return operations
-
-
-def _midnight(day: date) -> str:
-    """Return a calendar day as ConnectWise stores it: midnight UTC."""
-    return f"{day.isoformat()}T00:00:00Z"

@@ -39,7 +39,7 @@ class NotUnderstood(ValueError):
 
 def invoice(content: Any) -> Invoice:
     """Read an invoice."""
-    return _invoice(_record(content))
+    return _invoice(record(content))
 
 
 def invoices(content: Any) -> list[Invoice]:
@@ -63,7 +63,7 @@ def made(content: Any) -> tuple[int, Decimal | None]:
 
 def row_id(content: Any) -> int:
     """Read the id of a row."""
-    return _id(_record(content))
+    return _id(record(content))
 
 
 def ids(content: Any) -> list[int]:
@@ -79,16 +79,17 @@ def gone(content: Any) -> None:
 
 def version(content: Any) -> str:
     """Read the version of ConnectWise."""
-    return _text(_record(content), "version") or "unknown"
+    return _text(record(content), "version") or "unknown"
 
 
 def _rows(content: Any) -> list[dict[str, Any]]:
     if not isinstance(content, list):
         raise NotUnderstood(f"{_shown(content)} is no list")
-    return [_record(row) for row in content]
+    return [record(row) for row in content]
 
 
-def _record(row: Any) -> dict[str, Any]:
+def record(row: Any) -> dict[str, Any]:
+    """Read a record of any kind."""
     if not isinstance(row, dict):
         raise NotUnderstood(f"{_shown(row)} is no record")
     return row
