@@ -154,6 +154,31 @@ def check(
 
 
 @app.command()
+def prove(
+    invoice: Annotated[
+        str | None,
+        typer.Option(
+            "--invoice",
+            metavar="NUMBER",
+            help="A throw-away invoice, made for this: payments are made, changed and removed on it.",
+            show_default=False,
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Ask nothing: for scripts.")] = False,
+    report: Annotated[
+        Path | None,
+        typer.Option("--json", metavar="FILE", help="Gets the report with ConnectWise's answers.", show_default=False),
+    ] = None,
+    config_file: ConfigOption = None,
+) -> None:
+    """Prove on your own ConnectWise what this program assumes about it; reads only, unless with --invoice."""
+    from watcher.cli import prove
+
+    if code := prove.prove(config_file, invoice, report, yes=yes):
+        raise typer.Exit(code)
+
+
+@app.command()
 def status(
     config_file: ConfigOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,

@@ -1,0 +1,307 @@
+"""What the writes to the test invoice say. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import date
+from decimal import Decimal
+
+from watcher.connectwise.changing import ChangeBy, ClearDate
+from watcher.payments.model import HeldPayment, Invoice, money
+from watcher.proving.books import LIST_FIRST
+from watcher.proving.facts import Seen
+from watcher.proving.findings import Finding, Setting, differs, holds, look, unknown
+
+# What is assumed of a search that does not show a payment within the time that is waited for it (seconds).
+_NEVER_SECONDS = 600.0
+
+_DATES = Setting("payments", "date_partial_payments", value=True)
+
+
+def amounts(total: Decimal) -> tuple[Decimal, Decimal, Decimal]:
+    """Return the amounts of a proof: of the first payment, of the second, and what the first is changed to.
+
+    Args:
+        total: of the test invoice, at least 1.
+    """
+    first, changed = ((total * part).quantize(Decimal("0.01")) for part in (Decimal("0.111"), Decimal("0.222")))
+    return first, max(Decimal("0.01"), (total * Decimal("0.003")).quantize(Decimal("0.01"))), changed
+
+
+def not_made(words: str, status: int) -> Finding:
+    """Return the finding of a new payment that ConnectWise did not make."""
+    rules: dict[str, object] = {"refuses_all": status} if status in (403, 500) else {}
+    return differs("new_payment", f"a new payment is answered by {words}", "no payment can be made", rules=rules)
+
+
+def made(row: Seen, amount: Decimal, odd: str) -> Finding:
+    """Decide if a new payment is as it was sent.
+
+    Args:
+        row: as it was read back.
+        amount: what was sent.
+        odd: what is not understood in the answer; empty if it is.
+    """
+    if odd:
+        return differs("new_payment", f"a new payment is made, and its answer is odd: {odd}", "payments would wait")
+    if row.amount("amount") != amount:
+        shown = row.amount("amount")
+        what = f"a payment of {money(amount)} is shown as {'nothing' if shown is None else money(shown)}"
+        return differs("new_payment", what, "the program would set it again and again")
+    return holds("new_payment", f"a new payment of {money(amount)} is made")
+
+
+def balance(shown: Decimal | None, before: Decimal | None, expected: Decimal) -> Finding:
+    """Decide if the answer to a new payment says what is left to pay.
+
+    Args:
+        shown: the answer's ``invoiceBalance``; None without one.
+        before: what was left to pay before.
+        expected: what should be left.
+    """
+    name, cost = "invoice_balance", "the program lists the payments after each new one: one more request"
+    if shown == expected:
+        return holds(name, "the answer to a new payment says what is left to pay")
+    if shown is None:
+        return holds(
+            name,
+            "the answer to a new payment does not say what is left to pay",
+            cost,
+            rules={"invoice_balance": "missing"},
+        )
+    what = f"the answer to a new payment says that {money(shown)} is left to pay, and not {money(expected)}"
+    if shown > expected:
+        return holds(name, what, cost, rules={"invoice_balance": "stale"} if shown == before else {})
+    return differs(name, what, "each new payment would look as if another one had come in between")
+
+
+def undated(row: Seen) -> Finding:
+    """Decide if a payment without a date stays without one."""
+    if not row.shows("paymentDate"):
+        return holds("undated", "a partial payment without a date stays without one")
+    what = f"a payment without a date gets one ({row.text('paymentDate')[:10]})"
+    return differs("undated", what, "reports take a date for paid", _DATES, rules={"date_by_server": True})
+
+
+def listed_at_once(found: bool) -> Finding:
+    """Decide if a new payment is in the list of the invoice's payments at once."""
+    if found:
+        return holds("list_by_id", "a new payment is in the invoice's list of payments at once")
+    means = "a payment whose answer is lost could be made twice"
+    return differs("list_by_id", "a new payment is not in the invoice's list of payments at once", means)
+
+
+def freshness(seen_after: float | None, waited: float) -> Finding:
+    """Decide if a search shows a new payment at once.
+
+    Args:
+        seen_after: how long after the payment the search showed it (seconds); None if it did not.
+        waited: how long it was waited for.
+    """
+    if seen_after == 0:
+        return holds("freshness", "a look-up shows a new payment at once")
+    if seen_after is None:
+        what = f"a look-up does not show a new payment within {waited:.0f} seconds"
+        return differs("freshness", what, "", LIST_FIRST, rules={"search_lag_seconds": _NEVER_SECONDS})
+    what = f"a look-up shows a new payment only after {seen_after:.0f} second{'' if seen_after == 1 else 's'}"
+    return differs("freshness", what, "", LIST_FIRST, rules={"search_lag_seconds": seen_after})
+
+
+def second(words: str, first: int, rows: Sequence[HeldPayment], amount: Decimal) -> Finding:
+    """Decide what becomes of a second payment on an invoice.
+
+    Args:
+        words: ConnectWise's answer.
+        first: the id of the first payment.
+        rows: the payments afterwards.
+        amount: of the second payment.
+    """
+    name = "second_payment"
+    if len(rows) > 1:
+        means = "your ConnectWise allows double payments"
+        return differs(
+            name, "a second payment on an invoice is accepted", means, LIST_FIRST, rules={"second_payment": "accepted"}
+        )
+    if rows and rows[0].amount == amount:
+        same = " and has its id" if rows[0].id == first else ""
+        what = f"a second payment takes the place of the first{same}"
+        return holds(name, what, "there is never more than one", rules={"second_payment": "replaces"})
+    return holds(name, f"a second payment on an invoice is refused ({words})")
+
+
+def whole_after(first: int, amount: Decimal, rows: Sequence[HeldPayment]) -> Finding:
+    """Decide if the first payment is whole after the second was removed."""
+    if [(row.id, row.amount) for row in rows] == [(first, amount)]:
+        return holds("after_second", "the first payment is whole after the second is removed")
+    shown = ", ".join(f"{row.id} of {money(row.amount)}" for row in rows) or "none"
+    return differs(
+        "after_second", f"after a second payment is removed the payments are {shown}", "look into this first"
+    )
+
+
+def change(configured: ChangeBy, worked: ChangeBy | None, words: str) -> Finding:
+    """Decide how a payment is changed.
+
+    Args:
+        configured: the way that the configuration has.
+        worked: the way that worked; None if none did.
+        words: ConnectWise's answer to the configured way.
+    """
+    name = "change"
+    if worked is None:
+        return differs(name, f"the amount of a payment cannot be changed ({words})", "corrections would not be made")
+    if worked == configured:
+        return holds(name, f"the amount of a payment is changed by a {worked.upper()}")
+    rules: dict[str, object] = {"change_fails": True} if configured == "patch" else {}
+    what = f"a {configured.upper()} of a payment is answered by {words}, and a {worked.upper()} works"
+    return differs(name, what, "", Setting("connectwise", "change_by", worked), rules=rules)
+
+
+def full(row: Seen, invoice: Invoice, total: Decimal, day: date) -> Iterator[Finding]:
+    """Decide if a payment of the whole total is what it was sent as.
+
+    Args:
+        row: as it was read back.
+        invoice: as it was read back.
+        total: what was paid.
+        day: the day that was sent.
+    """
+    if row.amount("amount") == total and invoice.paid in (None, total) and invoice.balance in (None, Decimal(0)):
+        yield holds("full_payment", f"a payment of all {money(total)} leaves nothing to pay")
+    else:
+        left = "an unknown amount" if invoice.balance is None else money(invoice.balance)
+        yield differs("full_payment", f"a payment of all {money(total)} leaves {left} to pay", "look into this first")
+    yield _dated(row.text("paymentDate"), day)
+
+
+def _dated(shown: str, day: date) -> Finding:
+    name = "date"
+    if shown[:10] == day.isoformat():
+        return holds(name, "the date of a payment stays the day that was sent")
+    try:
+        shift = (date.fromisoformat(shown[:10]) - day).days
+    except ValueError:
+        means = "payments that are whole would not count as paid in reports"
+        return differs(name, f"a payment dated {day} shows {shown or 'no date'}", means)
+    what = f"a payment dated {day} shows {shown[:10]}: {abs(shift)} day{'' if abs(shift) == 1 else 's'} off"
+    return differs(
+        name, what, "amounts are right, and each payment bears a wrong day", rules={"date_shift_days": shift}
+    )
+
+
+def screen(number: str, total: Decimal, day: date, answer: bool | None) -> Finding:
+    """Return what a person saw on ConnectWise's screen.
+
+    Args:
+        number: of the invoice.
+        total: what was paid.
+        day: the day that was sent.
+        answer: True if the screen showed both; None if nobody was asked.
+    """
+    what = f"invoice {number} showed {money(total)} paid on {day} on ConnectWise's screen"
+    if answer is None:
+        what = f"whether ConnectWise's screen shows {money(total)} paid on {day}"
+        return look("screen", what, "nobody was asked; without --yes you are asked at the right moment")
+    if answer:
+        return holds("screen", what)
+    return differs("screen", f"invoice {number} did not show {money(total)} paid on {day} on ConnectWise's screen")
+
+
+def cleared(configured: ClearDate, worked: ClearDate | None, tried: dict[ClearDate, str], removal: str) -> Finding:
+    """Decide how a date is taken off a payment.
+
+    Args:
+        configured: the way that the configuration has.
+        worked: the way that worked; None if none did.
+        tried: what became of each way that did not, in words.
+        removal: the rule by which the sandbox plays a PATCH that removes the date.
+    """
+    name = "clear_date"
+    rules: dict[str, object] = {"date_removal": removal} if removal != "allowed" else {}
+    if worked == "empty":
+        rules["empty_date"] = True
+    if worked == configured:
+        how = {"remove": "by a PATCH that removes it", "empty": "by an empty text", "put": "by a PUT without it"}
+        if worked == "never":
+            return holds(name, "the date stays on a payment that becomes partial", 'clear_date = "never" is set')
+        return holds(name, f"a date is taken off {how[worked]}", "", rules=rules)
+    words = next(iter(tried.values()))
+    what = f"a removed date stays ({words})"
+    return differs(name, what, "", Setting("connectwise", "clear_date", worked or "never"), rules=rules)
+
+
+def unclear() -> Finding:
+    """Return the finding of a date that ConnectWise sets by itself."""
+    return unknown("clear_date", "how a date is taken off was not tried", "ConnectWise dates payments by itself")
+
+
+def too_much(words: str, *, done: bool, shown: Decimal | None, asked: Decimal) -> Finding:
+    """Say if ConnectWise itself stops an overpayment. The program never sends one.
+
+    Args:
+        words: ConnectWise's answer.
+        done: it took the amount.
+        shown: the amount afterwards.
+        asked: one cent more than the invoice can take.
+    """
+    name = "overpayment"
+    if not done:
+        return holds(name, f"ConnectWise refuses more than is to pay ({words})")
+    if shown == asked:
+        means = "the program's own limit is the only guard"
+        return holds(name, "ConnectWise takes more than is to pay", means)
+    return holds(name, f"ConnectWise cuts what is more than is to pay to {money(shown or Decimal(0))}")
+
+
+def export(found: bool | None, words: str) -> Finding:
+    """Decide if a payment waits to be exported to the accounting system.
+
+    Args:
+        found: it stands in the list of unposted payments; None if that cannot be read.
+        words: ConnectWise's answer.
+    """
+    name = "export"
+    if found is None:
+        return unknown(name, f"the list of payments that wait for export: {words}", "ask whoever runs the export")
+    if not found:
+        return holds(name, "the payment does not wait for export to an accounting system")
+    means = (
+        "if ConnectWise exports payments to the system that they come from, they stand there twice; switch off "
+        "the payment sync in ConnectWise's accounting set-up"
+    )
+    return look(name, "the payment waits for export to an accounting system", means)
+
+
+def removed(words: str, left: Sequence[HeldPayment]) -> Finding:
+    """Decide if a payment can be removed."""
+    if not left:
+        return holds("removal", "a payment is removed by a DELETE")
+    means = "payments cannot be taken back; remove the test payment by hand"
+    return differs("removal", f"a removed payment stays ({words})", means)
+
+
+def gone(again: str, patched: str, *, missing: bool) -> Finding:
+    """Decide if the program notices that a payment is gone.
+
+    Args:
+        again: the answer to a second DELETE.
+        patched: the answer to a change of the row that is gone.
+        missing: the product takes the latter for a row that is gone.
+    """
+    what = f"a payment that is gone is answered by {again} to a DELETE and by {patched} to a change"
+    if missing:
+        return holds("gone", what)
+    return look("gone", what, "the program then lists the payments to be sure")
+
+
+def at_once(invoice: Invoice, total: Decimal, milliseconds: float) -> Finding:
+    """Decide if the usual case works from end to end: all of it paid at once, with a date.
+
+    Args:
+        invoice: as it was read back.
+        total: what was paid.
+        milliseconds: how long a call took, on the average.
+    """
+    if invoice.paid in (None, total) and invoice.balance in (None, Decimal(0)):
+        return holds("usual_case", f"a whole payment with its date is made at once; a call takes {milliseconds:.0f} ms")
+    return differs("usual_case", "a whole payment that is made at once is not shown", "look into this first")
