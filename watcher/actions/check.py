@@ -14,6 +14,7 @@ from watcher.errors import Fault, FolderTrouble, Outage, PaymentWatcherError, Si
 from watcher.events.notices import Notice
 from watcher.folders.layout import Folders
 from watcher.folders.rights import refusals
+from watcher.proving import proved
 
 if TYPE_CHECKING:
     from watcher.events.courier import Send
@@ -118,13 +119,20 @@ def _check_journal(journal: Path, *, default_journal: bool) -> Finding:
     return finding
 
 
-def check_connectwise(client: ConnectWise) -> Iterator[Finding]:
+def check_connectwise(client: ConnectWise, state: Path) -> Iterator[Finding]:
     """Try the way to ConnectWise, the sign-in and the rights that reading proves.
 
     The right to add and change payments shows only when a payment is written. A check writes none.
+
+    Args:
+        client: the way to ConnectWise.
+        state: the folder with what was proved of this ConnectWise; the version that it has now is noted there.
     """
     try:
-        yield Finding("connectwise.site", good=f"ConnectWise {client.version()} answers")
+        version = client.version()
+        yield Finding("connectwise.site", good=f"ConnectWise {version} answers")
+        told = str(proved.compare(state, version) or f"{proved.NOT_PROVED}; payment-watcher prove tries them")
+        yield Finding("connectwise assumptions", good=told)
     except SignInRefused:
         # Some versions of ConnectWise answer this only to those signed in. The next look reports the same, and more.
         pass

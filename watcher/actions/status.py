@@ -21,6 +21,7 @@ from watcher.journal.database import file_of, opened
 from watcher.journal.history import Attempt, FinishedFile, History
 from watcher.journal.waits import Wait, Waits
 from watcher.payments.model import money
+from watcher.proving import proved
 
 # How long a folder may take to answer (seconds). One on a share whose server has gone may never answer.
 _ANSWER_SECONDS = 5.0
@@ -63,6 +64,7 @@ class Status:
         finished: the last files, the latest first.
         unpaid: the payments that failed and whose invoices have not been tried again since, the earliest first.
         troubles: what could not be looked at, and why.
+        proved: what ``prove`` has proved of this ConnectWise, in words.
     """
 
     running: str | None
@@ -73,6 +75,7 @@ class Status:
     finished: list[FinishedFile] = field(default_factory=list)
     unpaid: list[Attempt] = field(default_factory=list)
     troubles: list[str] = field(default_factory=list)
+    proved: str = ""
 
     @property
     def connectwise(self) -> str:
@@ -118,7 +121,8 @@ def look(inbox: Inbox, journal: str, lock: Path, last: int = 10) -> Status:
     Raises:
         ConfigurationError: the journal cannot be used.
     """
-    status = Status(holder(lock), None)
+    path = file_of(journal)
+    status = Status(holder(lock), None, proved="" if path is None else proved.sentence(path.parent))
     try:
         status.waiting.extend(answer(inbox, lambda: list(_waiting(inbox))))
     except FolderTrouble as trouble:
@@ -126,7 +130,7 @@ def look(inbox: Inbox, journal: str, lock: Path, last: int = 10) -> Status:
     with opened(journal) as database:
         if database is None:
             return status
-        status.troubles.extend(_full_disk(file_of(journal)))
+        status.troubles.extend(_full_disk(path))
         history = History(database)
         for file in history.in_work():
             claim = file.claim

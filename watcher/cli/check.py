@@ -33,7 +33,7 @@ def findings(config_file: Path | None, *, notify: bool) -> list[Finding]:
     default_journal = "url" not in settings.journal.model_fields_set
     found += check_folders(folders_of(settings), settings.journal.path, default_journal=default_journal)
     client, _ = client_of(settings, Lifetime())
-    found += check_connectwise(client)
+    found += check_connectwise(client, settings.journal.path.parent)
     if notify:
         from watcher.events.messenger import sender
 

@@ -134,6 +134,7 @@ def show_status(status: Status) -> None:
             out.print(Text(f"Inbox: {plain(line.watch)}"))
     answered = f"; last good answer {_at(line.answered_at)} UTC" if line and line.answered_at else ""
     out.print(Text(f"ConnectWise: {plain(status.connectwise)}{answered}"))
+    out.print(Text(f"Assumptions: {plain(status.proved)}"))
     for trouble in status.troubles:
         out.print(Text(plain(trouble), style="bold red"))
     _show_rows(

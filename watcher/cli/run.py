@@ -24,6 +24,7 @@ from watcher.events import log
 from watcher.events.catalogue import Event
 from watcher.lifetime import Lifetime
 from watcher.processing.claimed import Tally
+from watcher.proving import proved
 
 # A disk that failed at the start is tried again after so long (seconds).
 _RETRY_SECONDS = 2.0
@@ -58,7 +59,11 @@ def run(config_file: Path | None, *, once: bool) -> Tally:
         ):
             log_to(settings, hears)
             structlog.get_logger().info(
-                Event.STARTED, version=watcher.__version__, inbox=str(folders.inbox), site=settings.connectwise.site
+                Event.STARTED,
+                version=watcher.__version__,
+                inbox=str(folders.inbox),
+                site=settings.connectwise.site,
+                proved=proved.sentence(journal.parent),
             )
             if once:
                 return service.run_once()

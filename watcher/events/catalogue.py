@@ -16,7 +16,7 @@ class Event(StrEnum):
     when: str
     keys: str
 
-    STARTED = "service.started", "the daemon starts", "version inbox site"
+    STARTED = "service.started", "the daemon starts", "version inbox site proved"
     WATCHING = "inbox.watching", "how the inbox is watched from now on, and why so", "mode reason"
     NOT_LOCKED = (
         "inbox.not_locked",

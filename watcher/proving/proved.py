@@ -11,7 +11,7 @@ from pathlib import Path
 from watcher.errors import Outage
 
 _NAME = "proved.json"
-_NOT_PROVED = "not proved yet"
+NOT_PROVED = "not proved yet"
 READ_ONLY, WHOLE = "read only", "with a test invoice"
 
 
@@ -64,7 +64,7 @@ def remembered(folder: Path) -> Proved | None:
 
 def sentence(folder: Path) -> str:
     """Return in words what was proved."""
-    return str(remembered(folder) or _NOT_PROVED)
+    return str(remembered(folder) or NOT_PROVED)
 
 
 def remember(folder: Path, proved: Proved) -> None:
