@@ -12,7 +12,6 @@ from support.connectwise import invoice, payments_of
 from support.documents import document
 from support.network import BAD_GATEWAY_502, WEAK_ROLE_403, Strike, page
 from support.program import command, configure, tree
-from support.proving import Prove
 
 from watcher.sandbox import PaymentSeed, Rules, rules_of
 
@@ -25,16 +24,6 @@ WRITES = ("--invoice", "TEST-1", "--yes")
 def paid(*amounts):
     """Return seeds of payments."""
     return tuple(PaymentSeed(Decimal(amount), DAY) for amount in amounts)
-
-
-@pytest.fixture
-def prove(folders, start_sandbox, monkeypatch):
-    """Return a function that starts a ConnectWise and returns what proves it."""
-
-    def start(*invoices, **rules):
-        return Prove(folders, start_sandbox(*(invoices or (OTHER, TEST)), rules=Rules(**rules)), monkeypatch)
-
-    return start
 
 
 def of(report, name):

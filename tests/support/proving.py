@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,11 +13,33 @@ from typing import Any
 import pytest
 from support.line import Hurried
 from support.network import Strike, Unreliable
-from support.program import Finished, command, configure
+from support.program import Finished, command, configure, environment
 
 from watcher.cli import prove as cli
 from watcher.folders.layout import Folders
 from watcher.sandbox import Sandbox
+
+_CHILD = """
+import sys
+from pathlib import Path
+from watcher.lifetime import Lifetime
+
+class Hasty(Lifetime):
+    passed = 0.0
+    def now(self):
+        return self.passed
+    def pause(self, seconds):
+        self.passed += seconds
+
+from watcher.cli import prove
+from watcher.cli.exits import exit_code
+from watcher.errors import PaymentWatcherError
+try:
+    sys.exit(prove.prove(Path(sys.argv[1]), "TEST-1", None, yes=True, new_lifetime=Hasty))
+except PaymentWatcherError as error:
+    print(error)
+    sys.exit(exit_code(error))
+"""
 
 
 class Prove:
@@ -29,7 +54,7 @@ class Prove:
 
     def __init__(self, folders: Folders, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
         self.sandbox = sandbox
-        self.network: Unreliable | None = None
+        self.network = Unreliable(sandbox.url)
         self.folders = folders
         self.waits: Callable[[], object] = lambda: None
         self.settings: dict[str, dict[str, object]] = {}
@@ -54,17 +79,36 @@ class Prove:
     @property
     def state(self) -> Path:
         """The notes of a proof under way."""
-        return self.folders.inbox.parent / "prove.state"
+        return self.config_folder / "prove.state"
 
     def __call__(self, *arguments: str | Path, strikes: tuple[Strike, ...] = (), stdin: bytes = b"") -> Finished:
         """Prove, and return what was said."""
-        with Unreliable(self.sandbox.url, *strikes) as network:
-            self.network = network
-            config = configure(self.folders, network.url, **self.settings)
-            return command("prove", *arguments, "--config", config, stdin=stdin)
+        self.network.strike(*strikes)
+        return command("prove", *arguments, "--config", self.configured(), stdin=stdin)
+
+    def configured(self) -> Path:
+        """Write the configuration file."""
+        return configure(self.folders, self.network.url, **self.settings)
+
+    def apart(self) -> subprocess.Popen[str]:
+        """Prove in a process of its own, which waits for nothing either."""
+        return subprocess.Popen(
+            [sys.executable, "-c", _CHILD, str(self.configured())],
+            cwd=self.config_folder,
+            env=environment(self.config_folder, PYTHONPATH=os.pathsep.join(sys.path)),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    @property
+    def config_folder(self) -> Path:
+        """Where the configuration and the notes lie."""
+        return self.folders.inbox.parent
 
     def report(self, *arguments: str | Path, **more: Any) -> dict[str, Any]:
         """Prove with a report as JSON, and return it."""
-        file = self.folders.inbox.parent / "report.json"
+        file = self.config_folder / "report.json"
         self(*arguments, "--json", file, **more)
         return dict(json.loads(file.read_bytes()))
