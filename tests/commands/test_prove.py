@@ -13,7 +13,8 @@ from support.documents import document
 from support.network import BAD_GATEWAY_502, WEAK_ROLE_403, Strike, page
 from support.program import command, configure, tree
 
-from watcher.sandbox import PaymentSeed, Rules, rules_of
+from watcher.cli import sandbox
+from watcher.sandbox import PaymentSeed, Rules
 
 TEST = invoice("TEST-1", "10.00", type="Miscellaneous")
 OTHER = invoice("CW-1", "100.00")
@@ -186,7 +187,8 @@ def test_a_payment_of_nothing_is_found(prove):
     """It is found without a write, on an invoice whose sum says that nothing is paid."""
     done = prove(TEST, invoice("CW-1", "100.00", payments=paid("0.00")))()
     assert done.code == 1
-    assert "have a payment of 0.00: CW-1: a sum of 0.00 does not show it; set connectwise.list_first = true" in done.out
+    assert "1 of 2 unpaid invoices have a payment of 0.00: CW-1" in done.out
+    assert "list_first = true" in done.out
 
 
 WITHOUT_A_SETTING = {
@@ -334,7 +336,7 @@ def test_the_sandbox_plays_the_connectwise_of_a_report(prove, rules, tmp_path):
     """A proof of the sandbox that plays it says the same, and finds the same rules."""
     first = prove(OTHER, TEST, **rules).report(*WRITES)
     assert first["version"] == rules.get("version", Rules().version)
-    played = rules_of(json.loads(json.dumps(first))).bent()
+    played = sandbox.rules(tmp_path / "report.json", []).bent()
     again = prove(OTHER, TEST, **played).report(*WRITES)
     for key in ("version", "rules", "suggested"):
         assert again[key] == first[key]

@@ -86,6 +86,9 @@ def prove(
             show_sentences(["An earlier proof had not ended. It is cleaned up now.", *left.sentences])
             if left.own:
                 return UNUSABLE
+        if report is not None:
+            # A file that cannot be written is told before the proof, and not after it.
+            write_whole(report, b"{}\n")
         return _prove(settings, place, lifetime, number, report, yes=yes)
 
 

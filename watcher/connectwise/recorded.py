@@ -12,9 +12,12 @@ import simplejson
 from watcher.connectwise import faults
 from watcher.connectwise.http import Account, Gateway
 from watcher.connectwise.pace import Pace
+from watcher.plain import plain
 
 # What is kept of an answer that is no JSON (characters).
 _LONGEST_PAGE = 2000
+# How much of ConnectWise's words stands on a line (characters).
+_LONGEST_WORDS = 200
 # Headers that say something about ConnectWise, by how their names begin.
 _TELLING = ("content-type", "api-", "x-cw-", "retry-after", "ratelimit", "x-ratelimit", "x-rate")
 
@@ -50,7 +53,7 @@ class Answered:
     @property
     def words(self) -> str:
         """The status, and ConnectWise's own words if it refused."""
-        return f'{self.status} "{self.said}"' if self.said else str(self.status)
+        return f'{self.status} "{plain(self.said, _LONGEST_WORDS)}"' if self.said else str(self.status)
 
 
 class RecordingGateway(Gateway):

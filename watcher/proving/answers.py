@@ -107,11 +107,12 @@ def freshness(seen_after: float | None, waited: float) -> Finding:
     return differs("freshness", what, "", LIST_FIRST, rules={"search_lag_seconds": seen_after})
 
 
-def second(words: str, first: int, rows: Sequence[HeldPayment], amount: Decimal) -> Finding:
+def second(words: str, first: int, rows: Sequence[HeldPayment], amount: Decimal, *, done: bool) -> Finding:
     """Decide what becomes of a second payment on an invoice.
 
     Args:
         words: ConnectWise's answer.
+        done: it says that the payment was made.
         first: the id of the first payment.
         rows: the payments afterwards.
         amount: of the second payment.
@@ -126,6 +127,9 @@ def second(words: str, first: int, rows: Sequence[HeldPayment], amount: Decimal)
         same = " and has its id" if rows[0].id == first else ""
         what = f"a second payment takes the place of the first{same}"
         return holds(name, what, "there is never more than one", rules={"second_payment": "replaces"})
+    if done:
+        means = "the program would believe an answer that is not true"
+        return differs(name, f"a second payment is answered by {words}, and is not there", means)
     return holds(name, f"a second payment on an invoice is refused ({words})")
 
 

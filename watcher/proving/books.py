@@ -171,7 +171,7 @@ def rows(
         return
     if paid:
         yield from _of_paid(paid)
-    yield from _of_nothing([*unpaid, *paid])
+    yield from _of_nothing(unpaid)
     if credited:
         yield _of_credits(credited)
     yield from _of_kinds([row for row in looked if not row.is_credit])
@@ -196,10 +196,10 @@ def _of_paid(paid: Sequence[tuple[Seen, Sequence[Seen]]]) -> Iterator[Finding]:
 def _of_nothing(found: Sequence[tuple[Seen, Sequence[Seen]]]) -> Iterator[Finding]:
     empty = [invoice for invoice, held in found if any(not row.pays for row in _payments(held))]
     if empty:
-        what = f"{len(empty)} of {len(found)} invoices have a payment of 0.00: {_named(empty)}"
+        what = f"{len(empty)} of {len(found)} unpaid invoices have a payment of 0.00: {_named(empty)}"
         yield differs("rows_of_nothing", what, "a sum of 0.00 does not show it", LIST_FIRST)
     elif found:
-        yield holds("rows_of_nothing", f"no invoice among {len(found)} has a payment of 0.00")
+        yield holds("rows_of_nothing", f"{len(found)} of {len(found)} unpaid invoices have no payment of 0.00")
 
 
 def _of_credits(credited: Sequence[tuple[Seen, Sequence[Seen]]]) -> Finding:

@@ -27,8 +27,6 @@ _OWN = frozenset(
         *("payments", "credits", "subtotal", "salesTax", "downpaymentApplied", "value"),
     }
 )
-# The column names of a report are ConnectWise's, and not anybody's.
-_WHOLE = frozenset({"column_definitions"})
 _QUOTED = re.compile(r'"[^"]*"')
 _NUMBER = re.compile(r"(?<=/)[0-9]+")
 _IDS = re.compile(r"\bin \([0-9,]+\)")
@@ -56,7 +54,7 @@ class Blackout:
 
     def of(self, answer: Answered) -> dict[str, Any]:
         """Return an answer as it may be shown."""
-        own = bool(self._id) and f"/finance/invoices/{self._id}" in answer.path
+        own = self._is_own(answer.path)
         return {
             "method": answer.method,
             "path": self._path(answer.path),
@@ -76,13 +74,16 @@ class Blackout:
 
     def _path(self, path: str) -> str:
         place, mark, query = unquote(path).partition("?")
-        own = bool(self._id) and place.startswith(f"/finance/invoices/{self._id}")
-        if not own:
+        if not self._is_own(place):
             # 2147483647 is the invoice that cannot be there.
             place = _NUMBER.sub(lambda found: found[0] if found[0] == _NO_INVOICE else _BLACK, place)
         query = _QUOTED.sub(lambda found: found[0] if found[0][1:-1] == self._number else f'"{_BLACK}"', query)
         query = _IDS.sub(f"in ({_BLACK})", query)
         return self._redacted(place + mark + query)
+
+    def _is_own(self, path: str) -> bool:
+        """Return True if a path is that of the test invoice, or lies below it."""
+        return bool(self._id) and re.match(rf"/finance/invoices/{self._id}(?![0-9])", path) is not None
 
     def _value(self, value: Any, *, own: bool, name: str = "") -> Any:
         if isinstance(value, Mapping):
@@ -93,10 +94,12 @@ class Blackout:
                 for key, part in value.items()
             }
         if isinstance(value, list):
-            return [self._value(part, own=own, name="" if isinstance(part, Mapping) else name) for part in value]
+            return [
+                self._value(part, own=own, name="" if isinstance(part, Mapping) else name or "[]") for part in value
+            ]
         if value is None or isinstance(value, bool):
             return value
-        if name in _SHOWN or name in _WHOLE or (own and name in _OWN):
+        if name in _SHOWN or (own and name in _OWN):
             return self.text(value) if isinstance(value, str) else _plain(value)
         # An answer that is no JSON is a page of a gateway.
         return self.text(value) if isinstance(value, str) and not name else _BLACK

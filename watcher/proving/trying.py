@@ -85,32 +85,34 @@ class Trial:
             return None, [answers.not_made(tried.words, tried.status)]
         posted = next(each for each in reversed(self._looks.gateway.answers) if each.method == "POST")
         # Before anything else: every other call gives the search time.
-        fresh = self._freshness()
+        fresh = list(self._freshness(tried.payment_id))
         row = self._invoice.row(tried.payment_id)
         found = [answers.made(row, self._first, "" if tried.done else tried.note)]
         if tried.done:
             shown = Seen(posted.content if isinstance(posted.content, dict) else {}).amount("invoiceBalance")
             found.append(answers.balance(shown, noted.balance, before - self._first))
-        listed = any(row.id == tried.payment_id for row in self._invoice.rows())
-        found += [answers.undated(row), answers.listed_at_once(listed), fresh]
+        found += [answers.undated(row), *fresh]
         return tried.payment_id, found
 
-    def _freshness(self) -> Finding:
-        """Look the invoice up until the search shows the first payment."""
+    def _freshness(self, payment_id: int) -> Iterator[Finding]:
+        """Look the invoice up until the search shows the first payment; list the payments once, at once."""
         made = self._lifetime.now()
         for after in _LOOKS:
             self._lifetime.sleep(max(0.0, after - (self._lifetime.now() - made)))
             shown = self._invoice.find()
+            lasted = self._lifetime.now() - made
+            if after == 0:
+                yield answers.listed_at_once(any(row.id == payment_id for row in self._invoice.rows()))
             if shown is not None and shown.paid in (None, self._first):
-                lasted = self._lifetime.now() - made
-                return answers.freshness(0 if after == 0 else max(1, int(lasted)), lasted)
-        return answers.freshness(None, self._lifetime.now() - made)
+                yield answers.freshness(0 if after == 0 else max(1, int(lasted)), lasted)
+                return
+        yield answers.freshness(None, self._lifetime.now() - made)
 
     def _second_payment(self, first: int) -> tuple[int, list[Finding]]:
         """Make a second payment; return the id of the one that stays."""
         tried = self._invoice.add(self._second, None, None)
         rows = self._invoice.rows()
-        found = [answers.second(tried.words, first, rows, self._second)]
+        found = [answers.second(tried.words, first, rows, self._second, done=tried.done)]
         surplus = [row.id for row in rows if row.id != first]
         if len(rows) <= 1:
             return rows[0].id if rows else first, found
