@@ -46,6 +46,7 @@ soak: .venv/tools  ## Strike it at system calls, cut the power, run a week, dama
 	cd tests && ../$(BIN)/python -m soak.killing --power-cut --basic
 	cd tests && ../$(BIN)/python -m soak.killing --power-cut --more --every 10
 	cd tests && ../$(BIN)/python -m soak.week
+	PROVE_KILLS=all $(BIN)/pytest --numprocesses=auto tests/commands/test_prove_safety.py -k killed
 	SOAK=300 $(BIN)/pytest --numprocesses=auto --timeout=0 tests/unit/documents \
 		-k "whatever or cut_anywhere or exactly_one_result_file or any_message"
 

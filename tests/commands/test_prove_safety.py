@@ -15,6 +15,7 @@ from support.network import (
     RESET_AFTER,
     RESET_AND_LATER,
     RESET_BEFORE,
+    WEAK_ROLE_403,
     Delivery,
     Fault,
     Reset,
@@ -175,6 +176,16 @@ def test_the_clean_up_survives_lost_answers_of_its_own(prove):
     assert rows(proof) == []
 
 
+def test_a_proof_that_breaks_off_before_its_first_write_says_nothing_of_payments(prove):
+    """Nothing was written, so nothing is removed."""
+    proof = prove()
+    done = proof(*WRITES, strikes=(Strike(BAD_GATEWAY_502, "GET", "pageSize=200"),))
+    assert done.code == 69
+    assert "Test payments" not in done.err
+    assert proof.sandbox.books()["writes"] == []
+    assert not proof.state.exists()
+
+
 # --- what cannot be cleaned up ----------------------------------------------------------------------------------------
 
 
@@ -192,6 +203,17 @@ def test_a_payment_that_cannot_be_removed_is_named_and_removed_by_the_next_start
     assert f"An earlier proof had not ended. It is cleaned up now.\n{AS_IT_WAS}" in again.out
     assert rows(proof) == []
     assert not proof.state.exists()
+
+
+def test_a_role_that_may_not_remove_is_told_with_the_payment_that_stays(prove):
+    """The exit status is 77, and the message names the right that is missing and the payment."""
+    proof = prove()
+    done = proof(*WRITES, strikes=(Strike(WEAK_ROLE_403, "DELETE"),))
+    assert done.code == 77
+    assert "still has payment 500001 of 2.22, made by this command" in done.out
+    assert "security role" in done.err
+    assert AS_IT_WAS in proof().out
+    assert rows(proof) == []
 
 
 def test_with_connectwise_away_the_notes_stay_for_the_next_start(prove):
@@ -274,6 +296,7 @@ def test_asked_to_end_at_a_write_it_cleans_up(prove, method, nth):
     strike = Strike(Fault(meanwhile=lambda: proof.lifetimes[0].end("SIGINT")), method, nth=nth)
     done = proof(*WRITES, strikes=(strike,))
     assert done.code == 130
+    assert "Test payments are being removed from invoice TEST-1 now." in done.err
     assert AS_IT_WAS in done.out
     assert rows(proof) == []
     assert not proof.state.exists()
@@ -291,6 +314,30 @@ def test_a_signal_ends_it_in_order(prove, number):
         out, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, out
     assert AS_IT_WAS in out
+    assert rows(proof) == []
+
+
+@pytest.mark.parametrize("typed", [b"TEST-1\n", None], ids=["the number", "nothing, and then a signal"])
+def test_at_a_terminal_it_waits_for_the_number_and_for_signals(prove, typed):
+    """A signal ends the wait for a line that nobody types."""
+    proof = prove()
+    ours, theirs = os.openpty()
+    with proof.apart(stdin=theirs, yes=False) as process:
+        said = ""
+        while "again to begin: " not in said:
+            said += process.stdout.read(1)
+        if typed is None:
+            process.send_signal(signal.SIGINT)
+        else:
+            os.write(ours, typed)
+            while "[y/n] " not in said:
+                said += process.stdout.read(1)
+            assert rows(proof) == ["10.00"]
+            os.write(ours, b"y\n")
+        said += process.stdout.read()
+    os.close(ours)
+    os.close(theirs)
+    assert process.returncode == (130 if typed is None else 0), said
     assert rows(proof) == []
 
 
@@ -324,3 +371,28 @@ def test_killed_at_a_call_the_next_start_leaves_nothing(prove, method, nth, deli
     assert rows(proof) == []
     assert not proof.state.exists()
     assert proof(*WRITES).code == 0
+
+
+def test_a_payment_that_comes_late_after_a_kill_is_found_by_the_next_start(prove):
+    """The notes name the amount that was being sent. The next start looks for it until the timeout is over."""
+    proof = prove()
+    started, passed = [], []
+
+    def kill():
+        started[0].kill()
+        started[0].wait()
+
+    def pass_on():
+        passed.append(1)
+        if len(passed) == 3:
+            proof.network.deliver()
+
+    proof.network.strike(Strike(Fault(Delivery.TOLD, Reset(), kill), "POST", nth=1))
+    with proof.apart() as process:
+        started.append(process)
+        process.stdout.read()
+    assert json.loads(proof.state.read_text())["sending"] == "1.11"
+    proof.waits = pass_on
+    assert AS_IT_WAS in proof().out
+    assert [write["method"] for write in proof.sandbox.books()["writes"]] == ["POST", "DELETE"]
+    assert rows(proof) == []

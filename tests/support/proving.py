@@ -35,7 +35,7 @@ from watcher.cli import prove
 from watcher.cli.exits import exit_code
 from watcher.errors import PaymentWatcherError
 try:
-    sys.exit(prove.prove(Path(sys.argv[1]), "TEST-1", None, yes=True, new_lifetime=Hasty))
+    sys.exit(prove.prove(Path(sys.argv[1]), "TEST-1", None, yes=sys.argv[2] == "yes", new_lifetime=Hasty))
 except PaymentWatcherError as error:
     print(error)
     sys.exit(exit_code(error))
@@ -90,13 +90,13 @@ class Prove:
         """Write the configuration file."""
         return configure(self.folders, self.network.url, **self.settings)
 
-    def apart(self) -> subprocess.Popen[str]:
+    def apart(self, *, stdin: int = subprocess.DEVNULL, yes: bool = True) -> subprocess.Popen[str]:
         """Prove in a process of its own, which waits for nothing either."""
         return subprocess.Popen(
-            [sys.executable, "-c", _CHILD, str(self.configured())],
+            [sys.executable, "-c", _CHILD, str(self.configured()), "yes" if yes else "ask"],
             cwd=self.config_folder,
             env=environment(self.config_folder, PYTHONPATH=os.pathsep.join(sys.path)),
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -106,9 +106,17 @@ def _prove(
         return None if yes else _is_yes(question, lifetime)
 
     chosen_settings = _chosen(settings)
-    shown = 0
+    shown, told = 0, False
     proof = Proof()
     for proof in action.prove(place, looks, lifetime, chosen, ask):
+        if proof.broken_off is not None and proof.noted is not None and not told:
+            told = True
+            number, seconds = proof.noted.invoice_number, place.account.timeout_seconds
+            typer.echo(
+                f"Broken off. Test payments are being removed from invoice {plain(number)} now. After a lost "
+                f"answer this takes {seconds:.0f} seconds or more ...",
+                err=True,
+            )
         new = settled(proof.findings[shown:], chosen_settings)
         show_sentences(f"  {each.verdict:<8} {each.sentence}" for each in new)
         shown = len(proof.findings)
