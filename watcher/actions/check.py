@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from watcher.connectwise.client import ConnectWise
 from watcher.disk.room import probe, probe_move
 from watcher.errors import Fault, FolderTrouble, Outage, PaymentWatcherError, SignInRefused
-from watcher.events.notices import Notice
 from watcher.folders.layout import Folders
 from watcher.folders.rights import refusals
 from watcher.proving import proved
@@ -159,6 +158,9 @@ def check_connectwise(client: ConnectWise, state: Path) -> Iterator[Finding]:
 
 def check_services(senders: Sequence[tuple[str, Send]]) -> Iterator[Finding]:
     """Send a test message to each service of ``[notify]``."""
+    # Late: the daemon checks its folders with this module, and may send no message.
+    from watcher.events.notices import Notice
+
     if not senders:
         mend = "Name one in notify.urls."
         yield Finding("notify.urls", fault=Fault("notify.urls", "there is no service to send a test message to", mend))
