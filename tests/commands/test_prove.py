@@ -9,9 +9,9 @@ from decimal import Decimal
 
 import pytest
 from support.connectwise import invoice, payments_of
-from support.documents import document
-from support.network import BAD_GATEWAY_502, WEAK_ROLE_403, Strike, page
-from support.program import command, configure, tree
+from support.documents import document, drop
+from support.network import BAD_GATEWAY_502, SILENT_BEFORE, WEAK_ROLE_403, Strike, page
+from support.program import Daemon, command, configure, tree
 
 from watcher.cli import sandbox
 from watcher.sandbox import PaymentSeed, Rules
@@ -409,6 +409,34 @@ def test_what_was_proved_is_told_by_status_check_and_the_daemon(prove, folders):
     changed = {name for name, content in tree(folders.inbox.parent).items() if before.get(name) != content}
     assert changed == {"proved.json"}
     assert told().endswith("ConnectWise has version v2026.1.1 since")
+
+
+def test_the_daemon_notices_another_version_once_it_watches(prove, folders):
+    """It asks once, and only if something was proved; an answer that never comes holds up nothing."""
+    proof = prove(version="v2025.1.1")
+    config = proof.configured()
+    with Daemon(config) as daemon:
+        daemon.event("inbox.watching")
+        drop(folders.inbox, "a.xml", document(("CW-1", "10.00")))
+        daemon.event("file.finished")
+        assert not proof.network.seen("GET", "/system/info")
+    proof()
+    asked = len(proof.network.seen("GET", "/system/info"))
+    newer = page(200, '{"version":"v2026.1.1"}')
+    proof.network.strike(Strike(newer, "GET", "/system/info"))
+    with Daemon(config) as daemon:
+        told = daemon.event("connectwise.other_version")
+        assert (told["proved"], told["version"]) == ("v2025.1.1", "v2026.1.1")
+        names = [line["event"] for line in daemon.log]
+        assert names.index("inbox.watching") < names.index("connectwise.other_version")
+    assert len(proof.network.seen("GET", "/system/info")) == asked + 1
+    assert "has version v2026.1.1 since" in command("status", "--config", config).out
+    proof.network.strike(Strike(SILENT_BEFORE, "GET", "/system/info"))
+    with Daemon(config) as daemon:
+        proof.network.wait_for(asked + 2, "GET", "/system/info")
+        drop(folders.inbox, "b.xml", document(("CW-1", "20.00")))
+        daemon.event("file.finished")
+        assert daemon.end() == 0
 
 
 def test_what_cannot_be_read_of_it_stops_nothing(prove, folders):

@@ -12,7 +12,7 @@ import structlog
 
 import watcher
 from watcher.actions.check import folder_faults
-from watcher.assembly.connectwise import secrets_of
+from watcher.assembly.connectwise import client_of, secrets_of
 from watcher.assembly.daemon import hearers_of, service_of
 from watcher.assembly.local import folders_of
 from watcher.cli import identity
@@ -25,6 +25,7 @@ from watcher.events.catalogue import Event
 from watcher.lifetime import Lifetime
 from watcher.processing.claimed import Tally
 from watcher.proving import proved
+from watcher.proving.comparing import VersionLook
 
 # A disk that failed at the start is tried again after so long (seconds).
 _RETRY_SECONDS = 2.0
@@ -51,13 +52,15 @@ def run(config_file: Path | None, *, once: bool) -> Tally:
     lifetime = Lifetime()
     # Before any thread is started, so that all of them leave the signals to the one that waits for them.
     lifetime.catch_signals()
+    client, _ = client_of(settings, lifetime)
+    look = VersionLook(journal.parent, client.version)
     try:
         with (
             _held(lock_file(journal), settings, lifetime),
             hearers_of(settings) as hears,
-            service_of(settings, lifetime) as service,
+            service_of(settings, lifetime, client) as service,
         ):
-            log_to(settings, hears)
+            log_to(settings, hears if once else [*hears, look.hear])
             structlog.get_logger().info(
                 Event.STARTED,
                 version=watcher.__version__,

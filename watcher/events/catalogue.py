@@ -111,6 +111,11 @@ class Event(StrEnum):
         "are listed after each new payment",
         "reason invoice_id",
     )
+    CONNECTWISE_OTHER_VERSION = (
+        "connectwise.other_version",
+        "ConnectWise has another version than the one that `prove` proved: run it again",
+        "proved version",
+    )
     CONNECTWISE_SLOWED = (
         "connectwise.slowed",
         "ConnectWise answered 429: all calls stop for a while and then go on more slowly",

@@ -3,7 +3,7 @@
 It owns the looks and the writes of ``prove``, what they mean, the notes by which test payments are always removed
 again, and the memory of what was proved. It makes its calls through the product's own client, so what is proved is what
 runs. It knows no file of payments and no terminal. ``facts``, ``findings``, ``lookups``, ``books``, ``answers``,
-``fitness`` and ``report`` are pure: they decide from what was seen. ``looking``, ``trying``, ``writing`` and
-``cleaning`` make the calls. Others use ``notes`` (what is on the test invoice), ``proved`` (what is remembered) and
-what ``actions.prove`` returns.
+``dates``, ``fitness`` and ``report`` are pure: they decide from what was seen. ``looking``, ``trying``, ``writing`` and
+``cleaning`` make the calls. Others use ``notes`` (what is on the test invoice), ``proved`` (what is remembered),
+``comparing`` (if it still counts) and what ``actions.prove`` returns.
 """

@@ -132,7 +132,7 @@ def _numbers(invoices: Sequence[Seen]) -> Iterator[Finding]:
     counts = Counter(invoice.number.casefold() for invoice in invoices if invoice.number)
     twice = [number for number, count in counts.items() if count > 1]
     if not twice:
-        yield holds("numbers", f"no invoice number stands twice among {len(invoices)} invoices")
+        yield holds("numbers", f"no invoice number stands twice ({len(invoices)} looked at)")
         return
     shown = [next(each.number for each in invoices if each.number.casefold() == number) for number in twice[:_NAMED]]
     what = f"{len(twice)} invoice number{'' if len(twice) == 1 else 's'} stand on two invoices or more: {listed(shown)}"

@@ -10,7 +10,7 @@ from typing import Any
 from watcher.connectwise.changing import ChangeBy, ClearDate, Ways
 from watcher.lifetime import Lifetime
 from watcher.payments.model import money
-from watcher.proving import answers
+from watcher.proving import answers, dates
 from watcher.proving.facts import Seen, seen
 from watcher.proving.findings import Finding, differs
 from watcher.proving.looking import Looks, about_invoice
@@ -91,7 +91,7 @@ class Trial:
         if tried.done:
             shown = Seen(posted.content if isinstance(posted.content, dict) else {}).amount("invoiceBalance")
             found.append(answers.balance(shown, noted.balance, before - self._first))
-        found += [answers.undated(row), *fresh]
+        found += [dates.undated(row), *fresh]
         return tried.payment_id, found
 
     def _freshness(self, payment_id: int) -> Iterator[Finding]:
@@ -147,15 +147,15 @@ class Trial:
         if not tried.done:
             yield differs("full_payment", f"a change to the whole total, with a date, is answered by {tried.words}")
             return
-        yield from answers.full(self._invoice.row(payment_id), self._invoice.read(), self._total, self._day)
+        yield from dates.full(self._invoice.row(payment_id), self._invoice.read(), self._total, self._day)
         number = self._invoice.noted.invoice_number
         question = (
             f"Look at invoice {number} in ConnectWise now: does it show {money(self._total)} paid on {self._day}?"
         )
-        yield answers.screen(number, self._total, self._day, self._ask(question))
+        yield dates.screen(number, self._total, self._day, self._ask(question))
         if dates_itself:
             self._invoice.change(payment_id, way, self._changed)
-            yield answers.unclear()
+            yield dates.unclear()
         else:
             yield self._clear(payment_id, change_by)
 
@@ -174,13 +174,13 @@ class Trial:
             tried = self._invoice.change(payment_id, ways, self._changed, clear_date=True)
             row = self._invoice.row(payment_id)
             if row.amount("amount") == self._changed and not row.shows("paymentDate"):
-                return answers.cleared(configured, clear, failed, removal)
+                return dates.cleared(configured, clear, failed, removal)
             failed[clear] = tried.words if not tried.done else "the answer was good"
             if clear == "remove" and change_by == "patch":
                 removal = "ignored" if tried.done else ("refused" if tried.status < 500 else "fails")
         self._invoice.change(payment_id, Ways(change_by, "never"), self._changed)
         worked: ClearDate | None = "never" if configured == "never" else None
-        return answers.cleared(configured, worked, failed, removal)
+        return dates.cleared(configured, worked, failed, removal)
 
     def _too_much(self, payment_id: int, change_by: ChangeBy) -> Finding:
         ways, asked = Ways(change_by, self._ways.clear_date), self._total + _CENT
