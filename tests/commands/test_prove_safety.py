@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -24,11 +25,14 @@ from support.network import (
 )
 from support.program import PATIENCE, command, configure
 
+from watcher.disk.durable import write_whole
 from watcher.disk.lock import holding, lock_file
+from watcher.errors import FolderTrouble
+from watcher.proving import notes
 from watcher.sandbox import PaymentSeed
 
 WRITES = ("--invoice", "TEST-1", "--yes")
-# The writes of a proof on a plain sandbox, which are 3 POSTs, 6 PATCHes and 3 DELETEs, by method and number.
+# The writes of a proof on a plain sandbox, which are 3 POSTs, 5 PATCHes and 3 DELETEs, by method and number.
 EACH_WRITE = [
     *(("POST", nth) for nth in range(1, 4)),
     *(("PATCH", nth) for nth in range(1, 6)),
@@ -254,6 +258,27 @@ def test_notes_that_cannot_be_read_stop_it(prove, content):
     assert done.code == 78
     assert "prove.state" in done.err
     assert proof.network.requests == []
+
+
+@pytest.mark.parametrize("written", range(7))
+def test_a_disk_that_is_full_leaves_nothing_on_the_invoice(prove, monkeypatch, written):
+    """Nothing is sent that could not be noted before, and what was sent is removed although it cannot be noted."""
+    proof = prove()
+    writes = []
+
+    def write(target, content):
+        writes.append(target)
+        if len(writes) > written:
+            raise FolderTrouble.at(target, OSError(errno.ENOSPC, ""))
+        write_whole(target, content)
+
+    monkeypatch.setattr(notes, "write_whole", write)
+    done = proof(*WRITES)
+    assert done.code == 78
+    assert "No space left on device" in done.err
+    assert rows(proof) == []
+    sent = [write for write in proof.sandbox.books()["writes"] if write["method"] == "POST"]
+    assert len(sent) <= written // 2
 
 
 def test_an_invoice_that_is_gone_by_the_next_start_is_no_trouble(prove):

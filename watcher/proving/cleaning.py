@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 
 from watcher.connectwise.client import ConnectWise
-from watcher.errors import AnswerLost, Missing, Rejection, Scope, SignInRefused, Unreachable
+from watcher.errors import AnswerLost, FolderTrouble, Missing, Rejection, Scope, SignInRefused, Unreachable
 from watcher.lifetime import Lifetime
 from watcher.payments.model import HeldPayment, Remove, money
 from watcher.proving.notes import Noted, Notes
@@ -95,8 +96,9 @@ def clean_up(client: ConnectWise, notes: Notes, lifetime: Lifetime) -> Left:
         own = [row for row in rows if is_own(row, notes.noted)]
         if own and tries < _TRIES:
             tries += 1
-            # On disk before they are removed: an amount is no proof any more once the call is answered.
-            notes.found(*(row.id for row in own))
+            # A full disk keeps no payment on the invoice: what is noted of it already leads to the same rows.
+            with suppress(FolderTrouble):
+                notes.found(*(row.id for row in own))
             reason = _remove(client, notes.noted, own)
             continue
         left = until - lifetime.now()

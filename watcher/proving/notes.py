@@ -90,7 +90,8 @@ class Notes:
 
     def found(self, *payment_ids: int) -> None:
         """Note the ids of rows that a lost call made. It may still make another one."""
-        self._put(replace(self.noted, rows=tuple(dict.fromkeys((*self.noted.rows, *payment_ids)))))
+        if not set(payment_ids) <= set(self.noted.rows):
+            self._put(replace(self.noted, rows=tuple(dict.fromkeys((*self.noted.rows, *payment_ids)))))
 
     def not_made(self) -> None:
         """Note that the payment that was about to be sent was not made."""
