@@ -8,8 +8,9 @@ from decimal import Decimal
 
 import pytest
 from support.connectwise import another_user, invoice, payments_of
+from support.day import Day
 from support.documents import document, drop, files, one, records
-from support.line import Hurried, Line
+from support.line import Line
 from support.network import Unreliable
 
 from watcher.sandbox import PaymentSeed, Rules
@@ -17,22 +18,6 @@ from watcher.sandbox import PaymentSeed, Rules
 TOTAL = "100.00"
 # Longer than any test takes.
 LONG = 3600.0
-
-
-class Day(Hurried):
-    """The time of a daemon that ends once there is nothing to do."""
-
-    def __init__(self):
-        super().__init__()
-        self.systemd = self
-
-    def tell(self, _message):
-        """Hear a sign of life."""
-
-    def status(self, sentence):
-        """Hear how things are."""
-        if sentence.endswith("nothing to do."):
-            self.end()
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from watcher.errors import Outage, Rejection, Scope, Stuck, Unreachable
+from watcher.errors import Outage, Rejection, Scope, SignInRefused, Stuck, Unreachable
 from watcher.payments.model import Demand
 from watcher.payments.refusals import Refusals, Refused
 
@@ -130,8 +130,8 @@ class Left:
         if refused:
             error = self._refusals.error_of(refused[0].id)
             more = f" and {len(refused) - 1:,} more" if len(refused) > 1 else ""
-            words = str(error.args[0] if error.args else error).rstrip(".")
-            return f"{_stuck(refused[0])}{more}: {words}", _MEND_ODD if error.scope is Scope.ODD else _MEND_REFUSED
+            mend = _MEND_ODD if error.scope is Scope.ODD else _MEND_REFUSED
+            return f"{_stuck(refused[0])}{more}: {str(error).rstrip('.')}", mend
         keys = self._refusals.keys()
         behind = next((demand for demand in demands if demand.key in keys), None)
         if behind is None:
@@ -152,13 +152,14 @@ def holding_up(error: Refused, demands: Sequence[Demand]) -> Outage:
         error: the refusal of the first of them.
         demands: theirs.
     """
-    outage = error
-    if not isinstance(outage, Outage):
+    outage: Outage
+    if isinstance(error, SignInRefused):
+        outage = SignInRefused(str(error), error.mend, error.request_id)
+    else:
         words = f"ConnectWise refuses payments: {error}" if isinstance(error, Rejection) else str(error)
         outage = Unreachable(words, error.request_id)
-        outage.scope = error.scope
-    if isinstance(outage, Unreachable) and outage.scope is Scope.REFUSED:
-        outage.mend = _MEND_MAYBE_ONE
+        if error.scope is Scope.REFUSED:
+            outage.mend = _MEND_MAYBE_ONE
     outage.stuck = tuple(_stuck(demand) for demand in demands)
     return outage
 

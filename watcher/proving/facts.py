@@ -12,6 +12,7 @@ from watcher.payments.model import ZERO, cents
 _CENT_DECIMALS = 2
 # An amount with more digits than this is none.
 _MOST_DIGITS = 18
+_TOO_LARGE = 10**_MOST_DIGITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,5 +99,5 @@ def total(rows: Iterable[Seen]) -> Decimal:
 def _is_amount(value: Any) -> bool:
     # JSON's true is an int in Python.
     if type(value) is int:
-        return True
-    return isinstance(value, Decimal) and value.is_finite() and value.adjusted() < _MOST_DIGITS
+        return bool(abs(value) < _TOO_LARGE)
+    return isinstance(value, Decimal) and value.is_finite() and abs(value.adjusted()) < _MOST_DIGITS

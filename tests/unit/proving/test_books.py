@@ -114,7 +114,7 @@ def test_another_type_of_payment_is_to_be_looked_at():
     assert of(books.rows(rows, [], [], []), "type").verdict is Verdict.LOOK
 
 
-@pytest.mark.parametrize("odd", [None, True, "x", Decimal("NaN"), Decimal("1e30"), [], {}])
+@pytest.mark.parametrize("odd", [None, True, "x", Decimal("NaN"), Decimal("1e30"), Decimal("1e-99"), 10**4000, [], {}])
 def test_what_is_no_amount_is_none(odd):
     """Odd JSON stops nothing."""
     shown = Seen({"id": odd, "total": odd, "invoiceNumber": odd, "currency": odd, "payments": odd})
