@@ -10,21 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from watcher.payments.demands import demands_of
-from watcher.payments.model import (
-    ZERO,
-    Action,
-    Change,
-    Create,
-    Demand,
-    HeldPayment,
-    Intent,
-    Invoice,
-    Keep,
-    Misfit,
-    Payment,
-    Remove,
-    Rules,
-)
+from watcher.payments.invoices import HeldPayment, Invoice
+from watcher.payments.model import ZERO, Action, Change, Create, Demand, Intent, Keep, Misfit, Payment, Remove, Rules
 from watcher.payments.outcomes import Outcome, finish, intend, reject, total
 from watcher.payments.planning import plan
 

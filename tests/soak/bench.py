@@ -21,8 +21,8 @@ payment is applied, and no invoice has two.
   record and clears it; reading, and writing both result files with every other record rejected, are compared with it by
   processor time, the best of several rounds each. Memory is the peak of the process above what it held before
   (proc(5), VmHWM), the document's own bytes not counted.
-- Batches: 50 files of one payment each lie in the inbox of ``run --once``, which takes them as one batch. Their
-  documents name the invoices by number or by id.
+- Batches: 50 files of one payment each are dropped at once into the inbox of a daemon that has paid one before; it
+  takes them as one batch. Their documents name the invoices by number or by id.
 - Start and rest: processor time of a command as a process of its own, the best of several rounds; resident memory of a
   daemon that has paid one file.
 - The plain way: a ``requests.Session`` that looks up one invoice, lists its payments and posts one, in turn.

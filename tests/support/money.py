@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import date
 from decimal import Decimal
 
-from watcher.payments.model import ZERO, Demand, HeldPayment, Invoice, Payment, Reject, Rules
+from watcher.payments.invoices import HeldPayment, Invoice
+from watcher.payments.model import ZERO, Demand, Payment, Reject, Rules
 from watcher.payments.planning import plan
 
 DAY = date(2016, 9, 22)

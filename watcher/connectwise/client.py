@@ -17,7 +17,8 @@ from watcher.connectwise import rows
 from watcher.connectwise.changing import Ways, midnight
 from watcher.connectwise.http import Gateway, Read, Reads
 from watcher.errors import AnswerLost, Rejection, Unreachable
-from watcher.payments.model import Call, Change, Create, HeldPayment, Invoice, Remove, money
+from watcher.payments.invoices import HeldPayment, Invoice
+from watcher.payments.model import Call, Change, Create, Remove, money
 
 # The developer guide recommends URLs of at most 2,000 characters.
 _LONGEST_URL = 2000

@@ -173,7 +173,7 @@ class Gateway:
         """
         while True:
             self._pace.turn()
-            answer = self._timed(method, self.url(path), body)
+            answer = self.exchange(method, self.url(path), body)
             if answer.status_code != requests.codes.too_many_requests:
                 self._pace.answered()
                 return self._content(answer, reads)
@@ -214,7 +214,12 @@ class Gateway:
         self.answered_at = datetime.now(UTC)
         return read
 
-    def _timed(self, method: str, url: str, body: Any) -> requests.Response:
+    def exchange(self, method: str, url: str, body: Any) -> requests.Response:
+        """Send one request and return its answer, whatever that is.
+
+        Raises:
+            Unreachable, AnswerLost, SignInRefused: there is none.
+        """
         begun = time.monotonic()
         answer: requests.Response | None = None
         try:

@@ -75,10 +75,11 @@ class RecordingGateway(Gateway):
         self.answers += other.answers
         self.calls += other.calls
 
-    def _timed(self, method: str, url: str, body: Any) -> requests.Response:
+    def exchange(self, method: str, url: str, body: Any) -> requests.Response:
+        """Send one request, and remember its answer."""
         self.calls += 1
         begun = time.monotonic()
-        answer = super()._timed(method, url, body)
+        answer = super().exchange(method, url, body)
         took = round((time.monotonic() - begun) * 1000)
         headers = {name.lower(): value for name, value in answer.headers.items() if name.lower().startswith(_TELLING)}
         path = url.removeprefix(self._root)

@@ -11,7 +11,8 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from watcher.payments.model import ZERO, HeldPayment, Invoice, cents
+from watcher.payments.invoices import HeldPayment, Invoice
+from watcher.payments.model import ZERO, cents
 from watcher.plain import plain
 
 # ConnectWise's ids are int32 in OpenAPI.

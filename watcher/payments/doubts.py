@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from watcher.payments.model import ZERO, Action, Call, Change, Create, HeldPayment, Remove, listed, money
+from watcher.payments.invoices import HeldPayment
+from watcher.payments.model import ZERO, Action, Call, Change, Create, Remove, listed, money
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from datetime import date
 from decimal import Decimal
 
 from watcher.payments.doubts import InDoubt
+from watcher.payments.invoices import HeldPayment, Invoice
 from watcher.payments.model import (
     ZERO,
     Action,
@@ -14,9 +15,7 @@ from watcher.payments.model import (
     Create,
     Dates,
     Demand,
-    HeldPayment,
     Intent,
-    Invoice,
     Keep,
     Plan,
     Reject,

@@ -13,7 +13,8 @@ from watcher.errors import AnswerLost, Missing, Outage, PaymentWatcherError, Rej
 from watcher.events.catalogue import Event
 from watcher.journal.doubts import Doubts
 from watcher.payments.doubts import InDoubt
-from watcher.payments.model import ZERO, Call, Change, Create, HeldPayment, Remove, money
+from watcher.payments.invoices import HeldPayment
+from watcher.payments.model import ZERO, Call, Change, Create, Remove, money
 
 # An invoice is looked at so long after its last outcome (seconds). No gateway keeps a call for longer.
 AUDIT_SECONDS = 300.0

@@ -12,7 +12,8 @@ from watcher.connectwise.client import ConnectWise
 from watcher.connectwise.workers import Batch, Workers
 from watcher.errors import Missing, Outage, PaymentWatcherError, Rejection, Scope, Unreachable
 from watcher.events.catalogue import Event
-from watcher.payments.model import Demand, Invoice
+from watcher.payments.invoices import Invoice
+from watcher.payments.model import Demand
 from watcher.payments.planning import must_list
 
 # If none of so many invoices is found, the search itself is in doubt.

@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from watcher.lifetime import Lifetime
 from watcher.payments.doubts import InDoubt, Settled
-from watcher.payments.model import ZERO, Action, Demand, DemandId, Intent, Invoice
+from watcher.payments.invoices import Invoice
+from watcher.payments.model import ZERO, Action, Demand, DemandId, Intent
 from watcher.payments.outcomes import Outcome, Result
 
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from watcher.connectwise.changing import ChangeBy
-from watcher.payments.model import HeldPayment, Invoice, money
+from watcher.payments.invoices import HeldPayment, Invoice
+from watcher.payments.model import money
 from watcher.proving.books import LIST_FIRST
 from watcher.proving.facts import Seen
 from watcher.proving.findings import Finding, Setting, differs, holds, look, unknown

@@ -9,7 +9,8 @@ from decimal import Decimal
 from watcher.connectwise.client import ConnectWise
 from watcher.errors import AnswerLost, FolderTrouble, Missing, Rejection, Scope, SignInRefused, Unreachable
 from watcher.lifetime import Lifetime
-from watcher.payments.model import HeldPayment, Remove, money
+from watcher.payments.invoices import HeldPayment
+from watcher.payments.model import Remove, money
 from watcher.proving.notes import Noted, Notes
 from watcher.proving.writing import is_own
 

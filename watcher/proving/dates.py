@@ -7,7 +7,8 @@ from datetime import date
 from decimal import Decimal
 
 from watcher.connectwise.changing import ClearDate
-from watcher.payments.model import Invoice, money
+from watcher.payments.invoices import Invoice
+from watcher.payments.model import money
 from watcher.proving.facts import Seen
 from watcher.proving.findings import Finding, Setting, differs, holds, look, unknown
 

@@ -13,7 +13,8 @@ from watcher.connectwise.client import ConnectWise
 from watcher.connectwise.recorded import RecordingGateway
 from watcher.errors import AnswerLost, Missing, Outage, PaymentWatcherError, Rejection, Scope, Stopping, Unreachable
 from watcher.lifetime import Lifetime
-from watcher.payments.model import Change, Create, HeldPayment, Invoice, Remove, money
+from watcher.payments.invoices import HeldPayment, Invoice
+from watcher.payments.model import Change, Create, Remove, money
 from watcher.proving.facts import Seen
 from watcher.proving.notes import Noted, Notes
 

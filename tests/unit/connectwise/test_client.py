@@ -20,7 +20,8 @@ from watcher.connectwise.client import ConnectWise, Written
 from watcher.connectwise.http import Gateway
 from watcher.connectwise.pace import Pace
 from watcher.errors import AnswerLost, Missing, Rejection, Unreachable
-from watcher.payments.model import Change, Create, HeldPayment, Remove
+from watcher.payments.invoices import HeldPayment
+from watcher.payments.model import Change, Create, Remove
 from watcher.sandbox import PaymentSeed
 
 DAY = date(2016, 9, 22)

@@ -16,7 +16,8 @@ from watcher.connectwise.client import ConnectWise, Written
 from watcher.connectwise.http import Gateway
 from watcher.connectwise.pace import Pace
 from watcher.errors import AnswerLost, Outage, Unreachable
-from watcher.payments.model import Change, Create, HeldPayment, Invoice, Remove
+from watcher.payments.invoices import HeldPayment, Invoice
+from watcher.payments.model import Change, Create, Remove
 
 NOWHERE = "http://127.0.0.1:1"
 POST = Create(7, Decimal("1.00"), None, balance_after=Decimal(0))
