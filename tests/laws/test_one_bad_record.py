@@ -231,6 +231,18 @@ def test_many_unknown_numbers_are_rejected_if_the_search_works(folders, books):
     assert len(records(one(files(folders.fail)))) == 30
 
 
+def test_an_invoice_that_cannot_be_read_at_all_holds_up_no_other(folders, start_sandbox):
+    """Its payments are answered by 404, and it itself by 500: others are paid, and it is rejected in the end."""
+    paying = (PaymentSeed(Decimal(1)),)
+    books = start_sandbox(*(invoice(number, TOTAL, payments=paying) for number in [*IDS][:3]))
+    faults = [Strike(GONE_404, "GET", r"/1001/payments\?"), Strike(CONVERTING_500, "GET", r"/1001\?")]
+    with Unreliable(books.url, *faults) as network:
+        drop(folders.inbox, "pay.xml", document(*((number, TOTAL) for number in [*IDS][:3])))
+        served(folders, network.url, Day())
+    assert paid(books, "BAD-2", "BAD-3") == [[TOTAL], [TOTAL]]
+    assert [row["InvoiceNumber"] for row in records(one(files(folders.fail)))] == ["BAD-1"]
+
+
 def test_an_endpoint_that_is_gone_fails_no_payment(folders, books):
     """A 404 to a write on an invoice that is there says nothing of the payment."""
     with Unreliable(books.url, Strike(GONE_404, "POST")) as network:

@@ -16,7 +16,10 @@ _MEND_MAYBE_ONE = (
     "Nothing is lost while ConnectWise is down. If it refuses this payment alone, it is rejected after a minute"
 )
 _MEND_BEHIND = "The order of files is kept for each invoice; nothing needs to be done"
-_MEND_ODD = "Look at this invoice in ConnectWise. The payment is tried again every few minutes"
+_MEND_ODD = (
+    "Look at this invoice in ConnectWise. The payment is tried again every few minutes. "
+    "If that does not help, take the file out of work: payment-watcher withdraw NAME"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +139,7 @@ class Left:
         behind = next((demand for demand in demands if demand.key in keys), None)
         if behind is None:
             return "", ""
-        return f"{_stuck(behind)} waits for the payment of an earlier file on this invoice", _MEND_BEHIND
+        return f"{_stuck(behind)}: an earlier file has a payment on this invoice that is not decided yet", _MEND_BEHIND
 
     def look_again(self) -> None:
         """Let every claim have its turn now if what may have been about all payments is over."""

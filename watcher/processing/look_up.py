@@ -71,7 +71,7 @@ class LookUp:
                 raise answer
             self._by_id.update(answer)
         if sum(map(len, groups)) >= _MANY and not self._by_id:
-            self._prove_search(f"none of {sum(map(len, groups)):,} invoice ids")
+            self._prove_search(f"it found none of {sum(map(len, groups)):,} invoice ids")
         return {invoice_id: invoice.number.strip() for invoice_id, invoice in self._by_id.items()}
 
     def ahead(self, demands: Sequence[Demand], after: Batch[Any, Any]) -> None:
@@ -105,7 +105,7 @@ class LookUp:
         missing = [demand.invoice_number for demand in demands if demand.key not in found.invoices]
         self._find(missing, found)
         if len(demands) >= _MANY and not any(found.invoices.values()) and not (found.refusals or found.troubles):
-            self._prove_search(f"none of {len(demands):,} invoice numbers")
+            self._prove_search(f"it found none of {len(demands):,} invoice numbers")
         self._list_payments([demand.key for demand in demands], doubtful, in_doubt, found)
         return found
 
@@ -177,7 +177,7 @@ class LookUp:
         """Make sure that the search works at all: it has to find an invoice that is there.
 
         Args:
-            what: what it answered.
+            what: what is wrong with its answer.
             request_id: of that answer.
 
         Raises:
@@ -187,7 +187,7 @@ class LookUp:
         if isinstance(answer, Outage):
             raise answer
         if answer is not True:
-            raise Unreachable(f"ConnectWise's search for invoices does not work: it found {what}", request_id)
+            raise Unreachable(f"ConnectWise's search for invoices does not work: {what}", request_id)
 
     def _list_payments(
         self, keys: Sequence[str], doubtful: Collection[str], in_doubt: Collection[int], found: Holdings
@@ -225,8 +225,8 @@ class LookUp:
         """
         gone: set[int] = set()
         missing = [found.invoices[key][0].id for key, answer in refused.items() if isinstance(answer, Missing)]
-        for invoice_id, answer in self._workers.each(self._client.read_invoice, missing):
-            if isinstance(answer, Outage):
+        for invoice_id, answer in self._workers.each(self._client.read_invoice, missing, len(missing) + 1):
+            if isinstance(answer, Outage) and answer.scope is Scope.LINE:
                 raise answer
             if isinstance(answer, Missing):
                 gone.add(invoice_id)

@@ -153,8 +153,10 @@ def given_up(one: Pending, refusal: Refusal) -> list[Result]:
     match one.plan.step:
         case Create():
             effect = "Read back afterwards, the invoice has no payment"
-        case Change(payment_id=payment_id) | Remove(payment_id=payment_id):
-            effect = f"Read back afterwards, payment {payment_id} on the invoice is not as it was to be"
+        case Change(payment_id=payment_id):
+            effect = f"Read back afterwards, payment {payment_id} on the invoice still has another amount or date"
+        case Remove(payment_id=payment_id):
+            effect = f"Read back afterwards, payment {payment_id} is still on the invoice"
         case _:
             effect = "Nothing is known to be changed"
     seconds = round(refusal.last_at - refusal.first_at)
