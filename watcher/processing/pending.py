@@ -116,13 +116,17 @@ class OpenDemands:
 
 
 def unplanned(unmade: Sequence[Pending], intents: Mapping[DemandId, Intent]) -> Iterator[Planned]:
-    """Yield what is planned for demands whose calls were not made, so that nobody takes these calls for made ones.
+    """Yield what is planned for demands whose calls were not carried out, so that nobody takes these for done.
 
     Args:
-        unmade: the demands.
+        unmade: the demands; those with an outcome are passed over.
         intents: what was planned in this round. What was planned before it, if anything, holds again.
     """
-    earlier = [(one.demand, one.intent) for one in unmade if one.demand.id in intents]
+    earlier = [
+        (one.demand, one.intent)
+        for one in unmade
+        if not one.decided and intents.get(one.demand.id, one.intent) != one.intent
+    ]
     if earlier:
         yield Planned(earlier)
 

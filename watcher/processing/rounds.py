@@ -15,7 +15,7 @@ from math import inf
 
 from watcher.connectwise.client import ConnectWise
 from watcher.connectwise.workers import Batch, Workers
-from watcher.errors import AnswerLost, Outage, Stopping, Unreachable
+from watcher.errors import AnswerLost, Outage, Rejection, Stopping, Unreachable
 from watcher.payments.doubts import InDoubt
 from watcher.payments.model import Change, Create, Demand, DemandId, Intent, Plan, Reject, Rules
 from watcher.payments.outcomes import Result, intend
@@ -175,7 +175,7 @@ class Rounds:
                     for one, answer in answers:
                         del unknown[one.demand.id]
                         trouble = self._answers.worse(trouble, answer)
-                    unmade += [one for one, answer in answers if isinstance(answer, Outage)]
+                    unmade += [one for one, answer in answers if isinstance(answer, Outage | Rejection)]
                     refused |= {one.demand.id for one, answer in answers if is_about_one(answer)}
                     if ended := [
                         (one, results) for one, answer in answers if (results := self._take(one, answer, intents))
