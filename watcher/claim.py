@@ -29,12 +29,14 @@ class ReadyFile:
         size: its size (bytes).
         digest: SHA-256 of its content, hex; None if it is too large to be read.
         tried: when it was last tried and could not be taken (monotonic seconds); None if it was not.
+        content: its content as it was read; None if it is not kept until the file is claimed.
     """
 
     name: str
     size: int
     digest: str | None = field(default=None)
     tried: float | None = field(default=None, compare=False)
+    content: bytes | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -17,8 +17,8 @@ MEDDLING = """
 import os, sys, time
 
 def meddle(event, args):
-    if event == "os.rename" and os.path.basename(os.fspath(args[0])).startswith("moving"):
-        path = os.fspath(args[0])
+    if event == "os.rename" and os.path.basename(os.fspath(args[0])).startswith("moving") and args[2] != -1:
+        path = os.path.join(os.readlink(f"/proc/self/fd/{args[2]}"), args[0])
         %s
 
 sys.addaudithook(meddle)

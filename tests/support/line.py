@@ -152,7 +152,7 @@ class Line:
         self.database = Database(self.settings.journal.url)
         self.waiting = waiting_of(self.settings, self.database)
         self.publisher = publisher_of(self.settings, self.database, self.waiting, self._calls, self.lifetime)
-        self.taker = taker_of(self.settings, self.database, self.publisher, self.waiting, self._calls)
+        self.taker = taker_of(self.settings, self.database, self.publisher, self._calls, self.lifetime)
         self.claims = Claims(self.database)
         self.ledger = Ledger(self.database)
         self.history = History(self.database)
@@ -164,7 +164,7 @@ class Line:
         other.settings = settings_of(self.folders, self._site, **sections)
         other.waiting = waiting_of(other.settings, self.database)
         other.publisher = publisher_of(other.settings, self.database, other.waiting, self._calls, self.lifetime)
-        other.taker = taker_of(other.settings, self.database, other.publisher, other.waiting, self._calls)
+        other.taker = taker_of(other.settings, self.database, other.publisher, self._calls, self.lifetime)
         return other
 
     @property
@@ -204,4 +204,4 @@ class Line:
 def stepping(line: Line) -> Taker:
     """Return the taker of a program that can be ended at each of its steps."""
     work = Work(line.folders, FolderCalls(), line.settings.inbox.max_file_bytes)
-    return Taker(Stepping(work), Stepping(line.claims), line.publisher, line.waiting)
+    return Taker(Stepping(work), Stepping(line.claims), line.publisher, line.waiting, line.lifetime)

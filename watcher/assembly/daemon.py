@@ -89,7 +89,7 @@ def publisher_of(
 
 
 def taker_of(
-    settings: Settings, database: Database, publisher: Publisher, waiting: WaitingFiles, calls: FolderCalls
+    settings: Settings, database: Database, publisher: Publisher, calls: FolderCalls, lifetime: Lifetime
 ) -> Taker:
     """Return what takes files from the inbox.
 
@@ -97,11 +97,11 @@ def taker_of(
         settings: with folders.
         database: the journal.
         publisher: knows what to do with an original at its end.
-        waiting: the files that wait by themselves.
         calls: makes calls on folders.
+        lifetime: of this process.
     """
     work = Work(folders_of(settings), calls, settings.inbox.max_file_bytes)
-    return Taker(work, Claims(database), publisher, waiting)
+    return Taker(work, Claims(database), publisher, publisher.waiting, lifetime)
 
 
 def withdrawer_of(database: Database, publisher: Publisher) -> Withdrawer:
@@ -163,7 +163,7 @@ def service_of(settings: Settings, lifetime: Lifetime, client: ConnectWise | Non
         lifetime.when_ending(observer.wake)
         waiting = waiting_of(settings, database)
         publisher = publisher_of(settings, database, waiting, calls, lifetime)
-        taker = taker_of(settings, database, publisher, waiting, calls)
+        taker = taker_of(settings, database, publisher, calls, lifetime)
         measures = Measures(settings.inbox.scan_seconds, _BATCH_FILES, settings.inbox.max_file_bytes)
         service = Service(
             Tenure(folders.inbox, Ledger(database), observer, calls),

@@ -87,15 +87,15 @@ def _carry_out(settings: Settings) -> bool:
 
 def _work_on(settings: Settings) -> None:
     """Carry out all requests, with the journal held."""
-    calls, inbox = FolderCalls(), folders_of(settings).inbox
+    calls, lifetime, inbox = FolderCalls(), Lifetime(), folders_of(settings).inbox
     with closing(Database(settings.journal.url, upgrade=False)) as database, ExitStack() as stack:
         waiting = waiting_of(settings, database)
-        publisher = publisher_of(settings, database, waiting, calls, Lifetime())
+        publisher = publisher_of(settings, database, waiting, calls, lifetime)
         publisher.check()
         try:
             stack.enter_context(holding(lock_file(inbox / marker.NAME), own=True))
         except Occupied as occupied:
             raise InboxHeld.by(occupied) from occupied
         # As a start of the daemon does, before it works on what is claimed.
-        taker_of(settings, database, publisher, waiting, calls).resume()
+        taker_of(settings, database, publisher, calls, lifetime).resume()
         withdrawer_of(database, publisher).carry_out()

@@ -6,6 +6,7 @@ growing pauses, for as long as it takes.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterable, Sequence
 
@@ -22,6 +23,8 @@ from watcher.processing.claimed import Tally
 
 # How often a pause is interrupted to see if a person wants a file out of work (seconds).
 _LOOK_SECONDS = 2.0
+# How often the folders are looked at while nothing comes (seconds). On a share each look is a dozen round trips.
+_FOLDERS_SECONDS = 60.0
 
 
 class Service:
@@ -44,6 +47,8 @@ class Service:
         self._lifetime = lifetime
         self._outage = OutageState(arrivals.measures.scan_seconds)
         self._ready = False
+        # When the folders are looked at again though nothing comes (monotonic seconds).
+        self._folders_due = -math.inf
 
     def run(self) -> None:
         """Work until asked to end.
@@ -104,11 +109,10 @@ class Service:
 
     def _turn(self) -> Tally:
         """Finish what is claimed; then scan, claim and process, batch by batch, until nothing is ready."""
-        self._tenure.check()
+        self._tenure.glance()
         self._speaker.watch = self._tenure.watching
         ready = self._scan()
-        self._batches.check()
-        self._upkeep.check_room()
+        self._check_folders(wanted=bool(ready))
         tally = self._batches.tidy()
         claims = self._resumed() or self._arrivals.claim(ready)
         while claims:
@@ -116,6 +120,7 @@ class Service:
             # Files may come in without end.
             self._batches.audit()
             ready = [] if self._lifetime.ending else self._scan()
+            self._check_folders(wanted=bool(ready))
             claims = self._arrivals.claim(ready)
         # A file that waits by itself is in no batch.
         tally += sum(self._arrivals.withdraw().values(), Tally())
@@ -123,6 +128,19 @@ class Service:
         if self._batches.cause is None:
             self._advanced()
         return tally
+
+    def _check_folders(self, *, wanted: bool) -> None:
+        """Make sure of all folders before files are claimed, and now and then while nothing comes.
+
+        Raises:
+            FolderTrouble: one cannot be used.
+        """
+        if wanted or self._lifetime.now() >= self._folders_due:
+            self._folders_due = -math.inf
+            self._tenure.check()
+            self._batches.check()
+            self._upkeep.check_room()
+            self._folders_due = self._lifetime.now() + _FOLDERS_SECONDS
 
     def _resumed(self) -> list[Claim]:
         """Return the files that are claimed already and whose turn has come."""

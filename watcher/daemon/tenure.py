@@ -9,7 +9,7 @@ import structlog
 
 from watcher.disk.hanging import FolderCalls
 from watcher.disk.lock import Hold, holding, lock_file
-from watcher.errors import InboxHeld, Occupied
+from watcher.errors import FolderTrouble, InboxHeld, Occupied
 from watcher.events.catalogue import Event
 from watcher.inbox import marker
 from watcher.inbox.marker import Marker
@@ -37,6 +37,8 @@ class Tenure:
         self._marker = Marker(folder, calls)
         self._locks = ExitStack()
         self._held: Hold | None = None
+        # The marker's file as the last check found it.
+        self._seen: tuple[int, ...] | None = None
         # The lock was held once.
         self._began = False
         self._log = structlog.get_logger()
@@ -46,6 +48,15 @@ class Tenure:
         """How the inbox is watched, and why so; empty before the first check."""
         return f"{self._watching.mode}: {self._watching.reason}" if self._watching else ""
 
+    def glance(self) -> None:
+        """Make sure that the marker is the very file that the last ``check`` read, which takes one call; else check.
+
+        Raises:
+            FolderTrouble, Occupied, InboxHeld: as ``check``.
+        """
+        if self._seen is None or not self._observer.alive() or self._seen != self._look():
+            self.check()
+
     def check(self) -> None:
         """Make sure of the inbox; mark it at the first start.
 
@@ -54,6 +65,7 @@ class Tenure:
             Occupied: another process holds it, and this one never did.
             InboxHeld: another process has taken it.
         """
+        self._seen, seen = None, self._look()
         place = str(self._folder)
         expected = self._ledger.marker(place)
         if expected is not None and not marker.is_marker(expected):
@@ -67,6 +79,16 @@ class Tenure:
             if expected is None:
                 self._ledger.remember_marker(place, self._marker.keep())
             self._watch()
+        self._seen = seen
+
+    def _look(self) -> tuple[int, ...] | None:
+        """Return by what the marker's file is recognised; None if it cannot be looked at."""
+        try:
+            with self._calls.at(self._folder):
+                facts = (self._folder / marker.NAME).lstat()
+        except FolderTrouble:
+            return None
+        return facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns
 
     def release(self) -> None:
         """Let the inbox go."""

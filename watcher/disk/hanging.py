@@ -6,6 +6,7 @@ made it can do nothing meanwhile. Another thread can see it here (``under_way``)
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -33,14 +34,16 @@ class Call:
 
 
 class FolderCalls:
-    """The calls of one thread on folders.
-
-    Attributes:
-        under_way: the call that has not returned yet; None between calls.
-    """
+    """The calls of some threads on folders."""
 
     def __init__(self) -> None:
-        self.under_way: Call | None = None
+        # By thread; the entry of a thread is set and removed by itself alone.
+        self._under_way: dict[int, Call] = {}
+
+    @property
+    def under_way(self) -> Call | None:
+        """The call that has been under way for the longest time; None between calls."""
+        return min(list(self._under_way.values()), key=lambda call: call.began, default=None)
 
     @contextmanager
     def at(self, path: Path) -> Iterator[None]:
@@ -49,14 +52,17 @@ class FolderCalls:
         Raises:
             FolderTrouble: in place of an OSError, with the place and what to do.
         """
-        outer = self.under_way
-        self.under_way = outer or Call(path, time.monotonic())
+        thread = threading.get_ident()
+        is_outer = thread not in self._under_way
+        if is_outer:
+            self._under_way[thread] = Call(path, time.monotonic())
         try:
             yield
         except OSError as error:
             raise FolderTrouble.at(Path(error.filename or path), error) from error
         finally:
-            self.under_way = outer
+            if is_outer:
+                del self._under_way[thread]
 
 
 def within(seconds: float, look: Callable[[], Found]) -> Found:

@@ -18,6 +18,7 @@ from pathlib import Path
 _ASIDE = re.compile(r"\.payment-watcher-[0-9a-f]{8}\.tmp")
 # The answers to an open that follows no link and finds no file (open(2)).
 _NO_FILE = (errno.ELOOP, errno.ENXIO, errno.ENODEV)
+_READING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 # Network and FUSE file systems may not know the sync of a folder.
 _NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
 
@@ -83,7 +84,7 @@ class OpenFolder:
         """
         try:
             with self._at(name):
-                descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=self.descriptor)
+                descriptor = os.open(name, _READING, dir_fd=self.descriptor)
         except OSError as error:
             if error.errno not in _NO_FILE:
                 raise
@@ -95,6 +96,36 @@ class OpenFolder:
                     yield file
             else:
                 yield None
+        finally:
+            os.close(descriptor)
+
+    def read(self, name: str, limit: int) -> tuple[os.stat_result, bytes | None] | None:
+        """Read a file in it whole, as ``reading`` does.
+
+        Args:
+            name: the file's name.
+            limit: the content of a larger file is not read (bytes).
+
+        Returns:
+            What the system says of the file, and its content; None in place of a content beyond the limit. None if
+            something other than a regular file has the name.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        try:
+            with self._at(name):
+                descriptor = os.open(name, _READING, dir_fd=self.descriptor)
+        except OSError as error:
+            if error.errno not in _NO_FILE:
+                raise
+            return None
+        try:
+            facts = os.fstat(descriptor)
+            if not stat.S_ISREG(facts.st_mode):
+                return None
+            with self._at(name):
+                return facts, _content(descriptor, facts.st_size, limit)
         finally:
             os.close(descriptor)
 
@@ -164,6 +195,15 @@ class OpenFolder:
         with self._at(new):
             os.replace(name, new, src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor)
 
+    def move(self, name: str, folder: OpenFolder) -> None:
+        """Move a file out of it into another folder, where nothing has its name.
+
+        Raises:
+            OSError: it is not there, or cannot be moved.
+        """
+        with self._at(name):
+            os.rename(name, name, src_dir_fd=self.descriptor, dst_dir_fd=folder.descriptor)
+
     def sync(self) -> None:
         """Bring the names in it to disk, where its file system knows such a call.
 
@@ -185,6 +225,23 @@ class OpenFolder:
         except OSError as error:
             path = self.path if not name or is_aside(name) else self.path / name
             raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _content(descriptor: int, size: int, limit: int) -> bytes | None:
+    """Return what an open file holds; None if that is more than the limit (bytes).
+
+    A file of the size that it had is at its end after one call: the server is not asked once more.
+    """
+    if size > limit:
+        return None
+    pieces = [os.read(descriptor, size + 1)]
+    length = len(pieces[0])
+    while length != size and length <= limit:
+        pieces.append(os.read(descriptor, limit + 1 - length))
+        length += len(pieces[-1])
+        if not pieces[-1]:
+            break
+    return b"".join(pieces) if length <= limit else None
 
 
 @contextmanager

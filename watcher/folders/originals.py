@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import stat
 from contextlib import suppress
-from pathlib import Path
 from typing import NamedTuple
 
-from watcher.disk.durable import reading
+from watcher.disk.opened import OpenFolder
 
 # What file managers, servers and network file systems put beside files (case-folded).
 _STRAYS = ("thumbs.db", "desktop.ini", "@eadir")
+# A longer file is not held in memory to be compared (bytes).
+_SHORT = 1 << 20
 
 
 class Original(NamedTuple):
@@ -31,46 +31,40 @@ class Original(NamedTuple):
     names: int
 
 
-def is_folder(path: Path) -> bool:
-    """Return True if a folder has a name. A link is none."""
-    try:
-        return stat.S_ISDIR(path.lstat().st_mode)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-
-
-def is_same(path: Path, digest: str) -> bool | None:
+def is_same(folder: OpenFolder, name: str, digest: str) -> bool | None:
     """Return True if a file of this digest has a name, False if something else has it; None if nothing has it."""
     try:
-        with reading(path) as file:
-            return file is not None and hashlib.file_digest(file, "sha256").hexdigest() == digest
-    except (FileNotFoundError, NotADirectoryError):
+        found = _read(folder, name, _SHORT)
+    except FileNotFoundError:
         return None
+    return found is not None and found.digest == digest
 
 
-def read(path: Path, limit: int) -> Original | None:
+def read(folder: OpenFolder, name: str, limit: int) -> Original | None:
     """Read a file; None if no file has the name. The content is kept up to a limit (bytes)."""
-    with suppress(FileNotFoundError, NotADirectoryError), reading(path) as file:
-        if file is None:
-            return None
-        facts = os.fstat(file.fileno())
-        if facts.st_size > limit:
-            return Original(hashlib.file_digest(file, "sha256").hexdigest(), None, facts.st_size, facts.st_nlink)
-        content = file.read()
-        return Original(hashlib.sha256(content).hexdigest(), content, len(content), facts.st_nlink)
+    with suppress(FileNotFoundError):
+        return _read(folder, name, limit)
     return None
 
 
-def originals(folder: Path) -> list[str]:
+def _read(folder: OpenFolder, name: str, limit: int) -> Original | None:
+    """Read a file; None if something other than a file has the name."""
+    found = folder.read(name, limit)
+    if found is None:
+        return None
+    facts, content = found
+    if content is not None:
+        return Original(hashlib.sha256(content).hexdigest(), content, len(content), facts.st_nlink)
+    with folder.reading(name) as file:
+        if file is None:
+            return None
+        return Original(hashlib.file_digest(file, "sha256").hexdigest(), None, facts.st_size, facts.st_nlink)
+
+
+def originals(place: OpenFolder) -> list[str]:
     """List the names of the files in the place of a claim, without what others leave beside files."""
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(
-                entry.name
-                for entry in entries
-                if not entry.name.startswith(".")
-                and entry.name.casefold() not in _STRAYS
-                and stat.S_ISREG(entry.stat(follow_symlinks=False).st_mode)
-            )
-    except (FileNotFoundError, NotADirectoryError):
-        return []
+    return [
+        name
+        for name in place.names()
+        if not name.startswith(".") and name.casefold() not in _STRAYS and stat.S_ISREG(place.facts(name).st_mode)
+    ]

@@ -1,7 +1,7 @@
 """From the journal into the outboxes and the archive.
 
 Every step can be repeated: a file that is there already with the same bytes is done, and nothing is overwritten.
-Folders are opened once for each step and used by descriptor; no link is followed.
+Folders are opened once for each step, or for a stage of many, and used by descriptor; no link is followed.
 """
 
 from __future__ import annotations
@@ -9,15 +9,17 @@ from __future__ import annotations
 import os
 import re
 import stat
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from watcher.claim import Claim
-from watcher.disk.durable import Content, Rights, put_new, write_new
+from watcher.disk.durable import Content, Rights, put_new
 from watcher.disk.hanging import FolderCalls
 from watcher.disk.opened import OpenFolder, is_aside, opened
+from watcher.disk.stages import Stages
 from watcher.errors import FolderTrouble
 from watcher.folders.layout import Folders
 from watcher.folders.rights import refusal
@@ -37,9 +39,19 @@ class Outboxes:
     def __init__(self, folders: Folders, calls: FolderCalls) -> None:
         self._folders = folders
         self._calls = calls
+        self._stages = Stages(calls)
+        self._making = threading.Lock()
         self._began = time.time()
         # What was seen of each folder that can be trusted: device, inode, mode and owner.
         self._trusted: dict[str, tuple[int, ...]] = {}
+
+    def stage(self) -> AbstractContextManager[None]:
+        """Publish several files within this. Folders are opened once, and synced once, at its end.
+
+        Raises:
+            FolderTrouble: a folder cannot be synced.
+        """
+        return self._stages.stage()
 
     def check(self) -> None:
         """Make sure that every folder but the inbox is there and can be trusted, before a file is claimed.
@@ -94,21 +106,14 @@ class Outboxes:
         """
         return self._publish(self._folders.fail_file(claim), content)
 
-    def publish_refusal(self, claim: Claim, content: Content | None, note: bytes) -> None:
-        """Publish the note about a refused file, and then the file itself, byte for byte.
-
-        Args:
-            claim: its claim.
-            content: the file's content; None if it is gone.
-            note: why it was refused.
+    def publish_note(self, claim: Claim, note: bytes) -> Path:
+        """Publish the note about a refused file; the file itself follows as its fail file.
 
         Raises:
-            NameTaken: something else has the name of one of them.
-            FolderTrouble: they cannot be written.
+            NameTaken: something else has its name.
+            FolderTrouble: it cannot be written.
         """
-        self._publish(self._folders.note(claim), note)
-        if content is not None:
-            self._publish(self._folders.fail_file(claim), content)
+        return self._publish(self._folders.note(claim), note)
 
     def publish_changed(self, claim: Claim, digest: str, content: Content, note: bytes) -> Path:
         """Publish an original whose writer went on writing, and a note beside it.
@@ -186,28 +191,53 @@ class Outboxes:
         return target if content is None else self._archive(target, content)
 
     def _archive(self, target: Path, content: Content) -> Path:
-        with self._calls.at(target), opened(self._folders.archive) as archive, self._day(archive, target.parent) as day:
+        with (
+            self._calls.at(target),
+            self._stages.folder(self._folders.archive) as archive,
+            self._day(archive, target.parent) as day,
+        ):
             # Aside in the archive itself, where the next start looks for what was left.
             put_new(day, target.name, content, rights=_ARCHIVED, aside=archive)
             # If the file was there already, this very sync may be what failed at the last attempt.
-            day.sync()
+            self._stages.sync(day)
         return target
 
     def _publish(self, target: Path, content: Content) -> Path:
-        with self._calls.at(target):
-            write_new(target, content)
+        with self._calls.at(target), self._stages.folder(target.parent) as folder:
+            put_new(folder, target.name, content)
+            # As above.
+            self._stages.sync(folder)
         return target
 
     @contextmanager
     def _day(self, archive: OpenFolder, day: Path) -> Iterator[OpenFolder]:
         """Open the archive's folder of a day; make what is missing of it."""
-        year, month, last = day.relative_to(archive.path).parts
-        with (
-            _entered(archive, year) as of_year,
-            _entered(of_year, month) as of_month,
-            _entered(of_month, last) as of_day,
-        ):
-            yield of_day
+        with ExitStack() as stack:
+            folder = archive
+            for part in day.relative_to(archive.path).parts:
+                folder = self._enter(stack, folder, part)
+            yield folder
+
+    def _enter(self, stack: ExitStack, parent: OpenFolder, name: str) -> OpenFolder:
+        """Open a folder of the archive, and make it if it is missing.
+
+        A link that stands in its place is not followed, and a folder of another user is not used.
+        """
+        if self._stages.is_open(parent.path / name):
+            return stack.enter_context(self._stages.inner(parent, name))
+        with self._making:
+            # Nobody uses a folder that another thread has made and not brought to disk yet.
+            try:
+                folder = stack.enter_context(self._stages.inner(parent, name))
+            except FileNotFoundError:
+                if parent.make(name, _DAY_MODE):
+                    _sync_made(parent, name)
+                folder = stack.enter_context(self._stages.inner(parent, name))
+        owner = os.fstat(folder.descriptor).st_uid
+        if owner not in (os.geteuid(), 0, os.fstat(parent.descriptor).st_uid):
+            mend = "Move it somewhere else; the daemon makes its own"
+            raise FolderTrouble(f"{folder.path} belongs to another user", mend)
+        return folder
 
     def _sweep_one(self, folder: OpenFolder, name: str) -> None:
         with suppress(FileNotFoundError):
@@ -217,22 +247,11 @@ class Outboxes:
                 folder.unlink(name)
 
 
-@contextmanager
-def _entered(parent: OpenFolder, name: str) -> Iterator[OpenFolder]:
-    """Open a folder of the archive, and make it if it is missing.
-
-    A link that stands in its place is not followed, and a folder of another user is not used.
-    """
-    if parent.make(name, _DAY_MODE):
-        try:
-            parent.sync()
-        except OSError:
-            # A folder that is there counts as synced. So it goes, and the next attempt makes and syncs it again.
-            parent.rmdir(name)
-            raise
-    with parent.enter(name) as folder:
-        owner = os.fstat(folder.descriptor).st_uid
-        if owner not in (os.geteuid(), 0, os.fstat(parent.descriptor).st_uid):
-            mend = "Move it somewhere else; the daemon makes its own"
-            raise FolderTrouble(f"{folder.path} belongs to another user", mend)
-        yield folder
+def _sync_made(parent: OpenFolder, name: str) -> None:
+    """Bring a folder that was made a moment ago to disk."""
+    try:
+        parent.sync()
+    except OSError:
+        # A folder that is there counts as synced. So it goes, and the next attempt makes and syncs it again.
+        parent.rmdir(name)
+        raise

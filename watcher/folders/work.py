@@ -9,22 +9,25 @@ from __future__ import annotations
 import errno
 import os
 import re
-import stat
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
 from watcher.claim import Claim, is_claim_id
-from watcher.disk.durable import place, reading, sync_folder
 from watcher.disk.hanging import FolderCalls
+from watcher.disk.naming import give_name
+from watcher.disk.opened import OpenFolder
 from watcher.disk.room import probe
+from watcher.disk.stages import Stages
 from watcher.folders.layout import Folders
-from watcher.folders.originals import Original, is_folder, is_same, originals, read
+from watcher.folders.originals import Original, is_same, originals, read
 
 # What version 3 kept in work itself, half written or whole.
 _OF_VERSION_3 = re.compile(r"\.?([0-9TZ]{16}_[0-9a-f]{8})\.(?:payments\.xml|receipt\.json|receipt\.tmp|file\.tmp)")
+# The answers to an open of a folder that is not there, or in whose place something else is.
+_NO_FOLDER = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 # Trouble with a whole folder or its disk, whichever file meets it first.
 _OF_THE_FOLDER = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EXDEV, errno.ENOTDIR)
 
@@ -38,7 +41,7 @@ class Unmovable(Exception):
 
 
 class Work:
-    """Sets originals aside."""
+    """Sets originals aside. Every folder is used by descriptor, and no link is followed."""
 
     def __init__(self, folders: Folders, calls: FolderCalls, limit: int) -> None:
         """Take where the originals are.
@@ -50,7 +53,12 @@ class Work:
         """
         self._folders = folders
         self._calls = calls
+        self._stages = Stages(calls)
         self._limit = limit
+
+    def stage(self) -> AbstractContextManager[None]:
+        """Do the same to several files within this; folders are opened once."""
+        return self._stages.stage()
 
     # --- claiming ----------------------------------------------------------------------------------------------
 
@@ -62,42 +70,53 @@ class Work:
             Unmovable: it cannot be moved now, though other files can.
             FolderTrouble: inbox or work cannot be used. The file stays where it is.
         """
-        folder = self._folders.place(claim.id)
-        with self._calls.at(self._folders.work):
-            with suppress(FileExistsError):
-                folder.mkdir(mode=0o700)
-            if not is_folder(folder):
-                raise Unmovable("something else has the name of its place in work")
-        with self._calls.at(self._folders.inbox):
-            try:
-                self._folders.dropped(claim).rename(self._folders.held(claim))
-            except OSError as error:
-                # Unless something else lies in it.
-                with suppress(OSError):
-                    folder.rmdir()
-                if isinstance(error, FileNotFoundError):
-                    # If the inbox itself is missing, this raises.
-                    self._folders.inbox.stat()
-                    raise Gone from error
-                if error.errno in _OF_THE_FOLDER:
-                    raise
-                # If nothing at all can be moved out of the inbox, this raises.
-                probe(self._folders.inbox)
-                raise Unmovable(os.strerror(error.errno or 0)) from error
+        with ExitStack() as stack:
+            with self._calls.at(self._folders.work):
+                work = stack.enter_context(self._stages.folder(self._folders.work))
+                work.make(claim.id, 0o700)
+                place = self._enter(stack, work, claim.id)
+                if place is None:
+                    raise Unmovable("something else has the name of its place in work")
+            with self._calls.at(self._folders.inbox):
+                inbox = stack.enter_context(self._stages.folder(self._folders.inbox))
+                try:
+                    inbox.move(claim.name, place)
+                except OSError as error:
+                    # Unless something else lies in it.
+                    with suppress(OSError):
+                        work.rmdir(claim.id)
+                    if isinstance(error, FileNotFoundError):
+                        # If the inbox itself is missing, this raises.
+                        self._folders.inbox.stat()
+                        raise Gone from error
+                    if error.errno in _OF_THE_FOLDER:
+                        raise
+                    # If nothing at all can be moved out of the inbox, this raises.
+                    probe(self._folders.inbox)
+                    raise Unmovable(os.strerror(error.errno or 0)) from error
 
-    def sync(self, claims: Iterable[Claim]) -> None:
-        """Bring to disk that files lie in work, and no longer in the inbox.
+    def sync(self, only_copies: Iterable[Claim] = ()) -> None:
+        """Bring to disk that files lie no longer in the inbox.
+
+        Where they lie in work may get lost in a power cut: the journal has a copy of each, but for those too large.
+
+        Args:
+            only_copies: the files of which the journal has no copy.
 
         Raises:
             FolderTrouble: that is not possible.
         """
-        with self._calls.at(self._folders.work):
-            for claim in claims:
-                with suppress(FileNotFoundError, NotADirectoryError):
-                    sync_folder(self._folders.place(claim.id))
-            sync_folder(self._folders.work)
-        with self._calls.at(self._folders.inbox):
-            sync_folder(self._folders.inbox)
+        copies = list(only_copies)
+        with self._calls.at(self._folders.work), self._stages.folder(self._folders.work) as work:
+            for claim in copies:
+                with ExitStack() as stack:
+                    place = self._enter(stack, work, claim.id)
+                    if place is not None:
+                        place.sync()
+            if copies:
+                work.sync()
+        with self._calls.at(self._folders.inbox), self._stages.folder(self._folders.inbox) as inbox:
+            inbox.sync()
 
     def is_still(self, claim: Claim, digest: str) -> bool | None:
         """Compare a file that was set aside with what was read of it.
@@ -113,9 +132,8 @@ class Work:
         Raises:
             FolderTrouble: it cannot be read.
         """
-        held = self._folders.held(claim)
-        with self._calls.at(held):
-            return is_same(held, digest) if is_folder(held.parent) else None
+        with self._calls.at(self._folders.held(claim)), self._place(claim.id) as (_, place):
+            return None if place is None else is_same(place, claim.name, digest)
 
     def is_dropped(self, claim: Claim, digest: str) -> bool | None:
         """Compare the file of that name in the inbox with what was read of it; as ``is_still``.
@@ -123,9 +141,8 @@ class Work:
         Raises:
             FolderTrouble: it cannot be read, or the inbox is missing.
         """
-        with self._calls.at(self._folders.inbox):
-            self._folders.inbox.stat()
-            return is_same(self._folders.dropped(claim), digest)
+        with self._calls.at(self._folders.inbox), self._stages.folder(self._folders.inbox) as inbox:
+            return is_same(inbox, claim.name, digest)
 
     def put_back(self, claim: Claim) -> None:
         """Put a file back into the inbox. If its name is taken there, it gets one that bears the claim.
@@ -133,26 +150,14 @@ class Work:
         Raises:
             FolderTrouble: inbox or work cannot be used.
         """
-        held = self._folders.held(claim)
-        with self._calls.at(self._folders.inbox):
-            # It is gone if a person took it away.
-            with suppress(FileNotFoundError):
-                if is_folder(held.parent):
-                    self._give_name(held, claim)
-            sync_folder(self._folders.inbox)
+        with self._calls.at(self._folders.inbox), self._stages.folder(self._folders.inbox) as inbox:
+            with self._place(claim.id) as (_, place):
+                # It is gone if a person took it away.
+                if place is not None:
+                    with suppress(FileNotFoundError):
+                        _give_name(place, inbox, claim)
+            inbox.sync()
         self.clear(claim)
-
-    def _give_name(self, held: Path, claim: Claim) -> None:
-        """Give a file in work the first name in the inbox that is free. All files wait there; none replaces another."""
-        facts = held.lstat()
-        for name in _names_back(claim):
-            target = self._folders.inbox / name
-            with suppress(FileNotFoundError):
-                if os.path.samestat(target.lstat(), facts):
-                    # It has two names: a crash came before the one in work went.
-                    return
-            if place(held, target):
-                return
 
     # --- the end -----------------------------------------------------------------------------------------------
 
@@ -162,11 +167,11 @@ class Work:
         Raises:
             FolderTrouble: it cannot be deleted.
         """
-        held = self._folders.held(claim)
-        with self._calls.at(held), suppress(FileNotFoundError, IsADirectoryError):
-            if is_folder(held.parent):
-                held.unlink()
-        self.clear_place(claim.id)
+        with self._calls.at(self._folders.held(claim)), self._place(claim.id) as (work, place):
+            if place is not None:
+                with suppress(IsADirectoryError):
+                    place.unlink(claim.name)
+                _remove(work, claim.id)
 
     def clear_place(self, claim_id: str) -> None:
         """Delete the folder of a claim, unless something lies in it.
@@ -174,14 +179,8 @@ class Work:
         Raises:
             FolderTrouble: it cannot be deleted.
         """
-        place = self._folders.place(claim_id)
-        with self._calls.at(place):
-            try:
-                place.rmdir()
-            except OSError as error:
-                # A link or a file in its place is left alone, too.
-                if error.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
-                    raise
+        with self._calls.at(self._folders.place(claim_id)), self._stages.folder(self._folders.work) as work:
+            _remove(work, claim_id)
 
     # --- finding -----------------------------------------------------------------------------------------------
 
@@ -194,14 +193,17 @@ class Work:
         Raises:
             FolderTrouble: work cannot be read.
         """
-        with self._calls.at(self._folders.work):
-            places = sorted(
-                folder
-                for folder in self._folders.work.iterdir()
-                if is_claim_id(folder.name) and stat.S_ISDIR(folder.lstat().st_mode)
-            )
-            found = [(folder.name, next(iter(originals(folder)), None)) for folder in places]
-            return [(claim_id, None if name is None else Claim(claim_id, name)) for claim_id, name in found]
+        found: list[tuple[str, Claim | None]] = []
+        with self._calls.at(self._folders.work), self._stages.folder(self._folders.work) as work:
+            for name in work.names():
+                if not is_claim_id(name):
+                    continue
+                with ExitStack() as stack:
+                    place = self._enter(stack, work, name)
+                    if place is not None:
+                        original = next(iter(originals(place)), None)
+                        found.append((name, None if original is None else Claim(name, original)))
+        return found
 
     def where(self, claim: Claim) -> Path:
         """Return where the original of a claim lies."""
@@ -216,9 +218,8 @@ class Work:
         Raises:
             FolderTrouble: it cannot be read.
         """
-        path = self._folders.held(claim)
-        with self._calls.at(path):
-            return read(path, self._limit) if is_folder(path.parent) else None
+        with self._calls.at(self._folders.held(claim)), self._place(claim.id) as (_, place):
+            return None if place is None else read(place, claim.name, self._limit)
 
     @contextmanager
     def opened(self, claim: Claim) -> Iterator[BinaryIO | None]:
@@ -227,24 +228,23 @@ class Work:
         Raises:
             FolderTrouble: it cannot be read.
         """
-        path = self._folders.held(claim)
-        with self._calls.at(path):
-            if is_folder(path.parent) and not path.is_symlink() and path.is_file():
-                with reading(path) as file:
-                    yield file
-            else:
-                yield None
+        with self._calls.at(self._folders.held(claim)), self._place(claim.id) as (_, place), ExitStack() as stack:
+            file: BinaryIO | None = None
+            if place is not None:
+                with suppress(FileNotFoundError):
+                    file = stack.enter_context(place.reading(claim.name))
+            yield file
 
     def read_dropped(self, claim: Claim) -> Original | None:
         """Read the file that is to be claimed from the inbox, as ``read`` does from work.
 
         Raises:
             Unmovable: it cannot be read now.
+            FolderTrouble: the inbox cannot be used.
         """
-        path = self._folders.dropped(claim)
-        with self._calls.at(path):
+        with self._calls.at(self._folders.inbox), self._stages.folder(self._folders.inbox) as inbox:
             try:
-                return read(path, self._limit)
+                return read(inbox, claim.name, self._limit)
             except OSError as error:
                 raise Unmovable(os.strerror(error.errno or 0)) from error
 
@@ -256,9 +256,11 @@ class Work:
         Raises:
             FolderTrouble: it cannot be read.
         """
-        path = self._folders.work / f"{claim.id}.payments.xml"
-        with self._calls.at(path), suppress(FileNotFoundError), reading(path) as file:
-            return None if file is None else file.read()
+        with self._calls.at(self._folders.work), ExitStack() as stack:
+            work = stack.enter_context(self._stages.folder(self._folders.work))
+            with suppress(FileNotFoundError):
+                file = stack.enter_context(work.reading(f"{claim.id}.payments.xml"))
+                return None if file is None else file.read()
         return None
 
     def of_version_3(self) -> dict[str, list[str]]:
@@ -268,11 +270,11 @@ class Work:
             FolderTrouble: work cannot be read.
         """
         names: dict[str, list[str]] = {}
-        with self._calls.at(self._folders.work):
-            for path in self._folders.work.iterdir():
-                kept = _OF_VERSION_3.fullmatch(path.name)
+        with self._calls.at(self._folders.work), self._stages.folder(self._folders.work) as work:
+            for name in work.names():
+                kept = _OF_VERSION_3.fullmatch(name)
                 if kept and is_claim_id(kept[1]):
-                    names.setdefault(kept[1], []).append(path.name)
+                    names.setdefault(kept[1], []).append(name)
         return names
 
     def forget_version_3(self, names: Iterable[str]) -> None:
@@ -281,10 +283,47 @@ class Work:
         Raises:
             FolderTrouble: it cannot be deleted.
         """
-        with self._calls.at(self._folders.work):
+        with self._calls.at(self._folders.work), self._stages.folder(self._folders.work) as work:
             for name in names:
                 with suppress(IsADirectoryError):
-                    (self._folders.work / name).unlink(missing_ok=True)
+                    work.unlink(name)
+
+    # --- folders -----------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _place(self, claim_id: str) -> Iterator[tuple[OpenFolder, OpenFolder | None]]:
+        """Open work, and in it the place of a claim; None if no folder has that name."""
+        with self._stages.folder(self._folders.work) as work, ExitStack() as stack:
+            yield work, self._enter(stack, work, claim_id)
+
+    def _enter(self, stack: ExitStack, work: OpenFolder, claim_id: str) -> OpenFolder | None:
+        try:
+            return stack.enter_context(self._stages.inner(work, claim_id))
+        except OSError as error:
+            if error.errno not in _NO_FOLDER:
+                raise
+        return None
+
+
+def _remove(work: OpenFolder, claim_id: str) -> None:
+    """Delete the folder of a claim, unless something lies in it. A link or a file in its place is left alone, too."""
+    try:
+        work.rmdir(claim_id)
+    except OSError as error:
+        if error.errno not in (*_NO_FOLDER, errno.ENOTEMPTY, errno.EEXIST):
+            raise
+
+
+def _give_name(place: OpenFolder, inbox: OpenFolder, claim: Claim) -> None:
+    """Give a file in work the first name in the inbox that is free. All files wait there; none replaces another."""
+    facts = place.facts(claim.name)
+    for name in _names_back(claim):
+        with suppress(FileNotFoundError):
+            if os.path.samestat(inbox.facts(name), facts):
+                # It has two names: a crash came before the one in work went.
+                return
+        if give_name(place, claim.name, inbox, name):
+            return
 
 
 def _names_back(claim: Claim) -> Iterator[str]:

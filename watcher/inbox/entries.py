@@ -7,10 +7,11 @@ import fnmatch
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from watcher.disk.opened import OpenFolder
+from watcher.disk.side_by_side import side_by_side
 from watcher.inbox import marker
 from watcher.inbox.quiet import Sighting
 
@@ -38,6 +39,7 @@ class Remark:
         waits: True for a payment file that may still become ready; False for an entry that is left alone.
         overdue: True for a payment file that has waited for longer than ``stalled_after_seconds``.
         waited: how long the file had been in the inbox by then (seconds).
+        is_file: True for a regular file.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Remark:
     waits: bool = False
     overdue: bool = False
     waited: float = field(default=0.0, compare=False)
+    is_file: bool = field(default=True, compare=False)
 
 
 def name_pattern(pattern: str) -> re.Pattern[str]:
@@ -52,37 +55,55 @@ def name_pattern(pattern: str) -> re.Pattern[str]:
     return re.compile(fnmatch.translate(pattern.casefold()))
 
 
-def entries(folder: OpenFolder, pattern: re.Pattern[str]) -> Iterator[Sighting | Remark]:
+def entries(
+    folder: OpenFolder, pattern: re.Pattern[str], known: Mapping[str, Sighting | Remark]
+) -> list[Sighting | Remark]:
     """Look at every entry of the inbox but the marker and its lock.
+
+    The listing itself tells files from other entries. A server is asked about an entry only if more is to be known.
 
     Args:
         folder: the inbox.
         pattern: what ``name_pattern`` returned.
+        known: what was found out before about some entries, and need not be asked again: by name, a sighting of a file,
+            or a remark about an entry that is no file.
 
-    Yields:
+    Returns:
         A sighting of each payment file, ready or not; a remark about each entry that is left alone.
 
     Raises:
         OSError: the inbox cannot be read.
     """
+    found: list[Sighting | Remark] = []
+    asked: list[str] = []
     with os.scandir(folder.descriptor) as listing:
         for entry in listing:
             if entry.name.casefold().startswith(marker.NAME):
                 continue
             reason = unfit_name(entry.name, pattern)
+            before = known.get(entry.name)
             if reason is not None:
-                yield Remark(entry.name, reason)
-                continue
-            try:
-                facts = entry.stat(follow_symlinks=False)
-            except FileNotFoundError:
-                # It went away after it was listed.
-                continue
-            reason = unfit_kind(facts)
-            if reason is not None:
-                yield Remark(entry.name, reason)
+                found.append(Remark(entry.name, reason))
+            elif before is not None and isinstance(before, Remark) is not entry.is_file(follow_symlinks=False):
+                found.append(before)
             else:
-                yield Sighting(entry.name, facts.st_size, facts.st_mtime_ns, facts.st_ino, facts.st_ctime_ns)
+                asked.append(entry.name)
+    return found + [each for each in side_by_side(lambda name: _look(folder, name), asked) if each is not None]
+
+
+def _look(folder: OpenFolder, name: str) -> Sighting | Remark | None:
+    """Look at an entry; return None if it went away after it was listed."""
+    try:
+        facts = folder.facts(name)
+    except FileNotFoundError:
+        return None
+    reason = unfit_kind(facts)
+    return sighting(name, facts) if reason is None else Remark(name, reason, is_file=stat.S_ISREG(facts.st_mode))
+
+
+def sighting(name: str, facts: os.stat_result) -> Sighting:
+    """Return a sighting of a file by what the system says of it."""
+    return Sighting(name, facts.st_size, facts.st_mtime_ns, facts.st_ino, facts.st_ctime_ns)
 
 
 def unfit_name(name: str, pattern: re.Pattern[str]) -> str | None:
@@ -113,19 +134,3 @@ def unreadable(error: OSError) -> str:
     """Return why a file cannot be read, with what a person can do about it."""
     busy = "; another program may have it open" if error.errno in _BUSY else ""
     return f"{UNREADABLE}: {os.strerror(error.errno or 0)}{busy}"
-
-
-def content_of(folder: OpenFolder, name: str, limit: int) -> bytes | None:
-    """Return the content of a listed file; None if it is larger, or something other than a file took its place since.
-
-    Args:
-        folder: the inbox.
-        name: the file's name.
-        limit: the largest size that is read (bytes).
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    with folder.reading(name) as file:
-        content = None if file is None else file.read(limit + 1)
-    return None if content is None or len(content) > limit else content

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from watcher.disk.opened import opened
 from watcher.documents.formats import unfinished
-from watcher.inbox.entries import content_of, name_pattern, unfit_kind, unfit_name, unreadable
+from watcher.inbox.entries import name_pattern, unfit_kind, unfit_name, unreadable
 from watcher.inbox.scan import Inbox
 
 
@@ -52,9 +52,10 @@ def judge(inbox: Inbox, name: str, now: float) -> Verdict | None:
             return Verdict(f"It may still be written to: its last change was {age:.0f} s ago.")
         if facts.st_size <= terms.max_file_bytes:
             try:
-                content = content_of(folder, name, terms.max_file_bytes)
+                found = folder.read(name, terms.max_file_bytes)
             except OSError as error:
                 return Verdict(f"It waits: {unreadable(error)}.")
+            content = None if found is None else found[1]
             if content is None:
                 return Verdict("It may still be written to: it changed during this look.")
     if content is not None:

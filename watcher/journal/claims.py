@@ -17,6 +17,9 @@ from watcher.journal import sqlite
 from watcher.journal.database import Database
 from watcher.journal.tables import DOCUMENTS, FILES, MADE_DOCUMENTS, WAITS, WITHDRAWALS
 
+# Copies up to this size are read together, those of a whole batch (bytes).
+_SMALL = 1 << 18
+
 
 @dataclass(frozen=True, slots=True)
 class NewClaim:
@@ -150,17 +153,42 @@ class Claims:
             content, made = (sqlite.content(connection, table, claim_id) for table in (DOCUMENTS, MADE_DOCUMENTS))
             return Copy(digest, content, made)
 
-    def finish(self, claim_id: str) -> None:
-        """Write down that everything of a claim lies where it belongs, and give up our copy of it.
+    def small_copies(self, claim_ids: Sequence[str]) -> dict[str, Copy]:
+        """Return our copies of those of some files in work that are small, by their claims; ``copy`` has the others.
 
-        The first time counts. A request to withdraw it goes, too, and it waits no longer, whatever it waited for.
+        Args:
+            claim_ids: a batch of them.
         """
+        small = sql.and_(
+            FILES.c.claim.in_(claim_ids),
+            sql.func.length(DOCUMENTS.c.content) <= _SMALL,
+            sql.func.coalesce(sql.func.length(MADE_DOCUMENTS.c.content), 0) <= _SMALL,
+        )
+        query = (
+            sql.select(
+                *(FILES.c.claim, FILES.c.digest, DOCUMENTS.c.content),
+                MADE_DOCUMENTS.c.content.label("made"),
+            )
+            .join(DOCUMENTS, DOCUMENTS.c.claim == FILES.c.claim)
+            .outerjoin(MADE_DOCUMENTS, MADE_DOCUMENTS.c.claim == FILES.c.claim)
+            .where(small)
+        )
+        with self._database.transaction() as connection:
+            return {row.claim: Copy(row.digest, row.content, row.made) for row in connection.execute(query)}
+
+    def finish(self, *claim_ids: str) -> None:
+        """Write down that everything of some claims lies where it belongs, and give up our copies of them.
+
+        The first time counts. A request to withdraw one goes, too, and it waits no longer, whatever it waited for.
+        """
+        if not claim_ids:
+            return
         with self._database.transaction() as connection:
             now = datetime.now(UTC).isoformat(timespec="milliseconds")
-            first = sql.and_(FILES.c.claim == claim_id, FILES.c.finished_at.is_(None))
+            first = sql.and_(FILES.c.claim.in_(claim_ids), FILES.c.finished_at.is_(None))
             connection.execute(sql.update(FILES).where(first).values(finished_at=now))
             for table in (WITHDRAWALS, MADE_DOCUMENTS, DOCUMENTS, WAITS):
-                connection.execute(sql.delete(table).where(table.c.claim == claim_id))
+                connection.execute(sql.delete(table).where(table.c.claim.in_(claim_ids)))
 
     def unfinished(self) -> list[Unfinished]:
         """Return the files that have not come to their end, in the order of claiming."""

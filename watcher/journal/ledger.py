@@ -24,8 +24,11 @@ from watcher.payments.model import Action, Demand, Intent, Misfit, Payment, Reco
 from watcher.payments.outcomes import Outcome, Result
 
 _of_record = sql.and_(PAYMENTS.c.claim == sql.bindparam("of_claim"), PAYMENTS.c.position == sql.bindparam("at"))
+_of_file = FILES.c.claim == sql.bindparam("of_claim")
 # So many records are read, or written, at once.
 _PAGE = 1000
+# The outcomes of a file with at most so many records are read together with those of other files.
+_FEW = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,34 @@ class Known:
     refusal: str | None
     decided: frozenset[int]
     intents: dict[int, Intent]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a claimed file asks.
+
+    Attributes:
+        claim_id: its claim.
+        records: its records, gone through once; none if it is refused.
+        refusal: why it cannot be read as a payment document; None if it can.
+    """
+
+    claim_id: str
+    records: Iterable[Record]
+    refusal: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What became of an opened file all of whose records have an outcome.
+
+    Attributes:
+        decided_at: when the last of them got it; when the file was opened if it has no record (aware).
+        results: the outcomes, in order; None if they are too many to be held. ``results`` yields them then.
+    """
+
+    decided_at: datetime
+    results: tuple[Result, ...] | None
 
 
 class Ledger:
@@ -67,31 +98,39 @@ class Ledger:
     def open(
         self, claim_id: str, records: Iterable[Record], refusal: str | None = None, at: datetime | None = None
     ) -> None:
-        """Write down what a claimed file asks.
+        """Write down what a claimed file asks; as ``open_all``."""
+        self.open_all([Opened(claim_id, records, refusal)], at)
+
+    def open_all(self, files: Iterable[Opened], at: datetime | None = None) -> None:
+        """Write down what claimed files ask, which are not opened yet: all or none.
 
         Args:
-            claim_id: its claim, which is not opened yet.
-            records: its records; none if it is refused.
-            refusal: why it cannot be read as a payment document; None if it can.
-            at: when it was opened, aware; now if None.
+            files: the files.
+            at: when they were opened, aware; now if None.
         """
-        rows = (
-            {
-                "claim": claim_id,
-                "position": record.position,
-                "line": record.line,
-                "invoice_number": record.invoice_number,
-                "asked": record.amount,
-                "external_id": _external_id(record),
-            }
-            for record in records
-        )
+        opened_at = _time(at)
+        opened: list[dict[str, Any]] = []
+
+        def rows() -> Iterator[dict[str, Any]]:
+            for file in files:
+                opened.append({"of_claim": file.claim_id, "opened_at": opened_at, "refusal": file.refusal})
+                for record in file.records:
+                    yield {
+                        "claim": file.claim_id,
+                        "position": record.position,
+                        "line": record.line,
+                        "invoice_number": record.invoice_number,
+                        "asked": record.amount,
+                        "external_id": _external_id(record),
+                    }
+
         with self._database.transaction() as connection:
-            connection.execute(
-                sql.update(FILES).where(FILES.c.claim == claim_id).values(opened_at=_time(at), refusal=refusal)
-            )
-            while page := list(islice(rows, _PAGE)):
+            all_rows = rows()
+            while page := list(islice(all_rows, _PAGE)):
                 connection.execute(sql.insert(PAYMENTS), page)
+            if opened:
+                values: dict[str, Any] = {name: sql.bindparam(name) for name in ("opened_at", "refusal")}
+                connection.execute(sql.update(FILES).where(_of_file).values(values), opened)
 
     def adopt(self, claim_id: str, results: Sequence[Result], refusal: str | None, decided_at: datetime) -> None:
         """Write down what a claim's receipt says, where this journal, an older copy or a new one, does not know it.
@@ -179,16 +218,21 @@ class Ledger:
 
     def known(self, claim_id: str) -> Known | None:
         """Return what is written down of a claimed file; None if it was not opened."""
+        return self.known_of([claim_id]).get(claim_id)
+
+    def known_of(self, claim_ids: Sequence[str]) -> dict[str, Known]:
+        """Return what is written down of some claimed files, a batch of them, without those that were not opened."""
         with self._database.transaction() as connection:
-            file = connection.execute(
-                sql.select(FILES.c.refusal, FILES.c.opened_at).where(
-                    FILES.c.claim == claim_id, FILES.c.opened_at.is_not(None)
+            files = connection.execute(
+                sql.select(FILES.c.claim, FILES.c.refusal).where(
+                    FILES.c.claim.in_(claim_ids), FILES.c.opened_at.is_not(None)
                 )
-            ).first()
-            if file is None:
-                return None
+            ).all()
+            if not files:
+                return {}
             query = (
                 sql.select(
+                    PAYMENTS.c.claim,
                     PAYMENTS.c.position,
                     PAYMENTS.c.action,
                     PAYMENTS.c.intended,
@@ -197,20 +241,47 @@ class Ledger:
                     PAYMENTS.c.outcome,
                 )
                 .where(
-                    PAYMENTS.c.claim == claim_id,
+                    PAYMENTS.c.claim.in_([file.claim for file in files]),
                     sql.or_(PAYMENTS.c.outcome.is_not(None), PAYMENTS.c.action.is_not(None)),
                 )
-                .order_by(PAYMENTS.c.position)
+                .order_by(PAYMENTS.c.claim, PAYMENTS.c.position)
             )
-            decided: list[int] = []
-            intents: dict[int, Intent] = {}
+            decided: dict[str, list[int]] = {file.claim: [] for file in files}
+            intents: dict[str, dict[int, Intent]] = {file.claim: {} for file in files}
             for row in connection.execution_options(yield_per=_PAGE).execute(query):
                 if row.outcome:
-                    decided.append(row.position)
+                    decided[row.claim].append(row.position)
                 else:
                     intent = Intent(Action(row.action), row.intended, row.intended_warning, row.invoice_id)
-                    intents[row.position] = intent
-        return Known(file.refusal, frozenset(decided), intents)
+                    intents[row.claim][row.position] = intent
+        return {file.claim: Known(file.refusal, frozenset(decided[file.claim]), intents[file.claim]) for file in files}
+
+    def decisions(self, claim_ids: Sequence[str]) -> dict[str, Decision]:
+        """Return what became of some opened files all of whose records have an outcome, a batch of them."""
+        counted = (
+            sql.select(FILES.c.claim, FILES.c.opened_at, sql.func.count(PAYMENTS.c.position).label("records"))
+            .add_columns(sql.func.max(PAYMENTS.c.decided_at).label("decided_at"))
+            .outerjoin(PAYMENTS, PAYMENTS.c.claim == FILES.c.claim)
+            .where(FILES.c.claim.in_(claim_ids))
+            .group_by(FILES.c.claim)
+        )
+        with self._database.transaction() as connection:
+            files = connection.execute(counted).all()
+            few: dict[str, list[Result]] = {file.claim: [] for file in files if file.records <= _FEW}
+            query = (
+                sql.select(PAYMENTS)
+                .where(PAYMENTS.c.claim.in_(few), PAYMENTS.c.outcome.is_not(None))
+                .order_by(PAYMENTS.c.claim, PAYMENTS.c.position)
+            )
+            for row in connection.execute(query):
+                few[row.claim].append(_result(row))
+        return {
+            file.claim: Decision(
+                datetime.fromisoformat(file.decided_at or file.opened_at),
+                tuple(few[file.claim]) if file.claim in few else None,
+            )
+            for file in files
+        }
 
     def results(self, claim_id: str) -> Iterator[Result]:
         """Yield the outcomes of a file's records, in order. No transaction is open between two of them."""

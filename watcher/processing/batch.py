@@ -194,10 +194,11 @@ class Batches:
                 log_payment(files.claim(claim_id), result)
             files.take(known.results)
             yield Tally()
-        for file in files.complete():
-            decided = self._publisher.decide(file)
+        if complete := list(files.complete()):
+            decided = self._publisher.decide(complete)
             # A file that cannot be published now waits by itself.
-            yield decided.tally if self._publisher.publish(decided) is None else Tally()
+            troubles = self._publisher.publish(decided)
+            yield sum((file.tally for file in decided if file.claim not in troubles), Tally())
 
 
 def log_payment(claim: Claim, result: Result) -> None:

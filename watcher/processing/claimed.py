@@ -7,7 +7,7 @@ from datetime import datetime
 
 from watcher.claim import Claim
 from watcher.payments.model import Intent, Record
-from watcher.payments.outcomes import Totals
+from watcher.payments.outcomes import Result, Totals
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,7 @@ class Decided:
         refusal: why it could not be read as a payment document; None if it could.
         totals: what the results of its records add up to.
         decided_at: when the last of them got its outcome, aware.
+        results: the outcomes, in order; None if they are too many to be held.
     """
 
     claim: Claim
@@ -52,6 +53,7 @@ class Decided:
     refusal: str | None
     totals: Totals
     decided_at: datetime
+    results: tuple[Result, ...] | None = None
 
     @property
     def tally(self) -> Tally:

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from watcher.claim import Claim
 from watcher.documents.formats import PaymentDocuments
 from watcher.errors import DocumentError
-from watcher.journal.claims import Claims
+from watcher.journal.claims import Claims, Copy
 from watcher.journal.earlier import Earlier
-from watcher.journal.ledger import Known, Ledger
+from watcher.journal.ledger import Known, Ledger, Opened
 from watcher.lifetime import Lifetime
 from watcher.payments.demands import numbered, unrepeated
 from watcher.payments.model import Payment, Record
@@ -78,7 +78,7 @@ class Opener:
         self._acceptance = acceptance
         self._lifetime = lifetime
 
-    def open(self, claims: Iterable[Claim]) -> list[Asking]:
+    def open(self, claims: Sequence[Claim]) -> list[Asking]:
         """Open claimed files, and write down what each asks before anything is done about it.
 
         Args:
@@ -89,13 +89,26 @@ class Opener:
             Outage: the invoices that are given by their ids cannot be looked up. No file is lost by that.
             Stopping: the process is asked to end.
         """
-        read = [self._read(claim) for claim in claims]
+        claim_ids = [claim.id for claim in claims]
+        known, copies = self._ledger.known_of(claim_ids), self._claims.small_copies(claim_ids)
+        read = []
+        for claim in claims:
+            copy = copies.pop(claim.id, None) or self._claims.copy(claim.id)
+            read.append(self._read(claim, known.get(claim.id), copy))
         numbers = self._look_up.by_id(_ids(read))
-        return [self._write_down(file, numbers) for file in read]
+        if self._acceptance.prevent_reprocessing:
+            # What the earlier ones of these files ask counts for the later ones.
+            return [asking for file in read for asking in self._write_down([self._asking(file, numbers)])]
+        return self._write_down([self._asking(file, numbers) for file in read])
 
-    def _read(self, claim: Claim) -> _Read:
+    def _write_down(self, files: Sequence[tuple[Asking, bool]]) -> list[Asking]:
+        """Write down what files ask that are not written down yet, and return all."""
+        new = [file for file, is_known in files if not is_known]
+        self._ledger.open_all(Opened(file.claim.id, self._lifetime.through(file.records), file.refusal) for file in new)
+        return [file for file, _ in files]
+
+    def _read(self, claim: Claim, known: Known | None, copy: Copy) -> _Read:
         begun = time.monotonic()
-        known, copy = self._ledger.known(claim.id), self._claims.copy(claim.id)
         # What a file was judged to be stays, whatever settings a restart brought.
         if known is not None and known.refusal is not None:
             return _Read(claim, begun, copy.digest, known, refusal=known.refusal)
@@ -120,7 +133,8 @@ class Opener:
             self._claims.keep_document(claim.id, made)
         return made
 
-    def _write_down(self, file: _Read, numbers: Mapping[int, str]) -> Asking:
+    def _asking(self, file: _Read, numbers: Mapping[int, str]) -> tuple[Asking, bool]:
+        """Return what a file asks, and whether that is written down already."""
         claim, known, refusal, records = file.claim, file.known, file.refusal, file.records
         if refusal is None and known is None and self._acceptance.prevent_reprocessing:
             refusal = self._repeats(claim, file.digest)
@@ -131,9 +145,8 @@ class Opener:
             if self._acceptance.prevent_reprocessing:
                 records = unrepeated(records, self._earlier.payments(_external_ids(records), claim))
         if known is None:
-            self._ledger.open(claim.id, self._lifetime.through(records), refusal)
-            return Asking(claim, file.digest, file.begun, records, refusal)
-        return Asking(claim, file.digest, file.begun, records, refusal, known.decided, known.intents)
+            return Asking(claim, file.digest, file.begun, records, refusal), False
+        return Asking(claim, file.digest, file.begun, records, refusal, known.decided, known.intents), True
 
     def _repeats(self, claim: Claim, digest: str) -> str | None:
         """Return why a file is refused whose content was processed before; None if it was not."""

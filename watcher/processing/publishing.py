@@ -3,26 +3,43 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import BinaryIO
 
 import structlog
 
 from watcher.claim import Claim
 from watcher.disk.durable import Made
+from watcher.disk.side_by_side import side_by_side
 from watcher.errors import FileTrouble, FolderTrouble
 from watcher.events.catalogue import Event
 from watcher.folders.outboxes import Outboxes
 from watcher.folders.work import Work
 from watcher.journal.claims import Claims, Copy
-from watcher.journal.ledger import Ledger
+from watcher.journal.ledger import Decision, Ledger
 from watcher.lifetime import Lifetime
 from watcher.payments.model import money
 from watcher.payments.outcomes import Result, total
 from watcher.payments.receipt import change_note, read_receipt, receipt, refusal_note
 from watcher.processing.claimed import Asking, Decided
 from watcher.processing.waiting import WaitingFiles
+
+
+@dataclass(slots=True)
+class _Outgoing:
+    """A file that is being published.
+
+    Attributes:
+        file: the file.
+        copy: our copy of it.
+        original: the content of its original; None if that is gone.
+    """
+
+    file: Decided
+    copy: Copy
+    original: bytes | BinaryIO | None = None
 
 
 class Publisher:
@@ -95,68 +112,116 @@ class Publisher:
         if found is not None and found.digest == digest:
             self._ledger.adopt(claim.id, found.results, found.refusal, found.finished_at)
 
-    def decide(self, file: Asking) -> Decided:
-        """Return a file whose records all have an outcome, with these outcomes."""
-        totals = total(self._results(file.claim))
-        return Decided(
-            file.claim, file.digest, file.begun, file.refusal, totals, self._ledger.decided_at(file.claim.id)
-        )
+    def decide(self, files: Sequence[Asking]) -> list[Decided]:
+        """Return files whose records all have an outcome, with these outcomes."""
+        decisions = self._ledger.decisions([file.claim.id for file in files])
+        return [self._decided(file, decisions[file.claim.id]) for file in files]
 
-    def publish(self, file: Decided) -> FileTrouble | None:
+    def publish(self, files: Sequence[Decided]) -> dict[Claim, FileTrouble]:
         """Publish, archive, write down, let go: each step can be repeated and relies on those before.
 
+        Small files are taken through each step together.
+
         Returns:
-            What this one file has to wait for; None if it is published. ``tidy`` tries it again, and other files go on
-            meanwhile.
+            What single files have to wait for; the others are published. ``tidy`` tries those again, and other files go
+            on meanwhile.
 
         Raises:
             FolderTrouble: a step is not possible now, for no file.
         """
-        claim = file.claim
-        try:
-            self._put_out(file)
-        except FileTrouble as trouble:
-            self.held[claim] = file
-            self.waiting.hold_up(claim, str(trouble), trouble.mend)
-            return trouble
-        self._claims.finish(claim.id)
-        self.held.pop(claim, None)
-        self.waiting.go_on(claim)
-        self._log_file(file)
-        self.let_go(claim, file.digest)
-        return None
+        troubles: dict[Claim, FileTrouble] = {}
+        copies = self._claims.small_copies([file.claim.id for file in files if file.results is not None])
+        together = [(file, copies[file.claim.id]) for file in files if file.claim.id in copies]
+        troubles |= self._publish_together(together)
+        for file in files:
+            if file.claim.id not in copies:
+                troubles |= self._publish_together([(file, self._claims.copy(file.claim.id))])
+        return troubles
 
-    def _put_out(self, file: Decided) -> None:
-        """Put everything of a file into the outboxes and the archive."""
-        claim, totals = file.claim, file.totals
-        copy = self._claims.copy(claim.id)
+    def _decided(self, file: Asking, decision: Decision) -> Decided:
+        results = self._results(file.claim) if decision.results is None else decision.results
+        decided_at, totals = decision.decided_at, total(results)
+        return Decided(file.claim, file.digest, file.begun, file.refusal, totals, decided_at, decision.results)
+
+    def _publish_together(self, files: Sequence[tuple[Decided, Copy]]) -> dict[Claim, FileTrouble]:
+        """Take files through each step. A large one is alone: only this thread reads its parts from the journal."""
+        if not files:
+            return {}
+        with ExitStack() as stack:
+            outgoing = [_Outgoing(file, copy) for file, copy in files]
+            troubles: dict[Claim, FileTrouble] = {}
+            for one in outgoing:
+                try:
+                    one.original = stack.enter_context(self._original(one.file.claim, one.copy))
+                except FileTrouble as unreadable:
+                    troubles[one.file.claim] = unreadable
+            # Receipts first, so that they can say what became of the files if the journal is lost before the end.
+            for step in (self._put_out_receipt, self._put_out_results):
+                going = [one for one in outgoing if one.file.claim not in troubles]
+                with self._outboxes.stage():
+                    came = side_by_side(step, going, self._lifetime.alive)
+                troubles |= {one.file.claim: trouble for one, trouble in zip(going, came, strict=True) if trouble}
+        done = [file for file, _ in files if file.claim not in troubles]
+        for file, _ in files:
+            if (trouble := troubles.get(file.claim)) is not None:
+                self.held[file.claim] = file
+                self.waiting.hold_up(file.claim, str(trouble), trouble.mend)
+        self._claims.finish(*(file.claim.id for file in done))
+        for file in done:
+            self.held.pop(file.claim, None)
+            self.waiting.go_on(file.claim)
+            self._left[file.claim] = file.digest
+            self._log_file(file)
+        self._let_go_of_the_left()
+        return troubles
+
+    def _put_out_receipt(self, one: _Outgoing) -> FileTrouble | None:
+        """Put a file's receipt into the archive, and the note beside a refused file into the outbox."""
+        file = one.file
 
         def receipt_of() -> Iterator[bytes]:
-            return receipt(claim, file.digest, file.decided_at, totals, self._results(claim), file.refusal)
+            results = self._results_of(file)
+            return receipt(file.claim, file.digest, file.decided_at, file.totals, results, file.refusal)
 
-        with self._original(claim, copy) as original:
-            # First, so that it can say what became of the file if the journal is lost before the end.
-            self._outboxes.publish_receipt(claim, Made(receipt_of))
+        try:
+            self._outboxes.publish_receipt(file.claim, Made(receipt_of))
             if file.refusal is not None:
                 # The same words whatever became of the original: an earlier attempt may have published them.
-                note = refusal_note(claim, claim.published_name, file.refusal)
-                self._outboxes.publish_refusal(claim, original, note)
-            else:
-                document = copy.document or copy.content or b""
-                if totals.succeeded:
-                    self._outboxes.publish_success(claim, self._result_file(claim, document, rejected=False))
-                if totals.rejected:
-                    self._outboxes.publish_fail(claim, self._result_file(claim, document, rejected=True))
-            self._outboxes.archive(claim, original)
+                note = refusal_note(file.claim, file.claim.published_name, file.refusal)
+                self._outboxes.publish_note(file.claim, note)
+        except FileTrouble as trouble:
+            return trouble
+        return None
 
-    def _result_file(self, claim: Claim, document: bytes, *, rejected: bool) -> Made:
+    def _put_out_results(self, one: _Outgoing) -> FileTrouble | None:
+        """Put everything else of a file into the outboxes and the archive."""
+        claim, totals = one.file.claim, one.file.totals
+        try:
+            if one.file.refusal is not None:
+                if one.original is not None:
+                    self._outboxes.publish_fail(claim, one.original)
+            else:
+                if totals.succeeded:
+                    self._outboxes.publish_success(claim, self._result_file(one, rejected=False))
+                if totals.rejected:
+                    self._outboxes.publish_fail(claim, self._result_file(one, rejected=True))
+            self._outboxes.archive(claim, one.original)
+        except FileTrouble as trouble:
+            return trouble
+        return None
+
+    def _result_file(self, one: _Outgoing, *, rejected: bool) -> Made:
         # Late, as in documents.formats.
         from watcher.documents.writing import result_file
 
-        return Made(lambda: result_file(document, self._results(claim), rejected=rejected))
+        document = one.copy.document or one.copy.content or b""
+        return Made(lambda: result_file(document, self._results_of(one.file), rejected=rejected))
+
+    def _results_of(self, file: Decided) -> Iterable[Result]:
+        return self._results(file.claim) if file.results is None else file.results
 
     def _results(self, claim: Claim) -> Iterator[Result]:
-        """Yield the outcomes of a claim's records, with signs of life."""
+        """Yield the outcomes of a large file's records from the journal, with signs of life."""
         return self._lifetime.through(self._ledger.results(claim.id))
 
     def tidy(self) -> list[Decided]:
@@ -169,7 +234,9 @@ class Publisher:
             FolderTrouble: no file can be.
         """
         self._let_go_of_the_left()
-        return [file for file in list(self.held.values()) if self.publish(file) is None]
+        held = list(self.held.values())
+        troubles = self.publish(held) if held else {}
+        return [file for file in held if file.claim not in troubles]
 
     def let_go(self, claim: Claim, digest: str) -> None:
         """Delete the original of a finished file; if its writer went on writing, keep it in the fail outbox and say so.
@@ -187,13 +254,29 @@ class Publisher:
         self._let_go_of_the_left()
 
     def _let_go_of_the_left(self) -> None:
-        for claim, digest in list(self._left.items()):
-            if self._is_let_go(claim, digest):
+        if not self._left:
+            return
+        with self._work.stage():
+            left = list(self._left.items())
+            came = side_by_side(self._delete_unchanged, left, self._lifetime.alive)
+        for (claim, digest), is_deleted in zip(left, came, strict=True):
+            if is_deleted or self._is_kept(claim, digest):
                 del self._left[claim]
                 self.waiting.go_on(claim)
 
-    def _is_let_go(self, claim: Claim, digest: str) -> bool:
-        """Return False if an original must stay, since nobody can tell whether its writer went on writing."""
+    def _delete_unchanged(self, left: tuple[Claim, str]) -> bool:
+        """Delete an original that is as it was when it was taken; return False if it is not, or cannot be read."""
+        claim, digest = left
+        try:
+            if self._work.is_still(claim, digest) is False:
+                return False
+        except FolderTrouble:
+            return False
+        self._work.clear(claim)
+        return True
+
+    def _is_kept(self, claim: Claim, digest: str) -> bool:
+        """Keep an original whose writer went on writing, in the fail outbox; return False if it must stay in work."""
         try:
             changed = self._work.is_still(claim, digest) is False
             found = self._work.read(claim) if changed else None

@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from watcher.claim import Claim, ReadyFile, next_id
+from watcher.disk.side_by_side import side_by_side
 from watcher.errors import FolderTrouble
 from watcher.folders.work import Gone, Unmovable, Work
 from watcher.journal.claims import Claims, NewClaim, Unfinished
+from watcher.lifetime import Lifetime
 from watcher.processing.publishing import Publisher
 from watcher.processing.waiting import WaitingFiles
 
@@ -47,7 +49,9 @@ class Taker:
         put_back: ``resume`` has put a file back into the inbox. Whoever scans the inbox sets this to False.
     """
 
-    def __init__(self, work: Work, claims: Claims, publisher: Publisher, waiting: WaitingFiles) -> None:
+    def __init__(
+        self, work: Work, claims: Claims, publisher: Publisher, waiting: WaitingFiles, lifetime: Lifetime
+    ) -> None:
         """Take nothing yet.
 
         Args:
@@ -55,7 +59,9 @@ class Taker:
             claims: the journal's.
             publisher: knows what to do with an original at its end.
             waiting: the files that wait by themselves.
+            lifetime: of this process.
         """
+        self._lifetime = lifetime
         self.made: set[str] = set()
         self.put_back = False
         self._work = work
@@ -77,19 +83,24 @@ class Taker:
         """
         taken = Taken()
         sizes = {file.name: file.size for file in ready}
-        new = self._read(ready, taken)
-        if not new:
-            return taken
-        self._claims.add(new)
-        self.made.update(each.claim.id for each in new)
-        moved = [each for each in new if self._moves(each.claim, taken)]
-        self._work.sync(each.claim for each in moved)
-        for each in moved:
-            if self._is_still(each.claim, each.digest) is False:
-                self._work.put_back(each.claim)
-                taken.returned[each.claim.name] = _CHANGED
-            else:
-                taken.claims[each.claim] = sizes[each.claim.name]
+        with self._work.stage():
+            new = self._read(ready, taken)
+            if not new:
+                return taken
+            self._claims.add(new)
+            self.made.update(each.claim.id for each in new)
+            came = side_by_side(self._set_aside, new, self._lifetime.alive)
+            self._work.sync(each.claim for each in new if each.content is None)
+            for each, one in zip(new, came, strict=True):
+                if isinstance(one, Gone):
+                    taken.returned[each.claim.name] = _TAKEN_AWAY
+                elif isinstance(one, Unmovable):
+                    taken.held_back[each.claim.name] = f"it cannot be moved now: {one}"
+                elif one is False:
+                    self._work.put_back(each.claim)
+                    taken.returned[each.claim.name] = _CHANGED
+                else:
+                    taken.claims[each.claim] = sizes[each.claim.name]
         sure = {claim.id for claim in taken.claims}
         self._claims.take(sure)
         undone = {each.claim.id for each in new} - sure
@@ -112,11 +123,15 @@ class Taker:
         return {each.claim: each.size for each in files if each.claim not in self._publisher.held}
 
     def _read(self, ready: Sequence[ReadyFile], taken: Taken) -> list[NewClaim]:
-        """Read files once more. Note why some of them are not taken."""
+        """Take files as the scan read them, or read them once more. Note why some of them are not taken."""
         new: list[NewClaim] = []
         latest = self._claims.latest_id()
         for file in ready:
             claim = Claim(next_id(datetime.now(UTC), latest, secrets.randbelow(1 << 12)), file.name)
+            if file.content is not None and file.digest is not None:
+                new.append(NewClaim(claim, file.digest, file.content))
+                latest = claim.id
+                continue
             try:
                 found = self._work.read_dropped(claim)
             except Unmovable as unmovable:
@@ -131,17 +146,13 @@ class Taker:
                 latest = claim.id
         return new
 
-    def _moves(self, claim: Claim, taken: Taken) -> bool:
-        """Move a file into work; return False, and note why, if it cannot be moved."""
+    def _set_aside(self, new: NewClaim) -> bool | Gone | Unmovable | None:
+        """Move a file into work, and compare it as ``_is_still`` does; or return why it cannot be moved."""
         try:
-            self._work.set_aside(claim)
-        except Gone:
-            taken.returned[claim.name] = _TAKEN_AWAY
-        except Unmovable as unmovable:
-            taken.held_back[claim.name] = f"it cannot be moved now: {unmovable}"
-        else:
-            return True
-        return False
+            self._work.set_aside(new.claim)
+        except (Gone, Unmovable) as reason:
+            return reason
+        return self._is_still(new.claim, new.digest)
 
     def _is_taken(self, file: Unfinished) -> bool:
         """Make sure of a claim that a crash or a folder trouble interrupted; return False if it was undone."""
@@ -151,11 +162,10 @@ class Taker:
             return True
         still = self._is_still(file.claim, file.digest)
         if still is None and (dropped := self._is_dropped(file.claim, file.digest)) is not None:
-            if dropped and self._moves(file.claim, Taken()):
+            moved = self._set_aside(NewClaim(file.claim, file.digest, None)) if dropped else False
+            if dropped:
                 self._work.sync([file.claim])
-                still = self._is_still(file.claim, file.digest)
-            else:
-                still = False
+            still = None if moved is None else moved is True
         if still is False:
             # Another file by now; no money has moved for it.
             self._work.put_back(file.claim)

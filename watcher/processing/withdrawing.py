@@ -64,9 +64,9 @@ class Withdrawer:
             claim = request.claim
             self._seen.add(claim.id)
             file = self._decide(request)
-            decided = self._publisher.decide(file)
+            (decided,) = self._publisher.decide([file])
             try:
-                trouble: FolderTrouble | None = self._publisher.publish(decided)
+                trouble: FolderTrouble | None = self._publisher.publish([decided]).get(claim)
             except FolderTrouble as error:
                 trouble = error
             if trouble is not None:

@@ -30,7 +30,7 @@ PAY = Claim(ID, "pay.xml")
 PUBLISH = {
     "success": lambda boxes, claim: boxes.publish_success(claim, b"result"),
     "fail": lambda boxes, claim: boxes.publish_fail(claim, b"result"),
-    "refusal": lambda boxes, claim: boxes.publish_refusal(claim, b"<pay/>", b"note"),
+    "refusal": lambda boxes, claim: refuse(boxes, claim, b"<pay/>", b"note"),
     "changed": lambda boxes, claim: boxes.publish_changed(claim, "0123456789", b"<pay>", b"note"),
     "archive": lambda boxes, claim: archive(boxes, claim),
 }
@@ -40,6 +40,13 @@ def archive(boxes: Outboxes, claim: Claim, content: Content | None = b"<pay/>", 
     """Put a claim's receipt and then its original into the archive."""
     boxes.publish_receipt(claim, receipt)
     return boxes.archive(claim, content)
+
+
+def refuse(boxes: Outboxes, claim: Claim, content: Content | None, note: bytes) -> None:
+    """Put a note, and then the refused file if it is there, into the fail outbox."""
+    boxes.publish_note(claim, note)
+    if content is not None:
+        boxes.publish_fail(claim, content)
 
 
 def outboxes(folders: Folders) -> Outboxes:
@@ -65,7 +72,7 @@ def test_published_files_hold_what_was_given(placed):
     """The result files, the refused file with its note, and the original with its receipt lie where they belong."""
     boxes = outboxes(placed)
     boxes.publish_success(PAY, b"good")
-    boxes.publish_refusal(PAY, b"<original/>", b"why")
+    refuse(boxes, PAY, b"<original/>", b"why")
     boxes.publish_changed(PAY, "0123456789", b"<original>", b"more came")
     archive(boxes, PAY, b"<original/>", b"receipt")
     assert published(placed) == {
@@ -86,7 +93,7 @@ def test_file_of_any_size_is_copied_from_an_open_file(placed, tmp_path):
     (tmp_path / "large").write_bytes(content)
     with (tmp_path / "large").open("rb") as file:
         for _ in range(2):
-            boxes.publish_refusal(PAY, file, b"why")
+            refuse(boxes, PAY, file, b"why")
             archive(boxes, PAY, file, b"receipt")
     assert (placed.fail / PAY.published_name).read_bytes() == content
     assert (placed.archive / "2025/06/01" / PAY.published_name).read_bytes() == content
@@ -94,7 +101,7 @@ def test_file_of_any_size_is_copied_from_an_open_file(placed, tmp_path):
 
 def test_original_that_is_gone_leaves_its_note_and_its_receipt(placed):
     """What is known of it is published without it."""
-    outboxes(placed).publish_refusal(PAY, None, b"why")
+    refuse(outboxes(placed), PAY, None, b"why")
     archive(outboxes(placed), PAY, None, b"receipt")
     assert published(placed) == {
         f"fail/pay__{ID}.error.txt": b"why",
@@ -108,7 +115,7 @@ def test_published_file_has_the_name_of_its_original_and_its_claim(folders, name
     boxes, claim = outboxes(folders), Claim(ID, name)
     day = folders.archive / "2025/06/01"
     assert boxes.publish_success(claim, b"s") == folders.success / as_published
-    boxes.publish_refusal(claim, b"<pay/>", b"n")
+    refuse(boxes, claim, b"<pay/>", b"n")
     assert archive(boxes, claim, b"<pay/>", b"r") == day / as_published
     assert {path.name: path.read_bytes() for path in folders.success.iterdir()} == {as_published: b"s"}
     assert {path.name: path.read_bytes() for path in folders.fail.iterdir()} == {
@@ -133,7 +140,7 @@ def test_name_that_is_nearly_all_suffix_does_not_hold_up_the_line(folders, name)
     """A file whose last dot comes early, as an own pattern may let in, is published and archived like any other."""
     claim = Claim(ID, name)
     assert len(os.fsencode(claim.published_name)) <= LONGEST
-    outboxes(folders).publish_refusal(claim, b"<pay/>", b"note")
+    refuse(outboxes(folders), claim, b"<pay/>", b"note")
     assert archive(outboxes(folders), claim, b"<pay/>", b"receipt").read_bytes() == b"<pay/>"
 
 
@@ -314,7 +321,7 @@ def _refuse(folders: Folders) -> None:
     """Take a refused file to its end, as a start after a crash does."""
     boxes = outboxes(folders)
     boxes.sweep()
-    boxes.publish_refusal(PAY, b"<pay/>", b"why")
+    refuse(boxes, PAY, b"<pay/>", b"why")
     archive(boxes, PAY, b"<pay/>", b"receipt")
 
 

@@ -28,7 +28,9 @@ LATER = "20250602T080000Z_00000001"
 def refuse(folders: Folders, name: str = "pay.xml", content: bytes = b"<pay/>") -> Claim:
     """Publish a refused file and archive it."""
     calls, claim = FolderCalls(), Claim(ID, name)
-    Outboxes(folders, calls).publish_refusal(claim, content, b"note")
+    boxes = Outboxes(folders, calls)
+    boxes.publish_note(claim, b"note")
+    boxes.publish_fail(claim, content)
     Outboxes(folders, calls).publish_receipt(claim, b"receipt")
     Outboxes(folders, calls).archive(claim, content)
     return claim

@@ -55,7 +55,7 @@ def dropped(folders: Folders) -> Path:
 def test_file_is_set_aside_in_a_place_of_its_own(work, folders, dropped):
     """It lies in work under its claim and its own name, byte for byte, for us alone, and in the inbox no more."""
     work.set_aside(CLAIM)
-    work.sync([CLAIM])
+    work.sync()
     assert list(folders.inbox.iterdir()) == []
     assert tree(folders.work) == {f".work/{ID}/pay.xml": b"<pay/>"}
     assert (folders.work / ID).stat().st_mode & 0o777 == 0o700
@@ -186,7 +186,7 @@ def test_place_that_is_no_folder_is_not_used(work, folders, dropped, taken):
     assert work.found() == []
     with work.opened(CLAIM) as file:
         assert file is None
-    work.sync([CLAIM])
+    work.sync()
     work.put_back(CLAIM)
     work.clear(CLAIM)
     assert tree(folders.success) == {"success/pay.xml": b"<theirs/>"}

@@ -863,11 +863,14 @@ def test_a_payment_is_told_of_once_though_its_file_had_to_wait(start, folders):
     assert told == {"payment.finished": 2, "file.finished": 1}
 
 
-def test_every_file_that_advances_is_a_sign_of_life(start):
-    """Each file that is published is yielded, so that the watchdog is fed and a long batch is no hang."""
+def test_every_file_that_advances_is_a_sign_of_life(start, monkeypatch):
+    """Each file that is published feeds the watchdog, so that a long batch is no hang."""
     line, _ = start()
     claims = [line.claim(f"pay{number}.xml", content) for number, content in enumerate((EMPTY, EMPTY, b"nonsense"))]
-    assert len(list(line.batches.process(claims))) >= 3
+    signs = []
+    monkeypatch.setattr(line.lifetime, "alive", lambda: signs.append(list(line.folders.archive.rglob("*.json"))))
+    assert sum(line.batches.process(claims), Tally()) == Tally(3, 1, 0)
+    assert {len(receipts) for receipts in signs} >= {1, 2, 3}
 
 
 # --- transform -------------------------------------------------------------------------------------------------------

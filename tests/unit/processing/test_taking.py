@@ -195,12 +195,13 @@ def test_ten_files_that_change_at_once_are_all_returned(line, folders, change):
     files = [ready(folders.inbox, f"{number}.xml") for number in range(10)]
     for number in range(0, 10, 2):
         change(folders.inbox / f"{number}.xml")
+    names = {file.name for file in files}
     moved: list[object] = []
 
     def change_as_it_goes(event: str, args: tuple[object, ...]) -> None:
-        if event == "os.rename" and Path(str(args[0])).parent == folders.inbox and args[0] not in moved:
+        if event == "os.rename" and args[0] in names and args[0] not in moved:
             moved.append(args[0])
-            change(Path(str(args[0])))
+            change(folders.inbox / str(args[0]))
 
     with listening(change_as_it_goes):
         taken = line.taker.take(files)
