@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from hashlib import sha256
 from typing import Any, Self
 
@@ -21,6 +21,7 @@ from watcher.connectwise.client import ConnectWise
 from watcher.connectwise.workers import Workers
 from watcher.daemon.service import Service
 from watcher.disk.hanging import FolderCalls
+from watcher.errors import Outage, Stopping
 from watcher.folders.layout import Folders
 from watcher.folders.work import Work
 from watcher.journal.claims import Claims
@@ -107,13 +108,24 @@ def to_the_end(batches: Batches, claims: Sequence[Claim], lifetime: Lifetime) ->
     Raises:
         Outage: as ``Batches.process``, or what holds up the payments that are left.
     """
-    tally = sum(batches.process(claims), Tally())
+    tally = processed(batches, claims)
     while batches.left.claims:
         if not batches.left.is_decided_soon and batches.cause is not None:
             raise batches.cause
         lifetime.sleep(max(0.0, (batches.left.due or 0.0) - lifetime.now()))
-        tally += sum(batches.process([claim for claim in claims if claim.id in batches.left.claims]), Tally())
+        tally += processed(batches, [claim for claim in claims if claim.id in batches.left.claims])
     return tally
+
+
+def processed(batches: Batches, claims: Sequence[Claim]) -> Tally:
+    """Process claimed files, and wait until all that is decided is published."""
+    try:
+        tally = sum(batches.process(claims), Tally())
+    except BaseException:
+        with suppress(Outage, Stopping):
+            batches.settle()
+        raise
+    return tally + batches.settle()
 
 
 class Line:

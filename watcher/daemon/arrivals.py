@@ -133,7 +133,21 @@ class Arrivals:
         Raises:
             FolderTrouble: the inbox or work cannot be used; what is claimed by then is resumed later.
         """
-        taken = self._taker.take(self._batch(ready))
+        self.begin(ready)
+        return self.claimed()
+
+    def begin(self, ready: Sequence[ReadyFile]) -> None:
+        """Begin to claim files as ``claim`` does, while the caller goes on; ``claimed`` ends it."""
+        self._taker.begin(self._batch(ready))
+
+    @property
+    def is_claiming(self) -> bool:
+        """True if files are being claimed."""
+        return self._taker.is_under_way
+
+    def claimed(self) -> list[Claim]:
+        """Wait for the files that are being claimed, if any, and return those that are claimed."""
+        taken = self._taker.end()
         for name, reason in taken.returned.items():
             self._log.info(Event.FILE_RETURNED, file=name, reason=reason)
             self._inbox.taken(name)
@@ -173,6 +187,9 @@ class Arrivals:
         Raises:
             JournalTrouble: the journal cannot be used.
         """
+        if self._taker.is_under_way:
+            # The next time, when it is sure which files are in work.
+            return {}
         gone = self._withdrawer.carry_out()
         self.finished(list(gone))
         return gone

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 from watcher.claim import Claim, ReadyFile
 from watcher.daemon.arrivals import Arrivals
@@ -16,7 +17,7 @@ from watcher.daemon.bulletin import Speaker
 from watcher.daemon.outage import OutageState
 from watcher.daemon.tenure import Tenure
 from watcher.daemon.upkeep import Upkeep
-from watcher.errors import Outage, Stopping
+from watcher.errors import FolderTrouble, Outage, Stopping
 from watcher.lifetime import Lifetime
 from watcher.processing.batch import Batches
 from watcher.processing.claimed import Tally
@@ -47,6 +48,8 @@ class Service:
         self._lifetime = lifetime
         self._outage = OutageState(arrivals.measures.scan_seconds)
         self._ready = False
+        # The claims that were processed and have not come to their end.
+        self._open: set[Claim] = set()
         # When the folders are looked at again though nothing comes (monotonic seconds).
         self._folders_due = -math.inf
 
@@ -66,6 +69,7 @@ class Service:
                     self._speaker.state("watching", self._arrivals.summary(self._batches.left.claims))
                     self._arrivals.wait(took_files=tally.files > 0, at_most=self._due_in)
                 except Outage as outage:
+                    self._settle()
                     self._wait_out(outage)
         except Stopping:
             pass
@@ -119,15 +123,41 @@ class Service:
             tally += self._process(claims)
             # Files may come in without end.
             self._batches.audit()
-            ready = [] if self._lifetime.ending else self._scan()
-            self._check_folders(wanted=bool(ready))
-            claims = self._arrivals.claim(ready)
+            claims = self._next_claims()
+        tally += self._batches.settle()
+        self._forget_finished(())
         # A file that waits by itself is in no batch.
         tally += sum(self._arrivals.withdraw().values(), Tally())
         self._batches.audit()
         if self._batches.cause is None:
             self._advanced()
         return tally
+
+    def _next_claims(self) -> list[Claim]:
+        """Return the files of the next batch."""
+        if not self._arrivals.is_claiming:
+            ready = [] if self._lifetime.ending else self._scan()
+            self._check_folders(wanted=bool(ready))
+            self._arrivals.begin(ready)
+        return self._arrivals.claimed()
+
+    def _prepare(self) -> None:
+        """Begin to claim the next batch while ConnectWise answers about this one, if more files are ready."""
+        if self._lifetime.ending or self._arrivals.is_claiming or self._arrivals.settling != 0.0:
+            return
+        # What is wrong with a folder, the next turn says.
+        with suppress(FolderTrouble):
+            ready = self._scan()
+            self._check_folders(wanted=bool(ready))
+            if ready:
+                self._arrivals.begin(ready)
+
+    def _settle(self) -> None:
+        """Wait for what is under way on folders, when something else holds up the work."""
+        for wait in (self._batches.settle, self._arrivals.claimed):
+            # That it does not work either is met once more.
+            with suppress(Outage, Stopping):
+                wait()
 
     def _check_folders(self, *, wanted: bool) -> None:
         """Make sure of all folders before files are claimed, and now and then while nothing comes.
@@ -165,8 +195,15 @@ class Service:
             withdrawn |= self._arrivals.withdraw()
             batch = [claim for claim in claims[start : start + most] if claim not in withdrawn]
             tally += self._advance(self._batches.process(batch))
-        self._arrivals.finished([claim for claim in claims if claim.id not in self._batches.left.claims])
+        self._forget_finished(claims)
         return sum(withdrawn.values(), tally)
+
+    def _forget_finished(self, claims: Iterable[Claim]) -> None:
+        """Forget the claims that have come to their end, among some and those that had not the last time."""
+        self._open.update(claims)
+        finished = [claim for claim in self._open if not self._batches.is_open(claim)]
+        self._arrivals.finished(finished)
+        self._open.difference_update(finished)
 
     def _advance(self, advances: Iterable[Tally]) -> Tally:
         """Let the work go on, and add up what it comes to: each advance is a sign of life and ends an outage."""
@@ -175,6 +212,7 @@ class Service:
             tally += advance
             self._lifetime.alive()
             self._advanced()
+            self._prepare()
         return tally
 
     def _advanced(self) -> None:
@@ -199,5 +237,6 @@ class Service:
 
     def _end(self) -> None:
         self._speaker.stopping()
+        self._settle()
         self._tenure.release()
         self._speaker.stopped()

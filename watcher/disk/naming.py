@@ -17,6 +17,10 @@ from watcher.disk.opened import OpenFolder
 
 # The flag of renameat2(2).
 _RENAME_NOREPLACE = 1
+# The answers of a file system that does not know a call, or knows no links. They stay what they are.
+_NOT_KNOWN = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM)
+# The calls that a file system does not know, by its device: on a share each attempt costs a round trip or two.
+_unknown: set[tuple[int, str]] = set()
 
 
 def give_name(source: OpenFolder, aside: str, folder: OpenFolder, name: str) -> bool:
@@ -34,18 +38,26 @@ def give_name(source: OpenFolder, aside: str, folder: OpenFolder, name: str) -> 
     Raises:
         OSError: the name cannot be given.
     """
-    number = _rename_new(source.descriptor, aside, folder.descriptor, name)
-    if number is not None:
-        if number == errno.EEXIST:
-            return False
+    device = os.fstat(folder.descriptor).st_dev
+    number = errno.ENOSYS if (device, "rename") in _unknown else _rename_new(source, aside, folder, name)
+    if number is None:
+        return True
+    if number == errno.EEXIST:
+        return False
+    if number in _NOT_KNOWN:
+        _unknown.add((device, "rename"))
+    if (device, "link") not in _unknown:
         try:
             os.link(aside, name, src_dir_fd=source.descriptor, dst_dir_fd=folder.descriptor, follow_symlinks=False)
         except FileExistsError:
             return False
-        except OSError:
-            return _rename_after_look(source, aside, folder, name)
-        source.unlink(aside)
-    return True
+        except OSError as error:
+            if error.errno in _NOT_KNOWN:
+                _unknown.add((device, "link"))
+        else:
+            source.unlink(aside)
+            return True
+    return _rename_after_look(source, aside, folder, name)
 
 
 def _rename_after_look(source: OpenFolder, aside: str, folder: OpenFolder, name: str) -> bool:
@@ -63,14 +75,14 @@ def _rename_after_look(source: OpenFolder, aside: str, folder: OpenFolder, name:
     return True
 
 
-def _rename_new(source: int, aside: str, folder: int, name: str) -> int | None:
+def _rename_new(source: OpenFolder, aside: str, folder: OpenFolder, name: str) -> int | None:
     """Rename a file without replacing another one; return the system's error number, None if it was renamed."""
     call = _renameat2()
     if call is None:
         return errno.ENOSYS
     # As Python does for its own calls, so that whoever listens hears of this one, too.
-    sys.audit("os.rename", aside, name, source, folder)
-    return call(source, os.fsencode(aside), folder, os.fsencode(name))
+    sys.audit("os.rename", aside, name, source.descriptor, folder.descriptor)
+    return call(source.descriptor, os.fsencode(aside), folder.descriptor, os.fsencode(name))
 
 
 @cache

@@ -11,7 +11,7 @@ import re
 import stat
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -72,10 +72,13 @@ class Outboxes:
                     raise FolderTrouble(refused.problem, refused.mend)
                 self._trusted[name] = seen
 
-    def sweep(self) -> None:
+    def sweep(self, claims: Iterable[Claim]) -> None:
         """Remove what earlier processes wrote aside and were killed over. To be called once, when the inbox is held.
 
         A folder that is not there is passed over: its first use says so.
+
+        Args:
+            claims: those that have not come to their end. In the archive, only their days can hold something.
 
         Raises:
             FolderTrouble: a folder cannot be used.
@@ -84,9 +87,13 @@ class Outboxes:
             if name == "work":
                 continue
             with self._calls.at(folder), suppress(FileNotFoundError), opened(folder) as there:
-                for aside in there.names():
-                    if is_aside(aside) or _EARLIER_ASIDE.fullmatch(aside):
-                        self._sweep_one(there, aside)
+                self._sweep(there)
+        for day in {self._folders.archive_day(claim) for claim in claims}:
+            with self._calls.at(day), suppress(FileNotFoundError, NotADirectoryError), ExitStack() as stack:
+                there = stack.enter_context(opened(self._folders.archive))
+                for part in day.relative_to(there.path).parts:
+                    there = stack.enter_context(there.enter(part))
+                self._sweep(there)
 
     def publish_success(self, claim: Claim, content: Content) -> Path:
         """Publish the success file of a claim.
@@ -145,7 +152,7 @@ class Outboxes:
             NameTaken: something else has its name.
             FolderTrouble: it cannot be written, or the folder of the day cannot be trusted.
         """
-        return self._archive(self._folders.archived_receipt(claim), receipt)
+        return self._archive(self._folders.archived_receipt(claim), receipt, aside_in_day=True)
 
     def receipt(self, claim: Claim) -> bytes | None:
         """Return a claim's receipt from the archive.
@@ -190,14 +197,18 @@ class Outboxes:
         target = self._folders.archived(claim)
         return target if content is None else self._archive(target, content)
 
-    def _archive(self, target: Path, content: Content) -> Path:
+    def _archive(self, target: Path, content: Content, *, aside_in_day: bool = False) -> Path:
+        """Put a file into the archive's folder of a day.
+
+        A system makes and names the files of one folder one after the other, and on a share each takes a while. So of
+        the two files of a claim one is written aside in the day's folder, and the other in the archive itself.
+        """
         with (
             self._calls.at(target),
             self._stages.folder(self._folders.archive) as archive,
             self._day(archive, target.parent) as day,
         ):
-            # Aside in the archive itself, where the next start looks for what was left.
-            put_new(day, target.name, content, rights=_ARCHIVED, aside=archive)
+            put_new(day, target.name, content, rights=_ARCHIVED, aside=day if aside_in_day else archive)
             # If the file was there already, this very sync may be what failed at the last attempt.
             self._stages.sync(day)
         return target
@@ -238,6 +249,11 @@ class Outboxes:
             mend = "Move it somewhere else; the daemon makes its own"
             raise FolderTrouble(f"{folder.path} belongs to another user", mend)
         return folder
+
+    def _sweep(self, folder: OpenFolder) -> None:
+        for name in folder.names():
+            if is_aside(name) or _EARLIER_ASIDE.fullmatch(name):
+                self._sweep_one(folder, name)
 
     def _sweep_one(self, folder: OpenFolder, name: str) -> None:
         with suppress(FileNotFoundError):

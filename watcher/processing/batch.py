@@ -16,7 +16,7 @@ from watcher.payments.demands import demands_of
 from watcher.payments.model import Demand, DemandId, Intent, Rules, money
 from watcher.payments.outcomes import Result
 from watcher.processing.audit import Audit
-from watcher.processing.claimed import Asking, Tally
+from watcher.processing.claimed import Asking, Decided, Tally
 from watcher.processing.left import Left
 from watcher.processing.news import Outcomes, Planned
 from watcher.processing.opening import Opener
@@ -109,8 +109,8 @@ class Batches:
             claims: in the order of claiming.
 
         Yields:
-            Whenever the work has advanced, what it came to since the last time. ``tidy`` goes on with files that cannot
-            be published now.
+            Whenever the work has advanced, what it came to since the last time. Files are published while the work goes
+            on; ``settle`` waits for the last of them. ``tidy`` goes on with files that cannot be published now.
 
         Raises:
             Outage: payments have to wait; call again with what is still claimed.
@@ -136,6 +136,19 @@ class Batches:
                 outage.stuck = tuple(replace(each, file=files.claim(each.claim_id).name) for each in outage.stuck)
                 raise
         self._tell_of_left(files)
+
+    def settle(self) -> Tally:
+        """Wait until all that is decided is published; return what it came to since the last time.
+
+        Raises:
+            FolderTrouble: a folder cannot be used.
+            Stopping: the program ends.
+        """
+        return _tally(self._publisher.settle())
+
+    def is_open(self, claim: Claim) -> bool:
+        """Return True if a claim that was processed has not come to its end."""
+        return claim.id in self.left.claims or claim in self._publisher.busy
 
     @property
     def left(self) -> Left:
@@ -183,7 +196,7 @@ class Batches:
         Raises:
             FolderTrouble: that is possible for no file.
         """
-        return sum((file.tally for file in self._publisher.tidy()), Tally())
+        return _tally(self._publisher.tidy())
 
     def _record(self, files: _OpenFiles, known: Outcomes) -> Iterator[Tally]:
         """Write down outcomes, log them, and publish the files that are complete now."""
@@ -193,12 +206,16 @@ class Batches:
             for claim_id, result in known.results:
                 log_payment(files.claim(claim_id), result)
             files.take(known.results)
-            yield Tally()
         if complete := list(files.complete()):
-            decided = self._publisher.decide(complete)
-            # A file that cannot be published now waits by itself.
-            troubles = self._publisher.publish(decided)
-            yield sum((file.tally for file in decided if file.claim not in troubles), Tally())
+            self._publisher.begin(self._publisher.decide(complete))
+        # A file that cannot be published now waits by itself.
+        published = self._publisher.published()
+        if known.results or published:
+            yield _tally(published)
+
+
+def _tally(files: Iterable[Decided]) -> Tally:
+    return sum((file.tally for file in files), Tally())
 
 
 def log_payment(claim: Claim, result: Result) -> None:

@@ -12,8 +12,9 @@ import structlog
 
 from watcher.claim import Claim
 from watcher.disk.durable import Made
+from watcher.disk.lane import Lane
 from watcher.disk.side_by_side import side_by_side
-from watcher.errors import FileTrouble, FolderTrouble
+from watcher.errors import FileTrouble, FolderTrouble, Stopping
 from watcher.events.catalogue import Event
 from watcher.folders.outboxes import Outboxes
 from watcher.folders.work import Work
@@ -75,8 +76,14 @@ class Publisher:
         self._ledger = ledger
         self.waiting = waiting
         self._lifetime = lifetime
-        # Finished files whose originals could not be deleted yet, each with the digest of its file.
+        # Finished files whose originals are not deleted yet, each with the digest of its file.
         self._left: dict[Claim, str] = {}
+        # What is published, and deleted, while the work goes on.
+        self._lane: Lane[Sequence[_Outgoing], dict[Claim, FileTrouble]] = Lane("publishing")
+        self._leaving: Lane[Sequence[tuple[Claim, str]], list[bool]] = Lane("letting go")
+        # The files that are published and were not returned yet, and what others have to wait for.
+        self._ended: list[Decided] = []
+        self._troubles: dict[Claim, FileTrouble] = {}
         self._log = structlog.get_logger()
 
     def check(self) -> None:
@@ -87,13 +94,13 @@ class Publisher:
         """
         self._outboxes.check()
 
-    def sweep(self) -> None:
-        """Remove what earlier processes were writing when they were killed.
+    def sweep(self, claims: Iterable[Claim]) -> None:
+        """Remove what earlier processes were writing when they were killed, with some claims under way.
 
         Raises:
             FolderTrouble: a folder cannot be used.
         """
-        self._outboxes.sweep()
+        self._outboxes.sweep(claims)
 
     def adopt(self, claim: Claim, digest: str) -> None:
         """Take over what a receipt in the archive says of a claim that this journal has not seen to its end.
@@ -117,63 +124,120 @@ class Publisher:
         decisions = self._ledger.decisions([file.claim.id for file in files])
         return [self._decided(file, decisions[file.claim.id]) for file in files]
 
-    def publish(self, files: Sequence[Decided]) -> dict[Claim, FileTrouble]:
-        """Publish, archive, write down, let go: each step can be repeated and relies on those before.
+    def begin(self, files: Sequence[Decided]) -> None:
+        """Begin to publish files, archive them, write that down and let go of them; ``published`` ends it.
 
-        Small files are taken through each step together.
-
-        Returns:
-            What single files have to wait for; the others are published. ``tidy`` tries those again, and other files go
-            on meanwhile.
+        Each step can be repeated and relies on those before. Small files are taken through each step together, while
+        the caller goes on.
 
         Raises:
             FolderTrouble: a step is not possible now, for no file.
         """
-        troubles: dict[Claim, FileTrouble] = {}
         copies = self._claims.small_copies([file.claim.id for file in files if file.results is not None])
-        together = [(file, copies[file.claim.id]) for file in files if file.claim.id in copies]
-        troubles |= self._publish_together(together)
+        together = [_Outgoing(file, copies[file.claim.id]) for file in files if file.claim.id in copies]
+        if together:
+            for one in together:
+                one.original = one.copy.content
+            self._lane.begin(self._put_out, together)
         for file in files:
             if file.claim.id not in copies:
-                troubles |= self._publish_together([(file, self._claims.copy(file.claim.id))])
-        return troubles
+                self._drain()
+                self._publish_alone(_Outgoing(file, self._claims.copy(file.claim.id)))
+
+    def published(self) -> list[Decided]:
+        """Write down which files are published by now, and return those that were not returned before.
+
+        A file that cannot be published now waits by itself; ``tidy`` tries it again, and other files go on meanwhile.
+
+        Raises:
+            FolderTrouble: a step is not possible now, for no file.
+        """
+        while self._lane.is_next_done():
+            self._end(*self._lane.take_back())
+        while self._leaving.is_next_done():
+            self._forget_deleted(*self._leaving.take_back())
+        return self._take_ended()
+
+    def settle(self) -> list[Decided]:
+        """Wait for what is under way; else as ``published``.
+
+        Raises:
+            Stopping: the process is asked to end.
+        """
+        self._drain()
+        return self._take_ended()
+
+    def _drain(self) -> None:
+        """Wait for what is under way."""
+        while self._lane.pieces:
+            self._end(*self._lane.take_back())
+        while self._leaving.pieces:
+            self._forget_deleted(*self._leaving.take_back())
+        self._keep_changed()
+
+    def _take_ended(self) -> list[Decided]:
+        ended, self._ended = self._ended, []
+        return ended
+
+    @property
+    def busy(self) -> set[Claim]:
+        """The claims that are being published, or that wait by themselves to be published."""
+        return {one.file.claim for piece in self._lane.pieces for one in piece} | self.held.keys()
+
+    def publish(self, files: Sequence[Decided]) -> dict[Claim, FileTrouble]:
+        """Publish files, and wait until they are; return what single ones have to wait for.
+
+        Raises:
+            FolderTrouble: as ``begin``.
+        """
+        self._drain()
+        self.begin(files)
+        self._drain()
+        return {file.claim: self._troubles[file.claim] for file in files if file.claim in self._troubles}
 
     def _decided(self, file: Asking, decision: Decision) -> Decided:
         results = self._results(file.claim) if decision.results is None else decision.results
         decided_at, totals = decision.decided_at, total(results)
         return Decided(file.claim, file.digest, file.begun, file.refusal, totals, decided_at, decision.results)
 
-    def _publish_together(self, files: Sequence[tuple[Decided, Copy]]) -> dict[Claim, FileTrouble]:
-        """Take files through each step. A large one is alone: only this thread reads its parts from the journal."""
-        if not files:
-            return {}
-        with ExitStack() as stack:
-            outgoing = [_Outgoing(file, copy) for file, copy in files]
-            troubles: dict[Claim, FileTrouble] = {}
-            for one in outgoing:
-                try:
-                    one.original = stack.enter_context(self._original(one.file.claim, one.copy))
-                except FileTrouble as unreadable:
-                    troubles[one.file.claim] = unreadable
-            # Receipts first, so that they can say what became of the files if the journal is lost before the end.
-            for step in (self._put_out_receipt, self._put_out_results):
-                going = [one for one in outgoing if one.file.claim not in troubles]
-                with self._outboxes.stage():
-                    came = side_by_side(step, going, self._lifetime.alive)
-                troubles |= {one.file.claim: trouble for one, trouble in zip(going, came, strict=True) if trouble}
-        done = [file for file, _ in files if file.claim not in troubles]
-        for file, _ in files:
-            if (trouble := troubles.get(file.claim)) is not None:
-                self.held[file.claim] = file
-                self.waiting.hold_up(file.claim, str(trouble), trouble.mend)
+    def _publish_alone(self, one: _Outgoing) -> None:
+        """Publish a large file in this thread, which alone may read its parts from the journal."""
+        try:
+            with self._original(one.file.claim, one.copy) as one.original:
+                troubles = self._put_out([one])
+        except FileTrouble as trouble:
+            troubles = {one.file.claim: trouble}
+        self._end([one], troubles)
+
+    def _put_out(self, outgoing: Sequence[_Outgoing]) -> dict[Claim, FileTrouble]:
+        """Take files through each step but the journal's; return what single files have to wait for."""
+        troubles: dict[Claim, FileTrouble] = {}
+        # Receipts first, so that they can say what became of the files if the journal is lost before the end.
+        for step in (self._put_out_receipt, self._put_out_results):
+            going = [one for one in outgoing if one.file.claim not in troubles]
+            with self._outboxes.stage():
+                came = side_by_side(step, going, self._lifetime.alive)
+            troubles |= {one.file.claim: trouble for one, trouble in zip(going, came, strict=True) if trouble}
+        return troubles
+
+    def _end(self, outgoing: Sequence[_Outgoing], troubles: dict[Claim, FileTrouble]) -> None:
+        """Write down which files are published, and begin to let go of them."""
+        done = [one.file for one in outgoing if one.file.claim not in troubles]
+        self._troubles |= troubles
+        for one in outgoing:
+            claim = one.file.claim
+            if (trouble := troubles.get(claim)) is not None:
+                self.held[claim] = one.file
+                self.waiting.hold_up(claim, str(trouble), trouble.mend)
         self._claims.finish(*(file.claim.id for file in done))
         for file in done:
             self.held.pop(file.claim, None)
+            self._troubles.pop(file.claim, None)
             self.waiting.go_on(file.claim)
-            self._left[file.claim] = file.digest
             self._log_file(file)
-        self._let_go_of_the_left()
-        return troubles
+        self._ended += done
+        self._left |= {file.claim: file.digest for file in done}
+        self._leaving.begin(self._delete_unchanged, [(file.claim, file.digest) for file in done])
 
     def _put_out_receipt(self, one: _Outgoing) -> FileTrouble | None:
         """Put a file's receipt into the archive, and the note beside a refused file into the outbox."""
@@ -183,6 +247,7 @@ class Publisher:
             results = self._results_of(file)
             return receipt(file.claim, file.digest, file.decided_at, file.totals, results, file.refusal)
 
+        self._go_on()
         try:
             self._outboxes.publish_receipt(file.claim, Made(receipt_of))
             if file.refusal is not None:
@@ -196,6 +261,7 @@ class Publisher:
     def _put_out_results(self, one: _Outgoing) -> FileTrouble | None:
         """Put everything else of a file into the outboxes and the archive."""
         claim, totals = one.file.claim, one.file.totals
+        self._go_on()
         try:
             if one.file.refusal is not None:
                 if one.original is not None:
@@ -234,9 +300,9 @@ class Publisher:
             FolderTrouble: no file can be.
         """
         self._let_go_of_the_left()
-        held = list(self.held.values())
-        troubles = self.publish(held) if held else {}
-        return [file for file in held if file.claim not in troubles]
+        if self.held:
+            self.begin(list(self.held.values()))
+        return self.settle()
 
     def let_go(self, claim: Claim, digest: str) -> None:
         """Delete the original of a finished file; if its writer went on writing, keep it in the fail outbox and say so.
@@ -254,26 +320,45 @@ class Publisher:
         self._let_go_of_the_left()
 
     def _let_go_of_the_left(self) -> None:
-        if not self._left:
-            return
-        with self._work.stage():
+        self._drain()
+        if self._left:
             left = list(self._left.items())
-            came = side_by_side(self._delete_unchanged, left, self._lifetime.alive)
-        for (claim, digest), is_deleted in zip(left, came, strict=True):
-            if is_deleted or self._is_kept(claim, digest):
+            self._forget_deleted(left, self._delete_unchanged(left))
+            self._keep_changed()
+
+    def _delete_unchanged(self, left: Sequence[tuple[Claim, str]]) -> list[bool]:
+        """Delete the originals that are as they were when they were taken; return which are deleted."""
+
+        def delete(one: tuple[Claim, str]) -> bool:
+            claim, digest = one
+            try:
+                if self._work.is_still(claim, digest) is False:
+                    return False
+            except FolderTrouble:
+                return False
+            self._work.clear(claim)
+            return True
+
+        with self._work.stage():
+            return side_by_side(delete, left, self._lifetime.alive)
+
+    def _forget_deleted(self, left: Sequence[tuple[Claim, str]], are_deleted: Sequence[bool]) -> None:
+        for (claim, _), is_deleted in zip(left, are_deleted, strict=True):
+            if is_deleted:
+                self._left.pop(claim, None)
+                self.waiting.go_on(claim)
+
+    def _keep_changed(self) -> None:
+        """Keep the originals that could not be deleted since they were changed. Nothing may be under way."""
+        for claim, digest in list(self._left.items()):
+            if self._is_kept(claim, digest):
                 del self._left[claim]
                 self.waiting.go_on(claim)
 
-    def _delete_unchanged(self, left: tuple[Claim, str]) -> bool:
-        """Delete an original that is as it was when it was taken; return False if it is not, or cannot be read."""
-        claim, digest = left
-        try:
-            if self._work.is_still(claim, digest) is False:
-                return False
-        except FolderTrouble:
-            return False
-        self._work.clear(claim)
-        return True
+    def _go_on(self) -> None:
+        """Raise Stopping if the process is asked to end: what is not published yet is published by the next start."""
+        if self._lifetime.ending:
+            raise Stopping("asked to end while files were published")
 
     def _is_kept(self, claim: Claim, digest: str) -> bool:
         """Keep an original whose writer went on writing, in the fail outbox; return False if it must stay in work."""

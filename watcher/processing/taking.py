@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from watcher.claim import Claim, ReadyFile, next_id
+from watcher.disk.lane import Lane
 from watcher.disk.side_by_side import side_by_side
-from watcher.errors import FolderTrouble
+from watcher.errors import FolderTrouble, Stopping
 from watcher.folders.work import Gone, Unmovable, Work
 from watcher.journal.claims import Claims, NewClaim, Unfinished
 from watcher.lifetime import Lifetime
@@ -40,6 +41,25 @@ class Taken:
     held_back: dict[str, str] = field(default_factory=dict)
 
 
+# What came of moving a file into work: as ``Work.is_still``, or why it cannot be moved.
+_Moved = bool | Gone | Unmovable | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Taking:
+    """Files that are being taken.
+
+    Attributes:
+        new: the files.
+        taken: what is known already.
+        sizes: the sizes of the files, by name (bytes).
+    """
+
+    new: list[NewClaim]
+    taken: Taken
+    sizes: dict[str, int]
+
+
 class Taker:
     """Takes files from the inbox, and finds again what was taken.
 
@@ -62,6 +82,7 @@ class Taker:
             lifetime: of this process.
         """
         self._lifetime = lifetime
+        self._lane: Lane[_Taking, list[_Moved]] = Lane("taking")
         self.made: set[str] = set()
         self.put_back = False
         self._work = work
@@ -81,29 +102,51 @@ class Taker:
             FolderTrouble: inbox or work cannot be used. What is claimed by then is found again by ``resume``.
             JournalTrouble: the journal cannot be used; as above.
         """
+        self.begin(ready)
+        return self.end()
+
+    def begin(self, ready: Sequence[ReadyFile]) -> None:
+        """Begin to take files, in this order: they are moved while the caller goes on. ``end`` ends it.
+
+        Raises:
+            FolderTrouble, JournalTrouble: as ``take``.
+        """
         taken = Taken()
-        sizes = {file.name: file.size for file in ready}
-        with self._work.stage():
-            new = self._read(ready, taken)
-            if not new:
-                return taken
+        new = self._read(ready, taken)
+        if new:
             self._claims.add(new)
             self.made.update(each.claim.id for each in new)
-            came = side_by_side(self._set_aside, new, self._lifetime.alive)
-            self._work.sync(each.claim for each in new if each.content is None)
-            for each, one in zip(new, came, strict=True):
-                if isinstance(one, Gone):
-                    taken.returned[each.claim.name] = _TAKEN_AWAY
-                elif isinstance(one, Unmovable):
-                    taken.held_back[each.claim.name] = f"it cannot be moved now: {one}"
-                elif one is False:
-                    self._work.put_back(each.claim)
-                    taken.returned[each.claim.name] = _CHANGED
-                else:
-                    taken.claims[each.claim] = sizes[each.claim.name]
+        sizes = {file.name: file.size for file in ready}
+        self._lane.begin(self._set_all_aside, _Taking(new, taken, sizes))
+
+    @property
+    def is_under_way(self) -> bool:
+        """True if files are being taken."""
+        return bool(self._lane.pieces)
+
+    def end(self) -> Taken:
+        """Wait until the files are moved; return what came of taking them. Nothing if none are being taken.
+
+        Raises:
+            FolderTrouble, JournalTrouble: as ``take``.
+        """
+        if not self._lane.pieces:
+            return Taken()
+        taking, came = self._lane.take_back()
+        taken = taking.taken
+        for each, one in zip(taking.new, came, strict=True):
+            if isinstance(one, Gone):
+                taken.returned[each.claim.name] = _TAKEN_AWAY
+            elif isinstance(one, Unmovable):
+                taken.held_back[each.claim.name] = f"it cannot be moved now: {one}"
+            elif one is False:
+                self._work.put_back(each.claim)
+                taken.returned[each.claim.name] = _CHANGED
+            else:
+                taken.claims[each.claim] = taking.sizes[each.claim.name]
         sure = {claim.id for claim in taken.claims}
         self._claims.take(sure)
-        undone = {each.claim.id for each in new} - sure
+        undone = {each.claim.id for each in taking.new} - sure
         self._claims.undo(undone)
         self.made -= undone
         return taken
@@ -120,7 +163,8 @@ class Taker:
         if not self._looked:
             self._looked = self._look_through_work()
             files = [each for each in self._claims.unfinished() if each.kept]
-        return {each.claim: each.size for each in files if each.claim not in self._publisher.held}
+        busy = self._publisher.busy
+        return {each.claim: each.size for each in files if each.claim not in busy}
 
     def _read(self, ready: Sequence[ReadyFile], taken: Taken) -> list[NewClaim]:
         """Take files as the scan read them, or read them once more. Note why some of them are not taken."""
@@ -146,8 +190,18 @@ class Taker:
                 latest = claim.id
         return new
 
-    def _set_aside(self, new: NewClaim) -> bool | Gone | Unmovable | None:
+    def _set_all_aside(self, taking: _Taking) -> list[_Moved]:
+        if not taking.new:
+            return []
+        with self._work.stage():
+            came = side_by_side(self._set_aside, taking.new, self._lifetime.alive)
+            self._work.sync(each.claim for each in taking.new if each.content is None)
+        return came
+
+    def _set_aside(self, new: NewClaim) -> _Moved:
         """Move a file into work, and compare it as ``_is_still`` does; or return why it cannot be moved."""
+        if self._lifetime.ending:
+            raise Stopping("asked to end while files were taken")
         try:
             self._work.set_aside(new.claim)
         except (Gone, Unmovable) as reason:
@@ -225,8 +279,11 @@ class Taker:
             False if a file cannot be read. It waits, and is tried again, by itself.
         """
         all_read = True
-        self._publisher.sweep()
-        for claim_id, claim in self._work.found():
+        found = self._work.found()
+        self._publisher.sweep(
+            [*(file.claim for file in self._claims.unfinished()), *(claim for _, claim in found if claim)]
+        )
+        for claim_id, claim in found:
             known = self._claims.state(claim_id)
             if claim is None:
                 # A crash came between the deletion of an original and that of its folder.

@@ -42,6 +42,10 @@ class Idle:
     left = Left(Refusals())
     cause = None
 
+    def is_open(self, _claim):
+        """Have come to its end with each claim."""
+        return False
+
     def check(self):
         """All folders are there."""
 
@@ -68,6 +72,10 @@ class Failing(Idle):
         self.turns = []
         self._lifetime = lifetime
         self._decides = decides
+
+    def settle(self):
+        """Have nothing under way."""
+        return Tally()
 
     def process(self, _claims):
         """Meet the outage."""
@@ -185,6 +193,10 @@ class Taking(Idle):
     def __init__(self, lifetime):
         self._lifetime = lifetime
         self.taken_at = None
+
+    def settle(self):
+        """Have nothing under way."""
+        return Tally()
 
     def process(self, _claims):
         """Note the time."""

@@ -311,7 +311,7 @@ def test_file_that_takes_the_name_meanwhile_is_not_overwritten(placed):
 def _finish(folders: Folders) -> None:
     """Take a claim to its end, as a start after a crash does."""
     boxes = outboxes(folders)
-    boxes.sweep()
+    boxes.sweep([PAY])
     boxes.publish_success(PAY, b"good")
     boxes.publish_fail(PAY, b"bad")
     archive(boxes, PAY, b"<pay/>", b"receipt")
@@ -320,7 +320,7 @@ def _finish(folders: Folders) -> None:
 def _refuse(folders: Folders) -> None:
     """Take a refused file to its end, as a start after a crash does."""
     boxes = outboxes(folders)
-    boxes.sweep()
+    boxes.sweep([PAY])
     refuse(boxes, PAY, b"<pay/>", b"why")
     archive(boxes, PAY, b"<pay/>", b"receipt")
 
@@ -391,7 +391,7 @@ def test_what_a_killed_process_wrote_aside_is_swept_away(folders):
     now.touch()
     # What is written now is not swept away.
     os.utime(now, (time.time() + 1, time.time() + 1))
-    boxes.sweep()
+    boxes.sweep([PAY])
     assert sorted(left(folders)) == sorted([*strange, now])
     assert all(path.stat().st_size == 3_000_000 for path in folders.success.glob("pay*"))
 
@@ -402,7 +402,7 @@ def test_sweep_passes_over_a_folder_that_is_not_there(folders):
     aside.touch()
     os.utime(aside, (1, 1))
     folders.inbox.rmdir()
-    outboxes(folders).sweep()
+    outboxes(folders).sweep([PAY])
     assert not aside.exists()
 
 
