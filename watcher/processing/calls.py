@@ -8,7 +8,7 @@ from itertools import count
 import structlog
 
 from watcher.connectwise.client import ConnectWise, Written
-from watcher.errors import AnswerLost, ConnectWiseError, Outage, Stopping
+from watcher.errors import AnswerLost, ConnectWiseError, Outage, Scope, Stopping
 from watcher.events.catalogue import Event
 from watcher.payments.model import ZERO, Call, Create, listed, money
 
@@ -28,6 +28,8 @@ class Calls:
         self._client = client
         self._made = count()
         self._balances_are_true = True
+        # A list has agreed with a balance in this run.
+        self._have_agreed = False
         self._log = structlog.get_logger()
 
     def make(self, call: Call) -> int | None:
@@ -63,6 +65,10 @@ class Calls:
                 return payment_id
             raise AnswerLost("the payment was made, but not read back", payment_id=payment_id) from error
         except (ConnectWiseError, Outage) as error:
+            if looks_good and self._have_agreed and self._balances_are_true and error.scope is not Scope.LINE:
+                # This invoice cannot be listed. The next payment is proved instead.
+                self._made = count()
+                return payment_id
             lost = AnswerLost(f"the payment was made, but not read back: {error}", error.request_id, payment_id)
             lost.scope = error.scope
             raise lost from error
@@ -70,6 +76,7 @@ class Calls:
         if len(paying) == 1 and paying[0].amount == call.amount and payment_id in (None, paying[0].id):
             if (reason := _set_off(call, balance)) is not None:
                 raise AnswerLost(reason, payment_id=paying[0].id)
+            self._have_agreed = self._have_agreed or looks_good
             return paying[0].id
         named = listed([f"{row.id} of {money(row.amount)}" for row in paying]) or "none"
         ours = "one" if payment_id is None else str(payment_id)

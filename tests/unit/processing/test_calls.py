@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from watcher.connectwise.client import Written
-from watcher.errors import AnswerLost
+from watcher.errors import AnswerLost, Scope, Unreachable
 from watcher.payments.invoices import HeldPayment, Invoice
 from watcher.payments.model import Create
 from watcher.processing.calls import Calls
@@ -64,6 +64,41 @@ def test_a_balance_that_is_too_low_is_compared_with_the_invoice():
 def test_a_credit_that_came_in_between_is_noticed():
     """Less is left to pay although our payment stands alone: the invoice is looked at again."""
     stub = Stub(Written(7, balance_fits=False, is_short=True), [OURS], balance="-10.00")
-    with pytest.raises(AnswerLost, match="-10.00 left to pay where 40.00 was expected") as lost:
+    with pytest.raises(AnswerLost, match=r"-10\.00 left to pay where 40\.00 was expected") as lost:
         Calls(stub).make(POST)
     assert lost.value.payment_id == 7
+
+
+class Hidden(Stub):
+    """A ConnectWise that does not list the payments of one invoice."""
+
+    hidden = False
+
+    def list_payments(self, invoice_id):
+        """Refuse it while it is hidden."""
+        if self.hidden:
+            self.asked.append("payments")
+            error = Unreachable("ConnectWise answered 500")
+            error.scope = Scope.REFUSED
+            raise error
+        return super().list_payments(invoice_id)
+
+
+def test_an_invoice_that_cannot_be_listed_makes_no_payment_that_looks_good_unknown():
+    """Lists have agreed with the balances before: the payment counts as made, and the next one is proved instead."""
+    stub = Hidden(Written(7), [OURS])
+    calls = Calls(stub)
+    made = [calls.make(POST) for _ in range(200)]
+    assert stub.asked == ["payments"]
+    stub.hidden = True
+    made += [calls.make(POST) for _ in range(2)]
+    assert (set(made), stub.asked) == ({7}, ["payments"] * 3)
+
+
+def test_a_payment_that_cannot_be_listed_is_unknown_before_any_list_agreed():
+    """Nothing has shown yet that the balances of this ConnectWise are true."""
+    stub = Hidden(Written(7), [OURS])
+    stub.hidden = True
+    with pytest.raises(AnswerLost) as lost:
+        Calls(stub).make(POST)
+    assert (lost.value.payment_id, lost.value.scope) == (7, Scope.REFUSED)
