@@ -97,6 +97,19 @@ def test_an_answer_without_a_balance_is_proved_by_a_list(company):
     assert len(pay.network.requests) == 1 + 4 + 4
 
 
+@pytest.mark.parametrize(
+    ("rules", "more"),
+    [({"id_in_answers": False}, 1), ({"invoice_balance": "low"}, 2), ({"balance_in_lists": False}, 1)],
+)
+def test_what_an_answer_does_not_tell_is_read_and_holds_up_nothing(company, rules, more):
+    """So many requests more for each new payment, and no wait."""
+    pay = company(**rules)
+    pay(*((f"CW-{n}", TOTAL) for n in range(1, 5)))
+    proved = 1 if "balance_in_lists" in rules else 0
+    assert len(pay.network.requests) == 1 + 4 + 4 * more + proved
+    assert [rows(pay, f"CW-{n}") for n in range(1, 5)] == [[TOTAL]] * 4
+
+
 def test_a_balance_that_is_true_is_proved_now_and_then(company):
     """The payments are listed after the first payment of a run, and not after each."""
     pay = company()
@@ -114,6 +127,21 @@ def test_a_balance_that_is_true_is_proved_now_and_then(company):
         pytest.param({"down_payment": Decimal(40)}, {}, TOTAL, "60.00", id="down payment"),
         pytest.param({}, {"balance_in_lists": False}, "120.00", TOTAL, id="no balance"),
         pytest.param({}, {"credits_in_lists": False}, "120.00", TOTAL, id="no credits"),
+        pytest.param({}, {"overpayment": "accepted"}, "120.00", TOTAL, id="more would be taken"),
+        pytest.param(
+            {"down_payment": Decimal(40)},
+            {"balance_in_lists": False, "overpayment": "accepted"},
+            TOTAL,
+            "60.00",
+            id="no balance, a down payment, and more would be taken",
+        ),
+        pytest.param(
+            {"payments": (PaymentSeed(Decimal(25), credit="MEMO-1"),)},
+            {"balance_in_lists": False, "credits_in_lists": False, "overpayment": "accepted"},
+            TOTAL,
+            "75.00",
+            id="neither balance nor credits, a credit, and more would be taken",
+        ),
     ],
 )
 def test_an_invoice_gets_what_it_can_take(company, seed, rules, asked, held):

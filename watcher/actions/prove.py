@@ -232,13 +232,11 @@ def _rows(looks: Looks, number: str, invoice_id: int) -> list[Seen]:
     except (Rejection, SignInRefused, Unreachable) as error:
         if error.scope is Scope.LINE and not isinstance(error, Rejection):
             raise
-        said = f"the payments of invoice {number} cannot be listed, and nothing was written: {error}"
+        said = f"The payments of invoice {number} cannot be listed, and nothing was written: {error}"
         if isinstance(error, SignInRefused):
             mend = "Give the API member's role Finance > Accounting Interface: Inquire All"
             raise SignInRefused(said, mend, error.request_id) from error
-        raise PaymentWatcherError(
-            f"{said[0].upper()}{said[1:].rstrip('.')}. Take another throw-away invoice."
-        ) from error
+        raise PaymentWatcherError(f"{said.rstrip('.')}. Take another throw-away invoice.") from error
     return seen(looks.gateway.answers[-1].content)
 
 
