@@ -333,6 +333,9 @@ def test_what_the_sandbox_cannot_play_is_found(prove, case):
         {"date_shift_days": -1, "total_decimals": 3, "credits_in_lists": False},
         {"date_by_server": True, "search_lag_seconds": 3600.0},
         {"refuses_all": 500},
+        {"refuses_all": 403},
+        {"overpayment": "accepted", "id_in_answers": False},
+        {"overpayment": "cut", "invoice_balance": "low", "refusal_status": 500},
     ],
     ids=str,
 )

@@ -67,11 +67,19 @@ def rows(pay, number="CW-1"):
 
 
 @pytest.mark.parametrize("second", ["accepted", "refused", "replaces"])
-@pytest.mark.parametrize("balance", ["true", "missing", "stale"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *({"invoice_balance": balance} for balance in ("true", "missing", "stale", "low")),
+        {"id_in_answers": False},
+        {"id_in_answers": False, "invoice_balance": "stale"},
+    ],
+    ids=str,
+)
 @pytest.mark.parametrize("later", ["60.00", "30.00", TOTAL, "150.00"])
-def test_a_search_that_lags_makes_no_second_payment(company, second, balance, later):
+def test_a_search_that_lags_makes_no_second_payment(company, second, answer, later):
     """Another file on an invoice whose payment the search does not show yet: one row, of the later amount."""
-    pay = company(second_payment=second, invoice_balance=balance, search_lag_seconds=LONG)
+    pay = company(second_payment=second, search_lag_seconds=LONG, **answer)
     pay(("CW-1", "60.00"))
     said = pay(("CW-1", later))
     assert "ErrorMessage" not in said

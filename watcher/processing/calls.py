@@ -78,6 +78,10 @@ class Calls:
                 raise AnswerLost(reason, payment_id=paying[0].id)
             self._have_agreed = self._have_agreed or looks_good
             return paying[0].id
+        same = [row.id for row in paying if row.amount == call.amount]
+        if payment_id is None and len(same) == 1:
+            # ConnectWise said that it made one of this amount.
+            payment_id = same[0]
         named = listed([f"{row.id} of {money(row.amount)}" for row in paying]) or "none"
         ours = "one" if payment_id is None else str(payment_id)
         reason = f"the payments on the invoice are {named}, where {ours} of {money(call.amount)} was expected alone"

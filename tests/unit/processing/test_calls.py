@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -46,12 +47,16 @@ def test_an_answer_without_an_id_is_found_by_a_list():
     assert stub.asked == ["payments"]
 
 
-@pytest.mark.parametrize("rows", [[], [THEIRS], [OURS, THEIRS]], ids=["none", "another", "two"])
-def test_an_answer_without_an_id_that_no_list_proves_is_lost(rows):
-    """The payments are read back before anything else is done."""
+@pytest.mark.parametrize(
+    ("rows", "ours"),
+    [([], None), ([THEIRS], None), ([OURS, THEIRS], 7), ([OURS, replace(OURS, id=9)], None)],
+    ids=["none", "another", "two", "two of the same amount"],
+)
+def test_an_answer_without_an_id_that_no_list_proves_is_lost(rows, ours):
+    """The payments are read back before anything else is done. It is known which one is ours if only one can be."""
     with pytest.raises(AnswerLost) as lost:
         Calls(Stub(Written(None), rows)).make(POST)
-    assert lost.value.payment_id is None
+    assert lost.value.payment_id == ours
 
 
 def test_a_balance_that_is_too_low_is_compared_with_the_invoice():
