@@ -11,7 +11,7 @@ from support.connectwise import another_user, invoice, payments_of
 from support.day import Day
 from support.documents import document, drop, files, one, records
 from support.line import Line
-from support.network import Unreliable
+from support.network import TIMED_OUT_500, Strike, Unreliable
 
 from watcher.sandbox import PaymentSeed, Rules
 
@@ -159,6 +159,16 @@ def test_an_invoice_gets_what_it_can_take(company, seed, rules, asked, held):
     assert rows(pay) == [held]
     assert payments_of(pay.sandbox, "CW-1")[0]["paymentDate"] is not None
     assert ("discarded" in said.get("WarningMessage", "")) == (asked != held)
+
+
+def test_a_balance_that_cannot_be_read_is_not_guessed(company):
+    """Lists do not show it, and ConnectWise refuses to show the invoice: nothing is paid there, and that is said."""
+    seed = invoice("CW-1", TOTAL, down_payment=Decimal(40))
+    pay = company(seed, balance_in_lists=False, overpayment="accepted")
+    pay.network.strike(Strike(TIMED_OUT_500, "GET", r"/invoices/1001\?"))
+    said = {each["InvoiceNumber"]: each for each in pay(("CW-1", TOTAL), ("CW-2", TOTAL))}
+    assert "ConnectWise answered 500" in said["CW-1"]["ErrorMessage"]
+    assert (rows(pay), rows(pay, "CW-2")) == ([], [TOTAL])
 
 
 def test_a_total_with_four_decimals_is_paid_to_the_cent(company):

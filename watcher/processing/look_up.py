@@ -257,6 +257,9 @@ class LookUp:
             key = unsure[invoice_id]
             if isinstance(answer, Outage) and answer.scope is Scope.LINE:
                 raise answer
+            if isinstance(answer, Outage) and found.invoices[key][0].balance is None:
+                # Nobody knows what is left to pay, and nothing is guessed.
+                found.troubles[key] = answer
             if not isinstance(answer, PaymentWatcherError):
                 found.invoices[key] = [replace(answer, payments=found.invoices[key][0].payments)]
 
