@@ -195,16 +195,10 @@ WITHOUT_A_SETTING = {
     "two payments": ("one_payment", {}, [invoice("CW-1", "100.00", payments=paid("20.00", "30.00"))]),
     "one number twice": ("numbers", {}, [OTHER, OTHER]),
     "the search finds nothing": ("found_by_number", {"search_works": False}, [OTHER]),
-    "neither balance nor credits": ("fields", {"balance_in_lists": False, "credits_in_lists": False}, [OTHER]),
     "payments that cannot be listed": (
         "rows",
         {"hides": ("CW-1",)},
         [invoice("CW-1", "100.00", payments=paid("20.00"))],
-    ),
-    "no balance, and a down payment": (
-        "arithmetic",
-        {"balance_in_lists": False},
-        [invoice("CW-1", "100.00", down_payment=Decimal(40))],
     ),
 }
 
@@ -229,6 +223,16 @@ NO_HARM = {
     ),
     "four decimals": ({"total_decimals": 4}, [OTHER], "balance = total"),
     "no balance in lists": ({"balance_in_lists": False}, [OTHER], "show no balance"),
+    "no balance in lists, and a down payment": (
+        {"balance_in_lists": False},
+        [invoice("CW-1", "100.00", down_payment=Decimal(40))],
+        "total - down payment",
+    ),
+    "neither balance nor credits in lists": (
+        {"balance_in_lists": False, "credits_in_lists": False},
+        [OTHER],
+        "the program reads each invoice by its id, too",
+    ),
     "no credits in lists": ({"credits_in_lists": False}, [OTHER], "show no credits"),
     "letter case": ({"numbers_by_case": True}, [OTHER], "letter case matters"),
     "no answer's balance": ({"invoice_balance": "missing"}, [OTHER], "does not say what is left"),
@@ -329,6 +333,9 @@ def test_what_the_sandbox_cannot_play_is_found(prove, case):
         {"date_shift_days": -1, "total_decimals": 3, "credits_in_lists": False},
         {"date_by_server": True, "search_lag_seconds": 3600.0},
         {"refuses_all": 500},
+        {"refuses_all": 403},
+        {"overpayment": "accepted", "id_in_answers": False},
+        {"overpayment": "cut", "invoice_balance": "low", "refusal_status": 500},
     ],
     ids=str,
 )

@@ -146,9 +146,23 @@ def test_a_lost_answer_to_a_write_leaves_nothing(prove, method, nth, fault):
     assert done.code == 69
     assert AS_IT_WAS in done.out
     assert rows(proof) == []
-    assert not proof.state.exists()
+    # A payment that is not there by the end of the timeout may still come. The second one is refused.
+    awaited = method == "POST" and (fault is RESET_BEFORE or nth == 2)
+    assert proof.state.exists() == awaited
+    assert ("Look at invoice TEST-1 again in five minutes." in done.out) == awaited
     if method == "POST":
         assert proof.lifetimes[-1].now() >= 5
+
+
+def test_a_payment_that_comes_after_the_timeout_is_removed_by_the_next_start(prove):
+    """It was not there when the proof ended. The notes stay until the next start has looked."""
+    proof = prove()
+    proof(*WRITES, strikes=(Strike(RESET_AND_LATER, "POST", nth=1),))
+    proof.network.deliver()
+    assert rows(proof) == ["1.11"]
+    assert AS_IT_WAS in proof().out
+    assert rows(proof) == []
+    assert not proof.state.exists()
 
 
 def test_a_payment_that_comes_late_is_found(prove):

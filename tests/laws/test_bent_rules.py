@@ -11,7 +11,7 @@ from support.connectwise import another_user, invoice, payments_of
 from support.day import Day
 from support.documents import document, drop, files, one, records
 from support.line import Line
-from support.network import Unreliable
+from support.network import TIMED_OUT_500, Strike, Unreliable
 
 from watcher.sandbox import PaymentSeed, Rules
 
@@ -67,11 +67,19 @@ def rows(pay, number="CW-1"):
 
 
 @pytest.mark.parametrize("second", ["accepted", "refused", "replaces"])
-@pytest.mark.parametrize("balance", ["true", "missing", "stale"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *({"invoice_balance": balance} for balance in ("true", "missing", "stale", "low")),
+        {"id_in_answers": False},
+        {"id_in_answers": False, "invoice_balance": "stale"},
+    ],
+    ids=str,
+)
 @pytest.mark.parametrize("later", ["60.00", "30.00", TOTAL, "150.00"])
-def test_a_search_that_lags_makes_no_second_payment(company, second, balance, later):
+def test_a_search_that_lags_makes_no_second_payment(company, second, answer, later):
     """Another file on an invoice whose payment the search does not show yet: one row, of the later amount."""
-    pay = company(second_payment=second, invoice_balance=balance, search_lag_seconds=LONG)
+    pay = company(second_payment=second, search_lag_seconds=LONG, **answer)
     pay(("CW-1", "60.00"))
     said = pay(("CW-1", later))
     assert "ErrorMessage" not in said
@@ -97,6 +105,19 @@ def test_an_answer_without_a_balance_is_proved_by_a_list(company):
     assert len(pay.network.requests) == 1 + 4 + 4
 
 
+@pytest.mark.parametrize(
+    ("rules", "more"),
+    [({"id_in_answers": False}, 1), ({"invoice_balance": "low"}, 2), ({"balance_in_lists": False}, 1)],
+)
+def test_what_an_answer_does_not_tell_is_read_and_holds_up_nothing(company, rules, more):
+    """So many requests more for each new payment, and no wait."""
+    pay = company(**rules)
+    pay(*((f"CW-{n}", TOTAL) for n in range(1, 5)))
+    proved = 1 if "balance_in_lists" in rules else 0
+    assert len(pay.network.requests) == 1 + 4 + 4 * more + proved
+    assert [rows(pay, f"CW-{n}") for n in range(1, 5)] == [[TOTAL]] * 4
+
+
 def test_a_balance_that_is_true_is_proved_now_and_then(company):
     """The payments are listed after the first payment of a run, and not after each."""
     pay = company()
@@ -114,6 +135,21 @@ def test_a_balance_that_is_true_is_proved_now_and_then(company):
         pytest.param({"down_payment": Decimal(40)}, {}, TOTAL, "60.00", id="down payment"),
         pytest.param({}, {"balance_in_lists": False}, "120.00", TOTAL, id="no balance"),
         pytest.param({}, {"credits_in_lists": False}, "120.00", TOTAL, id="no credits"),
+        pytest.param({}, {"overpayment": "accepted"}, "120.00", TOTAL, id="more would be taken"),
+        pytest.param(
+            {"down_payment": Decimal(40)},
+            {"balance_in_lists": False, "overpayment": "accepted"},
+            TOTAL,
+            "60.00",
+            id="no balance, a down payment, and more would be taken",
+        ),
+        pytest.param(
+            {"payments": (PaymentSeed(Decimal(25), credit="MEMO-1"),)},
+            {"balance_in_lists": False, "credits_in_lists": False, "overpayment": "accepted"},
+            TOTAL,
+            "75.00",
+            id="neither balance nor credits, a credit, and more would be taken",
+        ),
     ],
 )
 def test_an_invoice_gets_what_it_can_take(company, seed, rules, asked, held):
@@ -123,6 +159,16 @@ def test_an_invoice_gets_what_it_can_take(company, seed, rules, asked, held):
     assert rows(pay) == [held]
     assert payments_of(pay.sandbox, "CW-1")[0]["paymentDate"] is not None
     assert ("discarded" in said.get("WarningMessage", "")) == (asked != held)
+
+
+def test_a_balance_that_cannot_be_read_is_not_guessed(company):
+    """Lists do not show it, and ConnectWise refuses to show the invoice: nothing is paid there, and that is said."""
+    seed = invoice("CW-1", TOTAL, down_payment=Decimal(40))
+    pay = company(seed, balance_in_lists=False, overpayment="accepted")
+    pay.network.strike(Strike(TIMED_OUT_500, "GET", r"/invoices/1001\?"))
+    said = {each["InvoiceNumber"]: each for each in pay(("CW-1", TOTAL), ("CW-2", TOTAL))}
+    assert "ConnectWise answered 500" in said["CW-1"]["ErrorMessage"]
+    assert (rows(pay), rows(pay, "CW-2")) == ([], [TOTAL])
 
 
 def test_a_total_with_four_decimals_is_paid_to_the_cent(company):

@@ -50,6 +50,7 @@ class Prove:
         network: what lies between.
         config: the configuration file.
         waits: called whenever a wait lets time pass.
+        last: what the last proof said.
     """
 
     def __init__(self, folders: Folders, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,6 +60,7 @@ class Prove:
         self.waits: Callable[[], object] = lambda: None
         self.settings: dict[str, dict[str, object]] = {}
         self.lifetimes: list[Hurried] = []
+        self.last: Finished | None = None
         monkeypatch.setitem(cli.prove.__kwdefaults__, "new_lifetime", self._lifetime)
 
     def _lifetime(self) -> Hurried:
@@ -84,7 +86,8 @@ class Prove:
     def __call__(self, *arguments: str | Path, strikes: tuple[Strike, ...] = (), stdin: bytes = b"") -> Finished:
         """Prove, and return what was said."""
         self.network.strike(*strikes)
-        return command("prove", *arguments, "--config", self.configured(), stdin=stdin)
+        self.last = command("prove", *arguments, "--config", self.configured(), stdin=stdin)
+        return self.last
 
     def configured(self) -> Path:
         """Write the configuration file."""

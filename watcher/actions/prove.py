@@ -13,11 +13,20 @@ from watcher.connectwise.client import ConnectWise
 from watcher.connectwise.http import Account
 from watcher.connectwise.pace import Pace
 from watcher.connectwise.recorded import RecordingGateway
-from watcher.errors import ConfigurationError, Fault, Missing, PaymentWatcherError
+from watcher.errors import (
+    ConfigurationError,
+    Fault,
+    Missing,
+    PaymentWatcherError,
+    Rejection,
+    Scope,
+    SignInRefused,
+    Unreachable,
+)
 from watcher.journal.database import opened
 from watcher.journal.history import History
 from watcher.lifetime import Lifetime
-from watcher.proving import fitness
+from watcher.proving import answers, fitness
 from watcher.proving.cleaning import Left, clean_up
 from watcher.proving.facts import Seen, seen
 from watcher.proving.findings import Finding
@@ -115,7 +124,7 @@ def tidy(place: Place, lifetime: Lifetime) -> Left | None:
         problem = f"a proof on company {noted.company} at {noted.site} was killed, and this is another ConnectWise"
         mend = f"Run prove with that configuration once. It left a payment on invoice {noted.invoice_number} there."
         raise ConfigurationError((Fault(str(notes.path), problem, mend),))
-    return clean_up(ConnectWise(place.gateway(lifetime), place.ways), notes, lifetime)
+    return clean_up(ConnectWise(place.gateway(lifetime), place.ways), notes, lifetime, last=True)
 
 
 def choose(place: Place, looks: Looks, number: str) -> Chosen:
@@ -133,8 +142,12 @@ def choose(place: Place, looks: Looks, number: str) -> Chosen:
     whole = [_whole(looks, invoice.id) for invoice in found]
     rows: list[Seen] = []
     if len(whole) == 1:
-        looks.client.list_payments(whole[0].id)
-        rows = seen(looks.gateway.answers[-1].content)
+        rows = _rows(looks, number, whole[0].id)
+    if not found and not looks.client.finds_what_is_there():
+        raise PaymentWatcherError(
+            f"ConnectWise finds no invoice {number}, and no other one that is there: its search does not work. "
+            "Nothing was written. Run prove without --invoice: it says what is wrong."
+        )
     refused = fitness.refusal(number, whole, rows) or _in_work(place.journal, number, [each.id for each in whole])
     if refused is not None:
         raise PaymentWatcherError(f"{refused} Nothing was written. Take a throw-away invoice that nobody has paid.")
@@ -181,10 +194,20 @@ def _write(place: Place, looks: Looks, lifetime: Lifetime, chosen: Chosen, ask: 
             yield proof
     except PaymentWatcherError as error:
         proof.broken_off = error
+        proof.findings += _of_breaking_off(error, looks, notes)
         # Whoever listens can say that the clean-up takes a while.
         yield proof
     finally:
         _tidy(place, looks, notes, proof)
+
+
+def _of_breaking_off(error: PaymentWatcherError, looks: Looks, notes: Notes) -> Iterator[Finding]:
+    """Yield what it shows that the writes were broken off."""
+    last = looks.gateway.answers[-1]
+    if isinstance(error, SignInRefused) and error.scope is Scope.REFUSED:
+        yield answers.not_allowed(last.method, last.words)
+    elif isinstance(error, Unreachable) and notes.noted.sending is not None:
+        yield answers.lost(str(error))
 
 
 def _tidy(place: Place, looks: Looks, notes: Notes, proof: Proof) -> None:
@@ -194,12 +217,27 @@ def _tidy(place: Place, looks: Looks, notes: Notes, proof: Proof) -> None:
     try:
         proof.noted = notes.left_over()
         if proof.noted is not None:
-            proof.left = clean_up(ConnectWise(gateway, place.ways), notes, lifetime)
+            proof.left = clean_up(ConnectWise(gateway, place.ways), notes, lifetime, last=False)
     except PaymentWatcherError as error:
         proof.broken_off = proof.broken_off or error
         # What was found meanwhile counts.
         proof.noted = notes.left_over() or proof.noted
     looks.gateway.take(gateway)
+
+
+def _rows(looks: Looks, number: str, invoice_id: int) -> list[Seen]:
+    """Return the payment rows of the invoice that is to be used."""
+    try:
+        looks.client.list_payments(invoice_id)
+    except (Rejection, SignInRefused, Unreachable) as error:
+        if error.scope is Scope.LINE and not isinstance(error, Rejection):
+            raise
+        said = f"The payments of invoice {number} cannot be listed, and nothing was written: {error}"
+        if isinstance(error, SignInRefused):
+            mend = "Give the API member's role Finance > Accounting Interface: Inquire All"
+            raise SignInRefused(said, mend, error.request_id) from error
+        raise PaymentWatcherError(f"{said.rstrip('.')}. Take another throw-away invoice.") from error
+    return seen(looks.gateway.answers[-1].content)
 
 
 def _whole(looks: Looks, invoice_id: int) -> Seen:

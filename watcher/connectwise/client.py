@@ -16,9 +16,9 @@ from urllib.parse import quote
 from watcher.connectwise import rows
 from watcher.connectwise.changing import Ways, midnight
 from watcher.connectwise.http import Gateway, Read, Reads
-from watcher.errors import AnswerLost, Rejection, Unreachable
+from watcher.errors import Rejection, Unreachable
 from watcher.payments.invoices import HeldPayment, Invoice
-from watcher.payments.model import Call, Change, Create, Remove, money
+from watcher.payments.model import Call, Change, Create, Remove
 
 # The developer guide recommends URLs of at most 2,000 characters.
 _LONGEST_URL = 2000
@@ -39,13 +39,17 @@ class Written:
     """What is known of a write that was answered well.
 
     Attributes:
-        payment_id: ConnectWise's id of the payment row; None for a row that was removed.
+        payment_id: ConnectWise's id of the payment row; None for a row that was removed, and for a new one if the
+            answer does not show it.
         balance_fits: False if the answer to a new payment does not say that as much is left to pay on the invoice as
             was expected. Only a list of its payments shows then that no other one came in between.
+        is_short: True if the answer to a new payment says that less is left to pay than was expected. Only the invoice
+            itself shows then if something else was set off against it in between.
     """
 
     payment_id: int | None
     balance_fits: bool = True
+    is_short: bool = False
 
 
 class ConnectWise:
@@ -147,13 +151,12 @@ class ConnectWise:
                     body["paymentDate"] = midnight(day)
                 reads = _about(call.invoice_id, rows.made)
                 payment_id, balance = self._gateway.once("POST", payments, body, reads=reads)
-                if balance is not None and call.balance_after is not None and balance < call.balance_after:
-                    raise AnswerLost(
-                        f"the invoice has {money(balance)} left to pay where {money(call.balance_after)} was expected: "
-                        "another payment may have come in between",
-                        payment_id=payment_id,
-                    )
-                return Written(payment_id, balance_fits=balance is not None and balance == call.balance_after)
+                expected = call.balance_after
+                return Written(
+                    payment_id,
+                    balance_fits=balance is not None and balance == expected,
+                    is_short=balance is not None and expected is not None and balance < expected,
+                )
             case Change():
                 self._change(call, f"{payments}/{call.payment_id}")
                 return Written(call.payment_id)
@@ -174,7 +177,7 @@ class ConnectWise:
         """Change a payment row in the way that the operator chose."""
         if (refusal := self._ways.refusal(call)) is not None:
             raise Rejection(refusal)
-        reads = _about(call.invoice_id, rows.row_id)
+        reads = _about(call.invoice_id, rows.written)
         if self._ways.puts(call):
             held = self._gateway.get(row, reads=_about(call.invoice_id, rows.record))
             self._gateway.once("PUT", row, self._ways.record(held, call), reads=reads)

@@ -53,18 +53,20 @@ def held_payments(content: Any) -> list[HeldPayment]:
     return [_held_payment(row) for row in _rows(content)]
 
 
-def made(content: Any) -> tuple[int, Decimal | None]:
-    """Read the answer to a new payment: the id of the row, and what is left to pay on the invoice, if it says so."""
-    payment_id = row_id(content)
+def made(content: Any) -> tuple[int | None, Decimal | None]:
+    """Read the answer to a new payment: the id of the row and what is left to pay on the invoice, if it says so."""
+    payment_id = written(content)
     try:
         return payment_id, _amount(content, "invoiceBalance")
     except NotUnderstood as error:
         raise NotUnderstood(str(error), payment_id) from error
 
 
-def row_id(content: Any) -> int:
-    """Read the id of a row."""
-    return _id(record(content))
+def written(content: Any) -> int | None:
+    """Read the answer to a payment that was made or changed: the id of the row, if it says so."""
+    row = record(content)
+    # A payment without an id can be found by a list. What has no amount either is no payment.
+    return None if row.get("id") is None and row.get("amount") is not None else _id(row)
 
 
 def ids(content: Any) -> list[int]:

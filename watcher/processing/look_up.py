@@ -213,7 +213,7 @@ class LookUp:
                 listed += 1
                 found.invoices[key] = [replace(found.invoices[key][0], payments=rows)]
         self._judge_refused({to_list[each]: answer for each, answer in refused.items()}, found, others=listed > 0)
-        self._read_again([key for key in to_list.values() if key not in found.troubles], found)
+        self._read_again([key for key in alone.values() if key not in found.troubles], found)
 
     def _judge_refused(self, refused: dict[str, Rejection], found: Holdings, *, others: bool) -> None:
         """Take in the invoices whose payments ConnectWise refused to list.
@@ -243,12 +243,23 @@ class LookUp:
                 found.troubles[key] = trouble
 
     def _read_again(self, keys: Sequence[str], found: Holdings) -> None:
-        """Read invoices by their ids whose sums do not fit their payments: the search showed them as they were."""
-        stale = {invoices[0].id: key for key in keys if (invoices := found.invoices[key]) and invoices[0].is_stale}
-        for invoice_id, answer in self._workers.each(self._client.read_invoice, list(stale), len(stale) + 1):
-            key = stale[invoice_id]
+        """Read invoices by their ids of which the search does not tell enough.
+
+        It showed those as they were whose sums do not fit their payments. Of those without a balance it does not tell
+        what is left to pay: taxes, down payments and credits count, too.
+        """
+        unsure = {
+            invoices[0].id: key
+            for key in keys
+            if (invoices := found.invoices[key]) and (invoices[0].is_stale or invoices[0].balance is None)
+        }
+        for invoice_id, answer in self._workers.each(self._client.read_invoice, list(unsure), len(unsure) + 1):
+            key = unsure[invoice_id]
             if isinstance(answer, Outage) and answer.scope is Scope.LINE:
                 raise answer
+            if isinstance(answer, Outage) and found.invoices[key][0].balance is None:
+                # Nobody knows what is left to pay, and nothing is guessed.
+                found.troubles[key] = answer
             if not isinstance(answer, PaymentWatcherError):
                 found.invoices[key] = [replace(answer, payments=found.invoices[key][0].payments)]
 

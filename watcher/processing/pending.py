@@ -161,6 +161,10 @@ def given_up(one: Pending, refusal: Refusal) -> list[Result]:
             effect = f"Read back afterwards, payment {payment_id} on the invoice still has another amount or date"
         case Remove(payment_id=payment_id):
             effect = f"Read back afterwards, payment {payment_id} is still on the invoice"
+        case _ if one.made is not None:
+            effect = f"ConnectWise made payment {one.made}, and does not show if it is alone: look at the invoice"
+        case _ if one.intent is not None:
+            effect = "A call may have changed the invoice: look at it in ConnectWise"
         case _:
             effect = "Nothing is known to be changed"
     seconds = round(refusal.last_at - refusal.first_at)

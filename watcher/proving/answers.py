@@ -14,6 +14,14 @@ from watcher.proving.findings import Finding, Setting, differs, holds, look, unk
 
 # What is assumed of a search that does not show a payment within the time that is waited for it (seconds).
 _NEVER_SECONDS = 600.0
+_SERVER_FAULT = 500
+# What each method does, and the right that it needs.
+_WRITES = {
+    "POST": ("a new payment", "Add"),
+    "PATCH": ("a change of a payment", "Edit"),
+    "PUT": ("a change of a payment", "Edit"),
+    "DELETE": ("the removal of a payment", "Delete"),
+}
 
 
 def amounts(total: Decimal) -> tuple[Decimal, Decimal, Decimal]:
@@ -29,7 +37,34 @@ def amounts(total: Decimal) -> tuple[Decimal, Decimal, Decimal]:
 def not_made(words: str, status: int) -> Finding:
     """Return the finding of a new payment that ConnectWise did not make."""
     rules: dict[str, object] = {"refuses_all": status} if status in (403, 500) else {}
-    return differs("new_payment", f"a new payment is answered by {words}", "no payment can be made", rules=rules)
+    means = "no payment can be made on this invoice, and perhaps on none; ask ConnectWise's support about this answer"
+    return differs("new_payment", f"a new payment is answered by {words}", means, rules=rules)
+
+
+def not_allowed(method: str, words: str) -> Finding:
+    """Return the finding of a write that the API member may not make.
+
+    Args:
+        method: the HTTP method of the write.
+        words: ConnectWise's answer.
+    """
+    what, right = _WRITES.get(method, ("a call", "Inquire"))
+    means = f"give the API member's role {right} in Finance > Invoicing and in Finance > Accounting Interface"
+    rules: dict[str, object] = {"refuses_all": 403} if method == "POST" else {}
+    return differs("rights", f"{what} is answered by {words}", means, rules=rules)
+
+
+def lost(reason: str) -> Finding:
+    """Return the finding of a new payment whose answer did not come.
+
+    Args:
+        reason: why.
+    """
+    means = (
+        "the program reads the payments back before it sends another one; look for what cuts the line, or raise "
+        "connectwise.timeout_seconds if ConnectWise is slow"
+    )
+    return differs("lost_answer", f"the answer to a new payment is lost ({reason})", means)
 
 
 def made(row: Seen, amount: Decimal, odd: str) -> Finding:
@@ -57,7 +92,7 @@ def balance(shown: Decimal | None, before: Decimal | None, expected: Decimal) ->
         before: what was left to pay before.
         expected: what should be left.
     """
-    name, cost = "invoice_balance", "the program lists the payments after each new one: one more request"
+    name, cost = "invoice_balance", "the program lists the payments after each new one, which is one more request"
     if shown == expected:
         return holds(name, "the answer to a new payment says what is left to pay")
     if shown is None:
@@ -70,7 +105,17 @@ def balance(shown: Decimal | None, before: Decimal | None, expected: Decimal) ->
     what = f"the answer to a new payment says that {money(shown)} is left to pay, and not {money(expected)}"
     if shown > expected:
         return holds(name, what, cost, rules={"invoice_balance": "stale"} if shown == before else {})
-    return differs(name, what, "each new payment would look as if another one had come in between")
+    cost = "the program lists the payments and reads the invoice after each new one, which are two more requests"
+    return holds(name, what, cost, rules={"invoice_balance": "low"})
+
+
+def names_its_row(shown: bool) -> Finding:
+    """Decide if the answer to a new payment shows its id."""
+    name = "id_in_answer"
+    if shown:
+        return holds(name, "the answer to a new payment shows its id")
+    cost = "the program lists the payments after each new one, which is one more request"
+    return holds(name, "the answer to a new payment shows no id", cost, rules={"id_in_answers": False})
 
 
 def listed_at_once(found: bool) -> Finding:
@@ -151,6 +196,20 @@ def change(configured: ChangeBy, worked: ChangeBy | None, words: str) -> Finding
     return differs(name, what, "", Setting("connectwise", "change_by", worked), rules=rules)
 
 
+def refusals(statuses: Sequence[int]) -> Finding:
+    """Say how ConnectWise refuses a payment.
+
+    Args:
+        statuses: of the answers to payments that it refused; one at least.
+    """
+    name, shown = "refusals", " and ".join(str(each) for each in sorted(set(statuses)))
+    what = f"a payment that ConnectWise refuses is answered by {shown}"
+    if max(statuses) < _SERVER_FAULT:
+        return holds(name, what)
+    means = "the program tries such a payment for a minute before it is rejected, and goes on with others meanwhile"
+    return holds(name, what, means, rules={"refusal_status": 500})
+
+
 def too_much(words: str, *, done: bool, shown: Decimal | None, asked: Decimal) -> Finding:
     """Say if ConnectWise itself stops an overpayment. The program never sends one.
 
@@ -165,8 +224,9 @@ def too_much(words: str, *, done: bool, shown: Decimal | None, asked: Decimal) -
         return holds(name, f"ConnectWise refuses more than is to pay ({words})")
     if shown == asked:
         means = "the program's own limit is the only guard"
-        return holds(name, "ConnectWise takes more than is to pay", means)
-    return holds(name, f"ConnectWise cuts what is more than is to pay to {money(shown or Decimal(0))}")
+        return holds(name, "ConnectWise takes more than is to pay", means, rules={"overpayment": "accepted"})
+    what = f"ConnectWise cuts what is more than is to pay to {money(shown or Decimal(0))}"
+    return holds(name, what, rules={"overpayment": "cut"})
 
 
 def export(found: bool | None, words: str) -> Finding:

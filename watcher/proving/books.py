@@ -52,26 +52,34 @@ def arithmetic(invoices: Sequence[Seen], read: Sequence[Seen]) -> Iterator[Findi
 
     Args:
         invoices: as a list shows them.
-        read: some of them, each read by its id, if lists show no balance.
+        read: some of them, each read by its id, if lists show no balance or no credits.
     """
     if not invoices:
         yield unknown("arithmetic", "there are no invoices to look at", "run it again once there are some")
         return
-    yield from _shown(invoices)
-    yield from _sums([invoice for invoice in invoices if invoice.shows("balance")] or read, read)
+    yield from _shown(invoices, read)
+    yield from _sums(read or invoices)
     yield from _numbers(invoices)
     yield from _currencies(invoices)
 
 
-def _shown(invoices: Sequence[Seen]) -> Iterator[Finding]:
+def is_plain(invoice: Seen) -> bool:
+    """Return True if an invoice shows a balance that is its total less payments and credits."""
+    return invoice.shows("balance") and invoice.amount("balance") == _plain(invoice)
+
+
+def _shown(invoices: Sequence[Seen], read: Sequence[Seen]) -> Iterator[Finding]:
     rules: dict[str, object] = {
         f"{name}_in_lists": False for name in ("balance", "credits") if not any(each.shows(name) for each in invoices)
     }
     missing = [
         name for name in ("type", "total", "payments", "credits", "balance") if not any(i.shows(name) for i in invoices)
     ]
+    lacks = f"lists of invoices show no {' and no '.join(missing)}"
     if "type" in missing:
         yield differs("fields", "lists of invoices show no type", "credit memos would be paid", rules=rules)
+    elif "balance" in missing and any(each.shows("balance") for each in read):
+        yield holds("fields", lacks, "the program reads each invoice by its id, too, which is one more request", rules)
     elif {"credits", "balance"} <= set(missing):
         means = "invoices with credits would be overpaid"
         yield differs("fields", "lists of invoices show neither balance nor credits", means, rules=rules)
@@ -79,13 +87,19 @@ def _shown(invoices: Sequence[Seen]) -> Iterator[Finding]:
         means = "every payment would be rejected"
         yield differs("fields", "lists of invoices show neither balance nor total", means, rules=rules)
     elif missing:
-        means = "the program takes the other sums" if "payments" not in missing else "payments are listed each time"
-        yield holds("fields", f"lists of invoices show no {' and no '.join(missing)}", means, rules=rules)
+        means = (
+            "the program takes the total less the credits"
+            if "balance" in missing
+            else "the program goes by the balance"
+        )
+        if "payments" in missing:
+            means = "the payments of each invoice are listed, which is one more request"
+        yield holds("fields", lacks, means, rules=rules)
     else:
         yield holds("fields", "lists of invoices show type, total, payments, credits and balance")
 
 
-def _sums(invoices: Sequence[Seen], read: Sequence[Seen]) -> Iterator[Finding]:
+def _sums(invoices: Sequence[Seen]) -> Iterator[Finding]:
     summed = [each for each in invoices if each.shows("balance") and each.shows("total")]
     if not summed:
         yield unknown("arithmetic", "no invoice shows both total and balance")
@@ -102,9 +116,6 @@ def _sums(invoices: Sequence[Seen], read: Sequence[Seen]) -> Iterator[Finding]:
         what = f"{formula} on {count} of {len(summed)} invoice{'' if len(summed) == 1 else 's'}"
         if formula == _PLAIN:
             yield holds("arithmetic", what, rules=rules)
-        elif formula and read:
-            means = "lists show no balance, so the program cannot know what is left to pay"
-            yield differs("arithmetic", what, means, rules=rules)
         elif formula:
             yield holds("arithmetic", what, "the program goes by the balance", rules=rules)
     if strange:
@@ -150,7 +161,7 @@ def rows(
     paid: Sequence[tuple[Seen, Sequence[Seen]]],
     credited: Sequence[tuple[Seen, Sequence[Seen]]],
     unpaid: Sequence[tuple[Seen, Sequence[Seen]]],
-    refused: Sequence[str],
+    refused: Sequence[tuple[Seen, str]],
 ) -> Iterator[Finding]:
     """Decide if payments look as the program takes them to.
 
@@ -158,13 +169,10 @@ def rows(
         paid: invoices with payments, and the payment rows of each.
         credited: the same of invoices with credits.
         unpaid: the same of invoices whose payments add up to nothing.
-        refused: ConnectWise's words where it did not list the payments of an invoice.
+        refused: the invoices whose payments ConnectWise did not list, and its words.
     """
     if refused:
-        what = (
-            f"the payments of {len(refused)} invoice{'' if len(refused) == 1 else 's'} cannot be listed ({refused[0]})"
-        )
-        yield differs("rows", what, "payments on such invoices wait or are rejected; check the API member's role")
+        yield _of_hidden(refused)
     looked = [row for _, held in (*paid, *credited, *unpaid) for row in held]
     if not looked:
         yield unknown("rows", "there are no payments to look at yet")
@@ -175,7 +183,19 @@ def rows(
     if credited:
         yield _of_credits(credited)
     yield from _of_kinds([row for row in looked if not row.is_credit])
+    yield from _of_batches([*paid, *credited, *unpaid])
     yield from _dates([row.text("paymentDate") for row in looked if row.shows("paymentDate")])
+
+
+def _of_hidden(refused: Sequence[tuple[Seen, str]]) -> Finding:
+    words = refused[0][1]
+    count, named = f"{len(refused)} invoice{'' if len(refused) == 1 else 's'}", _named([each for each, _ in refused])
+    what = f"the payments of {count} ({named}) cannot be listed ({words})"
+    mend = "look at such an invoice in ConnectWise"
+    if words.startswith("403"):
+        mend = "give the API member's role Finance > Accounting Interface: Inquire All"
+    means = f"payments that are there cannot be changed; a correction is rejected with ConnectWise's words; {mend}"
+    return differs("rows", what, means)
 
 
 def _of_paid(paid: Sequence[tuple[Seen, Sequence[Seen]]]) -> Iterator[Finding]:
@@ -224,6 +244,20 @@ def _of_kinds(payments: Sequence[Seen]) -> Iterator[Finding]:
         yield holds("type", f"payments have the type P that the program sends ({shown})")
     else:
         yield look("type", f"no payment has the type P that the program sends ({shown})", "prove it with --invoice")
+
+
+def _of_batches(found: Sequence[tuple[Seen, Sequence[Seen]]]) -> Iterator[Finding]:
+    count = sum(len(_payments(held)) for _, held in found)
+    batched = [(invoice, row) for invoice, held in found for row in _payments(held) if row.shows("glBatchID")]
+    if batched:
+        invoices = list(dict.fromkeys(invoice.id for invoice, _ in batched))
+        named = _named([next(invoice for invoice, _ in batched if invoice.id == each) for each in invoices])
+        means = (
+            "ConnectWise may refuse to change or remove them; a correction is then rejected with ConnectWise's words"
+        )
+        yield look("gl_batch", f"{len(batched)} of {count} payments are in a GL batch ({named})", means)
+    elif count:
+        yield holds("gl_batch", f"{count} of {count} payments are in no GL batch")
 
 
 def _dates(dates: Sequence[str]) -> Iterator[Finding]:

@@ -31,6 +31,7 @@ class Left:
         balance: what is left to pay; None if ConnectWise does not say.
         gone: the invoice itself is not there any more.
         reason: why the test payments could not be removed; empty if there are none.
+        awaited: the amount of a test payment that may still come, because its answer was lost; None if none may.
     """
 
     noted: Noted
@@ -39,6 +40,7 @@ class Left:
     balance: Decimal | None = None
     gone: bool = False
     reason: str = ""
+    awaited: Decimal | None = None
 
     @property
     def is_clean(self) -> bool:
@@ -53,7 +55,7 @@ class Left:
             return [f"Test invoice {number} is not there any more."]
         to_pay = "" if self.balance is None else f", {money(self.balance)} to pay"
         if self.is_clean:
-            return [f"Test invoice {number} is as it was: no payments{to_pay}."]
+            return [f"Test invoice {number} is as it was: no payments{to_pay}.", *self._awaited]
         said = [
             f"Test invoice {number} still has payment {row.id} of {money(row.amount)}, made by this command"
             f"{f' ({self.reason})' if self.reason else ''}. Remove it: Finance > Invoicing, open invoice {number}, "
@@ -68,11 +70,20 @@ class Left:
         if not said:
             before = "nothing" if self.noted.balance is None else money(self.noted.balance)
             said = [f"Test invoice {number} has no payments, but {before} was left to pay before{to_pay} now."]
-        return said
+        return [*said, *self._awaited]
+
+    @property
+    def _awaited(self) -> list[str]:
+        if self.awaited is None:
+            return []
+        return [
+            f"The answer to a test payment of {money(self.awaited)} was lost, and ConnectWise may still make it. Look "
+            f"at invoice {self.noted.invoice_number} again in five minutes. The next start of prove looks, too."
+        ]
 
 
-def clean_up(client: ConnectWise, notes: Notes, lifetime: Lifetime) -> Left:
-    """Remove what a proof made, and end its notes if nothing is left of it.
+def clean_up(client: ConnectWise, notes: Notes, lifetime: Lifetime, *, last: bool) -> Left:
+    """Remove what a proof made, and end its notes if nothing is left of it and nothing may still come.
 
     After a lost answer the payments are read until the timeout is over: ConnectWise may carry the call out late.
 
@@ -80,10 +91,12 @@ def clean_up(client: ConnectWise, notes: Notes, lifetime: Lifetime) -> Left:
         client: the way to ConnectWise.
         notes: of the proof.
         lifetime: of this process.
+        last: whatever is not there by the end of the timeout does not come any more.
 
     Raises:
         Unreachable, SignInRefused: ConnectWise cannot be asked; the notes stay.
     """
+    awaited = None if last else notes.noted.sending
     patience = client.timeout_seconds if notes.noted.sending is not None else 0.0
     until = lifetime.now() + patience
     tries, reason = 0, ""
@@ -95,6 +108,8 @@ def clean_up(client: ConnectWise, notes: Notes, lifetime: Lifetime) -> Left:
             notes.end()
             return Left(noted, gone=True)
         own = [row for row in rows if is_own(row, notes.noted)]
+        if any(row.id not in notes.noted.rows for row in own):
+            awaited = None
         if own and tries < _TRIES:
             tries += 1
             # A full disk keeps no payment on the invoice: what is noted of it already leads to the same rows.
@@ -113,8 +128,9 @@ def clean_up(client: ConnectWise, notes: Notes, lifetime: Lifetime) -> Left:
         tuple(row for row in rows if row not in own),
         client.read_invoice(noted.invoice_id).balance,
         reason=reason,
+        awaited=awaited,
     )
-    if not own:
+    if not own and awaited is None:
         notes.end()
     return found
 

@@ -82,7 +82,10 @@ class Looks:
             yield unknown("found_by_number", "there is no invoice to look for", "run it again once there is one")
         else:
             yield from self._look_ups(known, usable)
-        yield from books.arithmetic(self._invoices, self._read_alone())
+        read = self._read_alone()
+        yield from books.arithmetic(self._invoices, read)
+        whole = {each.id: each for each in read}
+        self._invoices = [whole.get(each.id, each) for each in self._invoices]
         yield from self._payments()
         yield self._report()
 
@@ -120,12 +123,15 @@ class Looks:
         return seen(answer.content) if answer.is_good else []
 
     def _look_ups(self, number: str, usable: Sequence[Seen]) -> Iterator[Finding]:
-        yield lookups.alone(self._finds(number, [number])[0])
-        lettered = next((each for each in (number, *(one.number for one in usable)) if each.swapcase() != each), None)
-        other_case = None if lettered is None else self._finds(lettered, [lettered.swapcase()])[0]
-        yield lookups.by_case(other_case)
+        is_found = self._finds(number, [number])[0]
+        yield lookups.alone(is_found)
         made_up = list(_made_up(number, {each.number.casefold() for each in self._invoices}))
-        yield self._in_one(number, made_up)
+        if is_found:
+            numbers = (number, *(one.number for one in usable))
+            lettered = next((each for each in numbers if each.swapcase() != each), None)
+            other_case = None if lettered is None else self._finds(lettered, [lettered.swapcase()])[0]
+            yield lookups.by_case(other_case)
+            yield self._in_one(number, made_up)
         found, words = self._asked(lambda: self.client.find_invoices(made_up[:1]))
         yield lookups.nobodys_number(words if found is None else None)
         known = next((each.id for each in self._invoices if each.number.casefold() == number.casefold()), 0)
@@ -169,11 +175,17 @@ class Looks:
         return lookups.no_such_invoice(self.gateway.answers[-1].words, understood=understood)
 
     def _read_alone(self) -> list[Seen]:
-        """Read a few invoices by their ids, if lists show no balance: those first whose total may mislead."""
-        if not self._invoices or any(each.shows("balance") for each in self._invoices):
+        """Read a few invoices by their ids, if lists leave something out: those first whose sums may mislead."""
+        if all(any(each.shows(name) for each in self._invoices) for name in ("balance", "credits")):
             return []
         names = ("salesTax", "downpaymentApplied", "previousProgressApplied")
-        telling = sorted(self._invoices, key=lambda each: not any(each.amount(name) for name in names))
+        telling = sorted(
+            self._invoices,
+            key=lambda each: (
+                not each.shows("balance") or books.is_plain(each),
+                not any(each.amount(name) for name in names),
+            ),
+        )
         answers = [self.ask(f"/finance/invoices/{each.id}?fields={_FIELDS}") for each in telling[:_READ]]
         return [Seen(answer.content) for answer in answers if answer.is_good and isinstance(answer.content, dict)]
 
@@ -181,15 +193,15 @@ class Looks:
         credited = [each for each in self._invoices if each.credits > 0][:_CREDITED]
         paid = [each for each in self._invoices if each.paid > 0 and each not in credited][:_PAID]
         others = [each for each in self._invoices if each.paid == 0 and each.credits == 0]
-        refused: list[str] = []
+        refused: list[tuple[Seen, str]] = []
         looked = [list(self._rows(part, refused)) for part in (paid, credited, others[:_UNPAID])]
         yield from books.rows(looked[0], looked[1], looked[2], refused)
 
-    def _rows(self, invoices: Sequence[Seen], refused: list[str]) -> Iterator[tuple[Seen, list[Seen]]]:
+    def _rows(self, invoices: Sequence[Seen], refused: list[tuple[Seen, str]]) -> Iterator[tuple[Seen, list[Seen]]]:
         for invoice in invoices:
             rows, words = self._asked(lambda invoice=invoice: self.client.list_payments(invoice.id))  # type: ignore[misc]
             if rows is None:
-                refused.append(words)
+                refused.append((invoice, words))
             else:
                 yield invoice, seen(self.gateway.answers[-1].content)
 

@@ -19,6 +19,8 @@ from watcher.proving.writing import TestInvoice, Tried
 # How long after a payment the search is asked for it (seconds).
 _LOOKS = (0.0, 1.0, 3.0, 10.0, 30.0, 60.0, 120.0)
 _CENT = Decimal("0.01")
+# The least status of a refusal.
+_REFUSED = 400
 
 # Asks a person something that only a screen shows; None if nobody can be asked.
 Ask = Callable[[str], bool | None]
@@ -48,6 +50,8 @@ class Trial:
         self._day = today - timedelta(days=1)
         self._total = invoice.noted.total
         self._first, self._second, self._changed = answers.amounts(self._total)
+        # The statuses of the answers to what ConnectWise refused.
+        self._refused: list[int] = []
 
     def findings(self) -> Iterator[Finding]:
         """Make the steps, and yield what each shows. It ends early where nothing more can be tried.
@@ -70,6 +74,8 @@ class Trial:
         if change_by is not None:
             yield from self._dates(payment_id, change_by, dates_itself=dates_itself)
             yield self._too_much(payment_id, change_by)
+        if self._refused:
+            yield answers.refusals(self._refused)
         yield self._export(payment_id)
         removed = list(self._remove(payment_id, change_by or "patch"))
         yield from removed
@@ -89,8 +95,9 @@ class Trial:
         row = self._invoice.row(tried.payment_id)
         found = [answers.made(row, self._first, "" if tried.done else tried.note)]
         if tried.done:
-            shown = Seen(posted.content if isinstance(posted.content, dict) else {}).amount("invoiceBalance")
-            found.append(answers.balance(shown, noted.balance, before - self._first))
+            answer = Seen(posted.content if isinstance(posted.content, dict) else {})
+            found.append(answers.names_its_row(answer.id != 0))
+            found.append(answers.balance(answer.amount("invoiceBalance"), noted.balance, before - self._first))
         found += [dates.undated(row), *fresh]
         return tried.payment_id, found
 
@@ -114,6 +121,7 @@ class Trial:
         rows = self._invoice.rows()
         found = [answers.second(tried.words, first, rows, self._second, done=tried.done)]
         surplus = [row.id for row in rows if row.id != first]
+        self._note_refusal(tried)
         if len(rows) <= 1:
             return rows[0].id if rows else first, found
         for payment_id in surplus:
@@ -175,7 +183,7 @@ class Trial:
             row = self._invoice.row(payment_id)
             if row.amount("amount") == self._changed and not row.shows("paymentDate"):
                 return dates.cleared(configured, clear, failed, removal)
-            failed[clear] = tried.words if not tried.done else "the answer was good"
+            failed[clear] = tried.words if not tried.done else "the answer says that it is gone"
             if clear == "remove" and change_by == "patch":
                 removal = "ignored" if tried.done else ("refused" if tried.status < 500 else "fails")
         self._invoice.change(payment_id, Ways(change_by, "never"), self._changed)
@@ -189,7 +197,12 @@ class Trial:
         if shown != self._changed:
             self._invoice.change(payment_id, ways, self._changed)
         done = tried.done and shown != self._changed
+        self._note_refusal(tried)
         return answers.too_much(tried.words, done=done, shown=shown, asked=asked)
+
+    def _note_refusal(self, tried: Tried) -> None:
+        if not tried.done and tried.status >= _REFUSED:
+            self._refused.append(tried.status)
 
     def _export(self, payment_id: int) -> Finding:
         noted = self._invoice.noted

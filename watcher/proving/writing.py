@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -129,7 +129,8 @@ class TestInvoice:
             raise
         except AnswerLost as lost:
             return self._late(amount, lost)
-        assert written.payment_id is not None
+        if written.payment_id is None:
+            return self._unnamed(amount)
         self._notes.made(written.payment_id)
         return Tried(done=True, words=self._words, status=self._status, payment_id=written.payment_id)
 
@@ -164,6 +165,13 @@ class TestInvoice:
                 raise Unreachable(str(lost), lost.request_id) from lost
             return Tried(done=False, words=self._words, status=self._status, note=str(lost))
         return Tried(done=True, words=self._words, status=self._status)
+
+    def _unnamed(self, amount: Decimal) -> Tried:
+        """Return what became of a new payment whose answer shows no id."""
+        lost = AnswerLost("the answer shows no id")
+        lost.scope = Scope.ODD
+        found = self._late(amount, lost)
+        return found if found.payment_id is None else replace(found, done=True, note="")
 
     def _late(self, amount: Decimal, lost: AnswerLost) -> Tried:
         """Return what became of a new payment whose answer cannot be trusted."""

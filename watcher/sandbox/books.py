@@ -14,7 +14,7 @@ from datetime import date
 from http import HTTPStatus
 
 from watcher.sandbox.clock import Clock
-from watcher.sandbox.errors import Record, invalid_payment, lasting_fault, not_found, server_fault
+from watcher.sandbox.errors import Record, RequestError, invalid_payment, lasting_fault, not_found, server_fault
 from watcher.sandbox.invoices import Invoice, open_invoice
 from watcher.sandbox.journal import Journal, Write
 from watcher.sandbox.past import Past
@@ -36,6 +36,7 @@ _FIRST_PAYMENT_ID = 500_001
 _FIRST_OUTSIDE_CREDIT_ID = 900_001
 
 _MEMBER = "sandbox"
+_BATCH = "GL-1"
 
 
 class Books:
@@ -93,7 +94,7 @@ class Books:
         with self._lock:
             if self._number(invoice_id) in self.rules.hides:
                 raise lasting_fault(self.rules.hides_status)
-            return self._invoice(invoice_id).rows()
+            return [self._shown(row, invoice_id) for row in self._invoice(invoice_id).rows()]
 
     def payment(self, invoice_id: int, payment_id: int) -> Record:
         """Return one row of an invoice.
@@ -119,11 +120,12 @@ class Books:
             invoice = self._invoice(invoice_id)
             fields = read_payment(body, invoice_id, self.rules, self.clock.now().date())
             payment = Payment(self._next_payment_id, fields, None, self._timestamp())
-            changed = invoice.adding(payment, self.rules.second_payment)
+            changed = invoice.adding(payment, self.rules)
             self._put(changed)
             self._next_payment_id += 1
             # One that replaces another has the id of that.
-            payment_id = next(row.id for row in changed.payments if row.fields is fields)
+            there = [row.id for row in changed.payments if row.credit is None]
+            payment_id = payment.id if payment.id in there else there[0]
             write.payment_id = payment_id
             return self._answered(invoice, payment_id)
 
@@ -228,26 +230,35 @@ class Books:
 
     def _row(self, invoice_id: int, payment_id: int) -> Record:
         invoice = self._invoice(invoice_id)
-        return invoice.payment(payment_id).record(invoice.record, _MEMBER)
+        return self._shown(invoice.payment(payment_id).record(invoice.record, _MEMBER), invoice_id)
+
+    def _shown(self, row: Record, invoice_id: int) -> Record:
+        """Return a row of an invoice as the API serves it."""
+        return {**row, "glBatchID": _BATCH} if self._is_batched(invoice_id) else row
+
+    def _is_batched(self, invoice_id: int) -> bool:
+        return self._number(invoice_id) in self.rules.batched
 
     def _own_payment(self, invoice_id: int, payment_id: int) -> Payment:
         payment = self._invoice(invoice_id).payment(payment_id)
         if payment.credit is not None:
             message = f"Payment {payment_id} applies a credit and cannot be changed as a payment."
             raise invalid_payment("InvalidField", message, "credit")
+        if self._is_batched(invoice_id):
+            message = f"Payment {payment_id} is in GL batch {_BATCH}, which is closed."
+            raise invalid_payment("InvalidField", message, "glBatchID")
         return payment
 
     def _change(self, invoice_id: int, payment: Payment, fields: PaymentFields) -> Record:
         changed = Payment(payment.id, fields, None, self._timestamp())
         before = self._invoice(invoice_id)
-        self._put(before.changing(changed))
+        self._put(before.changing(changed, self.rules))
         return self._answered(before, payment.id)
 
     def _answered(self, before: Invoice, payment_id: int) -> Record:
         """Return a row as the answer to a write shows it."""
-        row = self._row(before.id, payment_id)
-        balances = {"true": row["invoiceBalance"], "stale": before.record["balance"], "missing": None}
-        return {**row, "invoiceBalance": balances[self.rules.invoice_balance]}
+        row = self._invoice(before.id).answer(payment_id, before, self.rules)
+        return self._shown(row, before.id)
 
     @contextmanager
     def _written(
@@ -257,7 +268,12 @@ class Books:
         write = Write(method, invoice_id, payment_id, body)
         with self._lock, self._journal.written(write, status, self._number(invoice_id)):
             self._play_faults(self._number(invoice_id))
-            yield write
+            try:
+                yield write
+            except RequestError as refusal:
+                if refusal.status == HTTPStatus.BAD_REQUEST:
+                    refusal.status = self.rules.refusal_status
+                raise
 
     def _play_faults(self, number: str | None) -> None:
         """Refuse a write that the rules refuse."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 
 from watcher.sandbox.errors import Record, invalid_payment, not_found
 from watcher.sandbox.payments import CENT, Payment, exact_amount
@@ -52,9 +52,33 @@ class Invoice:
     payments: tuple[Payment, ...]
     member: str
 
+    @property
+    def balance(self) -> Decimal:
+        """What is left to pay."""
+        paid, credited = _sums(self.payments)
+        return self.payable - paid - credited
+
     def rows(self) -> list[Record]:
         """Return the payment rows as the API serves them."""
         return [payment.record(self.record, self.member) for payment in self.payments]
+
+    def answer(self, payment_id: int, before: Invoice, rules: Rules) -> Record:
+        """Return a row as the answer to a write shows it.
+
+        Args:
+            payment_id: of the row.
+            before: the invoice as it was before the write.
+            rules: what such an answer shows.
+        """
+        payment = self.payment(payment_id)
+        balances = {
+            "true": self.balance,
+            "missing": None,
+            "stale": before.balance,
+            "low": self.balance - payment.fields.amount,
+        }
+        row = {**payment.record(self.record, self.member), "invoiceBalance": balances[rules.invoice_balance]}
+        return row if rules.id_in_answers else {name: row[name] for name in row if name != "id"}
 
     def payment(self, payment_id: int) -> Payment:
         """Return one of its rows.
@@ -72,17 +96,18 @@ class Invoice:
 
         The published samples agree with balance = total - payments - credits; none has a down payment.
         """
+        changed = replace(self, payments=tuple(payments))
         paid, credited = _sums(payments)
         record = {
             **self.record,
             "payments": paid,
             "credits": credited,
-            "balance": self.payable - paid - credited,
+            "balance": changed.balance,
             "_info": {"lastUpdated": updated, "updatedBy": self.member},
         }
-        return replace(self, record=record, payments=tuple(payments))
+        return replace(changed, record=record)
 
-    def adding(self, payment: Payment, second: str) -> Invoice:
+    def adding(self, payment: Payment, rules: Rules) -> Invoice:
         """Return the invoice with one payment more.
 
         Integrators' documentation: ConnectWise allows a single payment an invoice; rows that
@@ -90,41 +115,49 @@ class Invoice:
 
         Args:
             payment: the payment.
-            second: what becomes of a second one; see ``Rules.second_payment``.
+            rules: what becomes of a second one, and of one that is too much.
 
         Raises:
             RequestError: 400, there is a payment already, or the amount is too much.
         """
         held = next((row for row in self.payments if row.credit is None), None)
-        if held is not None and second == "refused":
+        if held is not None and rules.second_payment == "refused":
             raise invalid_payment("ObjectExists", f"Invoice {self.number} already has a payment.", "invoice")
-        if held is not None and second == "replaces":
-            return self.changing(replace(payment, id=held.id))
-        return self._checked((*self.payments, payment), payment.updated)
+        if held is not None and rules.second_payment == "replaces":
+            return self.changing(replace(payment, id=held.id), rules)
+        return self._checked((*self.payments, payment), payment, rules)
 
-    def changing(self, payment: Payment) -> Invoice:
+    def changing(self, payment: Payment, rules: Rules) -> Invoice:
         """Return the invoice with the row of the payment's id replaced by the payment.
+
+        Args:
+            payment: the row as it is to be.
+            rules: what becomes of an amount that is too much.
 
         Raises:
             RequestError: 400, the amount is too much.
         """
         rows = [payment if row.id == payment.id else row for row in self.payments]
-        return self._checked(rows, payment.updated)
+        return self._checked(rows, payment, rules)
 
     def removing(self, payment: Payment, updated: str) -> Invoice:
         """Return the invoice without one of its payments."""
         return self.settled([row for row in self.payments if row.id != payment.id], updated)
 
-    def _checked(self, payments: Sequence[Payment], updated: str) -> Invoice:
+    def _checked(self, rows: Sequence[Payment], payment: Payment, rules: Rules) -> Invoice:
         # What a payment on a credit memo would mean is documented nowhere, so none is taken.
         if self.record["type"] == "CreditMemo":
             raise invalid_payment("InvalidField", f"{self.number} is a credit memo.", "invoice")
-        paid, credited = _sums(payments)
+        paid, credited = _sums(rows)
         open_amount = self.payable - credited
-        if paid > open_amount:
+        if paid > open_amount and rules.overpayment == "refused":
             message = f"amount {paid} is more than {open_amount}, what is to be paid less credits."
             raise invalid_payment("InvalidField", message, "amount")
-        return self.settled(payments, updated)
+        if paid > open_amount and rules.overpayment == "cut":
+            most = max(_NOTHING, payment.fields.amount - (paid - open_amount)).quantize(CENT, ROUND_DOWN)
+            cut = replace(payment, fields=payment.fields._replace(amount=most))
+            rows = [cut if row is payment else row for row in rows]
+        return self.settled(rows, payment.updated)
 
 
 def open_invoice(ordinal: int, invoice_id: int, seed: InvoiceSeed, member: str, updated: str, rules: Rules) -> Invoice:

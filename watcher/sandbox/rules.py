@@ -36,13 +36,19 @@ class Rules:
         numbers_by_case: letter case counts when an invoice number is searched for.
         second_payment: the POST of a second payment is ``refused``, is ``accepted``, or ``replaces`` the first, whose
             id stays.
+        overpayment: a payment of more than is to be paid is ``refused``, is ``accepted``, or is ``cut`` to what is to
+            be paid.
         zero_accepted: a payment can be made or changed to 0.00. Rows of 0.00 can be there from the start in any case.
-        invoice_balance: ``invoiceBalance`` in the answer to a write is ``true``, ``missing``, or ``stale``, as it was
-            before.
+        invoice_balance: ``invoiceBalance`` in the answer to a write is ``true``, ``missing``, ``stale``, as it was
+            before, or ``low``, less by the amount of the payment once more.
+        id_in_answers: the answer to a write shows the id of the payment.
         change_fails: every PATCH is answered with 500, while PUT works.
+        refusal_status: the status of the answer to a write that breaks a rule.
         refuses_all: every write is answered with this status; 0: none is.
         refuses: the numbers of invoices on which every write is answered with 403.
         fails: the numbers of invoices on which every write is answered with 500.
+        batched: the numbers of invoices whose payments are in a closed GL batch: they bear its id, and can be neither
+            changed nor removed.
         hides: the numbers of invoices whose payments cannot be listed.
         hides_status: what such a list is answered with.
         date_shift_days: a payment date that is sent is kept so many days later.
@@ -67,12 +73,16 @@ class Rules:
     search_works: bool = True
     numbers_by_case: bool = False
     second_payment: Literal["refused", "accepted", "replaces"] = "refused"
+    overpayment: Literal["refused", "accepted", "cut"] = "refused"
     zero_accepted: bool = True
-    invoice_balance: Literal["true", "missing", "stale"] = "true"
+    invoice_balance: Literal["true", "missing", "stale", "low"] = "true"
+    id_in_answers: bool = True
     change_fails: bool = False
+    refusal_status: Literal[400, 500] = 400
     refuses_all: Literal[0, 403, 500] = 0
     refuses: tuple[str, ...] = ()
     fails: tuple[str, ...] = ()
+    batched: tuple[str, ...] = ()
     hides: tuple[str, ...] = ()
     hides_status: Literal[403, 500] = 500
     date_shift_days: int = 0

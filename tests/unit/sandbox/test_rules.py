@@ -265,10 +265,11 @@ def test_a_replacing_payment_spares_credits(play: Play) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rule", "balances"), [("true", [99, 98, 97]), ("stale", [100, 99, 98]), ("missing", [None, None, None])]
+    ("rule", "balances"),
+    [("true", [99, 98, 97]), ("stale", [100, 99, 98]), ("missing", [None, None, None]), ("low", [98, 96, 94])],
 )
 def test_the_balance_in_an_answer_has_a_rule(play: Play, rule: str, balances: list[int | None]) -> None:
-    """The answer to a write tells the balance after it, the one before it, or none; the list tells the true one."""
+    """The answer to a write tells the balance after it, the one before it, too little, or none; the list is true."""
     client = play(invoice("CW-1", "100.00"), invoice_balance=rule)
     answers = [
         pay(client, "1.00"),
@@ -277,6 +278,59 @@ def test_the_balance_in_an_answer_has_a_rule(play: Play, rule: str, balances: li
     ]
     assert [answer.json().get("invoiceBalance") for answer in answers] == balances
     assert client.get(PAYMENTS).json()[0]["invoiceBalance"] == 97
+
+
+def test_answers_can_lack_the_id(play: Play) -> None:
+    """The answer to a write shows no id; the list and the row alone do."""
+    client = play(invoice("CW-1", "100.00"), id_in_answers=False)
+    answers = [
+        pay(client, "1.00"),
+        client.patch(ROW, json=[{"op": "replace", "path": "amount", "value": 2}]),
+        client.put(ROW, json={"amount": 3}),
+    ]
+    assert [(answer.status_code, answer.json().get("id")) for answer in answers] == [
+        (201, None),
+        (200, None),
+        (200, None),
+    ]
+    assert [row["id"] for row in (*client.get(PAYMENTS).json(), client.get(ROW).json())] == [500001, 500001]
+
+
+@pytest.mark.parametrize(
+    ("rule", "status", "left"), [("refused", 400, [60, 30]), ("accepted", 200, [60, 50]), ("cut", 200, [60, 40])]
+)
+def test_an_overpayment_has_a_rule(play: Play, rule: str, status: int, left: list[int]) -> None:
+    """More than is to be paid is refused, is taken, or is lowered to what is to be paid, and no other row changes."""
+    client = play(paid("60.00", "30.00"), overpayment=rule)
+    answer = client.patch(f"{PAYMENTS}/500002", json=[{"op": "replace", "path": "amount", "value": 50}])
+    assert answer.status_code == status
+    assert [row["amount"] for row in client.get(PAYMENTS).json()] == left
+    assert amounts(client)["balance"] == 100 - sum(left)
+
+
+def test_a_new_payment_that_is_too_much_can_be_cut(play: Play) -> None:
+    """What is left to pay is set."""
+    client = play(invoice("CW-1", "100.00"), overpayment="cut")
+    assert (pay(client, "150.00").json()["amount"], amounts(client)["balance"]) == (100, 0)
+
+
+def test_what_is_refused_can_get_a_500(play: Play) -> None:
+    """What breaks a rule gets it, and what is not there still gets a 404. The journal knows the status."""
+    client = play(paid("1.00"), refusal_status=500)
+    assert pay(client, "2.00").status_code == 500
+    assert client.delete(f"{PAYMENTS}/7").status_code == 404
+    assert [write["status"] for write in client.get("/books").json()["writes"]] == [500, 404]
+
+
+def test_payments_in_a_closed_batch_stay(play: Play) -> None:
+    """They bear the id of the batch, and can be neither changed nor removed. Other invoices' can."""
+    client = play(paid("1.00"), invoice("CW-2", "9.00", payments=(PaymentSeed(Decimal(1)),)), batched="CW-1")
+    change = [{"op": "replace", "path": "amount", "value": 2}]
+    answers = [client.patch(ROW, json=change), client.put(ROW, json={"amount": 2}), client.delete(ROW)]
+    assert [answer.status_code for answer in answers] == [400, 400, 400]
+    assert "GL-1, which is closed" in answers[0].text
+    assert [(row["amount"], row["glBatchID"]) for row in client.get(PAYMENTS).json()] == [(1, "GL-1")]
+    assert client.patch(f"{INVOICES}/1002/payments/500002", json=change).status_code == 200
 
 
 # --- dates ------------------------------------------------------------------------------------------------------------
