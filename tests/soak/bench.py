@@ -23,6 +23,10 @@ payment is applied, and no invoice has two.
   (proc(5), VmHWM), the document's own bytes not counted.
 - Batches: 50 files of one payment each are dropped at once into the inbox of a daemon that has paid one before; it
   takes them as one batch. Their documents name the invoices by number or by id.
+- Calls on the folders: counted by strace in a running daemon. What a client answers itself (close, a look at an open
+  file) does not count.
+- A share: a folder passed through FUSE where each call takes 5 or 20 ms, files of one payment, a ConnectWise of 50 ms,
+  and 1,000 requests a minute; from the first request to the last finished file.
 - Start and rest: processor time of a command as a process of its own, the best of several rounds; resident memory of a
   daemon that has paid one file.
 - The plain way: a ``requests.Session`` that looks up one invoice, lists its payments and posts one, in turn.
@@ -47,6 +51,7 @@ from soak.parsing import document_rows
 from soak.paying import LATENCY, limit_rows, settle, settle_plainly
 from soak.running import batch_rows, large_rows, longest_pick_up, rest_rows, start_rows
 from soak.servers import numbered
+from soak.sharing import call_rows, share_rows
 from soak.table import Row
 
 from watcher.events import log as logs
@@ -61,6 +66,7 @@ class Size:
         limited_seconds: for the limits; whole windows beyond the settling.
         rounds: for documents.
         large: the payments of the largest file.
+        shared: the files on a share.
     """
 
     new: int
@@ -70,10 +76,15 @@ class Size:
     limited_seconds: float
     rounds: int
     large: int
+    shared: int
 
 
-WHOLE = Size(new=2000, new_by_one_worker=400, replaced=500, plain=400, limited_seconds=54, rounds=5, large=430_000)
-QUICK = Size(new=320, new_by_one_worker=60, replaced=100, plain=30, limited_seconds=18, rounds=2, large=20_000)
+WHOLE = Size(
+    new=2000, new_by_one_worker=400, replaced=500, plain=400, limited_seconds=54, rounds=5, large=430_000, shared=1000
+)
+QUICK = Size(
+    new=320, new_by_one_worker=60, replaced=100, plain=30, limited_seconds=18, rounds=2, large=20_000, shared=200
+)
 
 
 def rows(size: Size, tell: Callable[[str], None]) -> Iterator[Row]:
@@ -93,6 +104,9 @@ def rows(size: Size, tell: Callable[[str], None]) -> Iterator[Row]:
         yield Row(name, run.seconds / (run.payments * LATENCY / workers), 3, target=1.15)
     tell("50 files in one batch")
     yield from batch_rows()
+    tell("calls on the folders")
+    yield from call_rows()
+    yield from share_rows(size.shared, tell)
     tell("100,000 payments in a document")
     yield from document_rows(size.rounds)
     tell(f"{size.large:,} payments in a file")

@@ -24,7 +24,8 @@ from watcher.processing.claimed import Tally
 
 # How often a pause is interrupted to see if a person wants a file out of work (seconds).
 _LOOK_SECONDS = 2.0
-# How often the folders are looked at while nothing comes (seconds). On a share each look is a dozen round trips.
+# How often all folders are looked at (seconds). On a share each look is a dozen round trips. A folder that cannot be
+# used is met when it is used, too.
 _FOLDERS_SECONDS = 60.0
 
 
@@ -69,6 +70,7 @@ class Service:
                     self._speaker.state("watching", self._arrivals.summary(self._batches.left.claims))
                     self._arrivals.wait(took_files=tally.files > 0, at_most=self._due_in)
                 except Outage as outage:
+                    self._folders_due = -math.inf
                     self._settle()
                     self._wait_out(outage)
         except Stopping:
@@ -135,8 +137,8 @@ class Service:
 
     def _next_claims(self) -> list[Claim]:
         """Return the files of the next batch."""
-        if not self._arrivals.is_claiming:
-            ready = [] if self._lifetime.ending else self._scan()
+        if not self._arrivals.is_claiming and self._arrivals.settling == 0.0 and not self._lifetime.ending:
+            ready = self._scan()
             self._check_folders(wanted=bool(ready))
             self._arrivals.begin(ready)
         return self._arrivals.claimed()
@@ -160,17 +162,19 @@ class Service:
                 wait()
 
     def _check_folders(self, *, wanted: bool) -> None:
-        """Make sure of all folders before files are claimed, and now and then while nothing comes.
+        """Make sure of all folders now and then, and of the lock before files are claimed.
 
         Raises:
             FolderTrouble: one cannot be used.
         """
-        if wanted or self._lifetime.now() >= self._folders_due:
+        if self._lifetime.now() >= self._folders_due:
             self._folders_due = -math.inf
             self._tenure.check()
             self._batches.check()
             self._upkeep.check_room()
             self._folders_due = self._lifetime.now() + _FOLDERS_SECONDS
+        elif wanted:
+            self._tenure.keep()
 
     def _resumed(self) -> list[Claim]:
         """Return the files that are claimed already and whose turn has come."""

@@ -57,6 +57,15 @@ class Tenure:
         if self._seen is None or not self._observer.alive() or self._seen != self._look():
             self.check()
 
+    def keep(self) -> None:
+        """Make sure that the inbox is still held.
+
+        Raises:
+            FolderTrouble, InboxHeld: as ``check``.
+        """
+        with self._calls.at(self._folder):
+            self._hold(lock_file(self._folder / marker.NAME))
+
     def check(self) -> None:
         """Make sure of the inbox; mark it at the first start.
 

@@ -41,13 +41,23 @@ class Stages:
             self._kept = kept
             try:
                 yield
-                for folder in self._unsynced.values():
-                    with self._calls.at(folder.path):
-                        folder.sync()
+                self.sync_now()
             finally:
                 self._kept = None
                 self._open.clear()
                 self._unsynced.clear()
+
+    def sync_now(self) -> None:
+        """Sync what is to be synced, in the middle of a stage: what follows may rely on it.
+
+        Raises:
+            FolderTrouble: a folder cannot be synced.
+        """
+        while self._unsynced:
+            path = next(iter(self._unsynced))
+            with self._calls.at(path):
+                self._unsynced[path].sync()
+            del self._unsynced[path]
 
     @contextmanager
     def folder(self, path: Path) -> Iterator[OpenFolder]:

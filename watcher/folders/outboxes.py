@@ -53,6 +53,14 @@ class Outboxes:
         """
         return self._stages.stage()
 
+    def sync(self) -> None:
+        """Bring what was published so far to disk, in the middle of a stage.
+
+        Raises:
+            FolderTrouble: a folder cannot be synced.
+        """
+        self._stages.sync_now()
+
     def check(self) -> None:
         """Make sure that every folder but the inbox is there and can be trusted, before a file is claimed.
 

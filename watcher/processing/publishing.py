@@ -212,12 +212,13 @@ class Publisher:
     def _put_out(self, outgoing: Sequence[_Outgoing]) -> dict[Claim, FileTrouble]:
         """Take files through each step but the journal's; return what single files have to wait for."""
         troubles: dict[Claim, FileTrouble] = {}
-        # Receipts first, so that they can say what became of the files if the journal is lost before the end.
-        for step in (self._put_out_receipt, self._put_out_results):
-            going = [one for one in outgoing if one.file.claim not in troubles]
-            with self._outboxes.stage():
+        with self._outboxes.stage():
+            # Receipts first, so that they can say what became of the files if the journal is lost before the end.
+            for step in (self._put_out_receipt, self._put_out_results):
+                going = [one for one in outgoing if one.file.claim not in troubles]
                 came = side_by_side(step, going, self._lifetime.alive)
-            troubles |= {one.file.claim: trouble for one, trouble in zip(going, came, strict=True) if trouble}
+                self._outboxes.sync()
+                troubles |= {one.file.claim: trouble for one, trouble in zip(going, came, strict=True) if trouble}
         return troubles
 
     def _end(self, outgoing: Sequence[_Outgoing], troubles: dict[Claim, FileTrouble]) -> None:
