@@ -23,6 +23,7 @@ from watcher.daemon.service import Service
 from watcher.disk.hanging import FolderCalls
 from watcher.errors import Outage, Stopping
 from watcher.folders.layout import Folders
+from watcher.folders.version_3 import LeftByVersion3
 from watcher.folders.work import Work
 from watcher.journal.claims import Claims
 from watcher.journal.database import Database
@@ -216,4 +217,5 @@ class Line:
 def stepping(line: Line) -> Taker:
     """Return the taker of a program that can be ended at each of its steps."""
     work = Work(line.folders, FolderCalls(), line.settings.inbox.max_file_bytes)
-    return Taker(Stepping(work), Stepping(line.claims), line.publisher, line.waiting, line.lifetime)
+    earlier = LeftByVersion3(line.folders, FolderCalls())
+    return Taker(Stepping(work), earlier, Stepping(line.claims), line.publisher, line.lifetime)

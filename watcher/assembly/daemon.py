@@ -25,6 +25,7 @@ from watcher.errors import ConfigurationError, Fault
 from watcher.events.log import Hears
 from watcher.folders.outboxes import Outboxes
 from watcher.folders.published import Published
+from watcher.folders.version_3 import LeftByVersion3
 from watcher.folders.work import Work
 from watcher.inbox.observer import Observer
 from watcher.journal.bulletins import Bulletins
@@ -33,6 +34,7 @@ from watcher.journal.database import Database
 from watcher.journal.doubts import Doubts
 from watcher.journal.earlier import Earlier
 from watcher.journal.history import History
+from watcher.journal.inboxes import Inboxes
 from watcher.journal.ledger import Ledger
 from watcher.journal.waits import Waits
 from watcher.journal.withdrawals import Withdrawals
@@ -100,8 +102,9 @@ def taker_of(
         calls: makes calls on folders.
         lifetime: of this process.
     """
-    work = Work(folders_of(settings), calls, settings.inbox.max_file_bytes)
-    return Taker(work, Claims(database), publisher, publisher.waiting, lifetime)
+    folders = folders_of(settings)
+    work, earlier = Work(folders, calls, settings.inbox.max_file_bytes), LeftByVersion3(folders, calls)
+    return Taker(work, earlier, Claims(database), publisher, lifetime)
 
 
 def withdrawer_of(database: Database, publisher: Publisher) -> Withdrawer:
@@ -166,7 +169,7 @@ def service_of(settings: Settings, lifetime: Lifetime, client: ConnectWise | Non
         taker = taker_of(settings, database, publisher, calls, lifetime)
         measures = Measures(settings.inbox.scan_seconds, _BATCH_FILES, settings.inbox.max_file_bytes)
         service = Service(
-            Tenure(folders.inbox, Ledger(database), observer, calls),
+            Tenure(folders.inbox, Inboxes(database), observer, calls),
             Arrivals(
                 inbox_of(settings, calls), observer, taker, withdrawer_of(database, publisher), lifetime, measures
             ),

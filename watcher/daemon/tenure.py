@@ -14,24 +14,24 @@ from watcher.events.catalogue import Event
 from watcher.inbox import marker
 from watcher.inbox.marker import Marker
 from watcher.inbox.observer import Observer, Watching
-from watcher.journal.ledger import Ledger
+from watcher.journal.inboxes import Inboxes
 
 
 class Tenure:
     """Holds one inbox for one daemon."""
 
-    def __init__(self, folder: Path, ledger: Ledger, observer: Observer, calls: FolderCalls) -> None:
+    def __init__(self, folder: Path, inboxes: Inboxes, observer: Observer, calls: FolderCalls) -> None:
         """Hold nothing yet.
 
         Args:
             folder: the inbox.
-            ledger: remembers the inbox's marker.
+            inboxes: remember the inbox's marker.
             observer: watches it.
             calls: makes calls on folders.
         """
         self._watching: Watching | None = None
         self._folder = folder
-        self._ledger = ledger
+        self._inboxes = inboxes
         self._observer = observer
         self._calls = calls
         self._marker = Marker(folder, calls)
@@ -76,7 +76,7 @@ class Tenure:
         """
         self._seen, seen = None, self._look()
         place = str(self._folder)
-        expected = self._ledger.marker(place)
+        expected = self._inboxes.marker(place)
         if expected is not None and not marker.is_marker(expected):
             # Earlier versions took whatever stood under the marker's name.
             expected = None
@@ -86,7 +86,7 @@ class Tenure:
         with self._calls.at(self._folder):
             self._hold(lock_file(self._folder / marker.NAME))
             if expected is None:
-                self._ledger.remember_marker(place, self._marker.keep())
+                self._inboxes.remember(place, self._marker.keep())
             self._watch()
         self._seen = seen
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from itertools import count
@@ -24,8 +23,6 @@ from watcher.disk.stages import Stages
 from watcher.folders.layout import Folders
 from watcher.folders.originals import Original, is_same, originals, read
 
-# What version 3 kept in work itself, half written or whole.
-_OF_VERSION_3 = re.compile(r"\.?([0-9TZ]{16}_[0-9a-f]{8})\.(?:payments\.xml|receipt\.json|receipt\.tmp|file\.tmp)")
 # The answers to an open of a folder that is not there, or in whose place something else is.
 _NO_FOLDER = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 # Trouble with a whole folder or its disk, whichever file meets it first.
@@ -247,46 +244,6 @@ class Work:
                 return read(inbox, claim.name, self._limit)
             except OSError as error:
                 raise Unmovable(os.strerror(error.errno or 0)) from error
-
-    # --- what version 3 of the journal left here ---------------------------------------------------------------
-
-    def document_of_version_3(self, claim: Claim) -> bytes | None:
-        """Return the payment document that was kept beside the place of a claim; None if none was.
-
-        Raises:
-            FolderTrouble: it cannot be read.
-        """
-        with self._calls.at(self._folders.work), ExitStack() as stack:
-            work = stack.enter_context(self._stages.folder(self._folders.work))
-            with suppress(FileNotFoundError):
-                file = stack.enter_context(work.reading(f"{claim.id}.payments.xml"))
-                return None if file is None else file.read()
-        return None
-
-    def of_version_3(self) -> dict[str, list[str]]:
-        """List what was kept beside the places of claims: the names, by the ids of the claims.
-
-        Raises:
-            FolderTrouble: work cannot be read.
-        """
-        names: dict[str, list[str]] = {}
-        with self._calls.at(self._folders.work), self._stages.folder(self._folders.work) as work:
-            for name in work.names():
-                kept = _OF_VERSION_3.fullmatch(name)
-                if kept and is_claim_id(kept[1]):
-                    names.setdefault(kept[1], []).append(name)
-        return names
-
-    def forget_version_3(self, names: Iterable[str]) -> None:
-        """Delete what was kept beside the place of a claim.
-
-        Raises:
-            FolderTrouble: it cannot be deleted.
-        """
-        with self._calls.at(self._folders.work), self._stages.folder(self._folders.work) as work:
-            for name in names:
-                with suppress(IsADirectoryError):
-                    work.unlink(name)
 
     # --- folders -----------------------------------------------------------------------------------------------
 

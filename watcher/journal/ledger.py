@@ -18,7 +18,7 @@ from typing import Any
 import sqlalchemy as sql
 
 from watcher.journal.database import Database
-from watcher.journal.tables import DOUBTS, FILES, INBOXES, PAYMENTS
+from watcher.journal.tables import DOUBTS, FILES, PAYMENTS
 from watcher.payments.doubts import InDoubt
 from watcher.payments.model import Action, Demand, Intent, Misfit, Payment, Record
 from watcher.payments.outcomes import Outcome, Result
@@ -79,19 +79,6 @@ class Ledger:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-
-    # --- the inbox ---------------------------------------------------------------------------------------------
-
-    def marker(self, inbox: str) -> str | None:
-        """Return the marker that an inbox carries since its first start; None before that."""
-        with self._database.transaction() as connection:
-            return connection.execute(sql.select(INBOXES.c.marker).where(INBOXES.c.path == inbox)).scalar_one_or_none()
-
-    def remember_marker(self, inbox: str, marker: str) -> None:
-        """Write down the marker of an inbox."""
-        with self._database.transaction() as connection:
-            connection.execute(sql.delete(INBOXES).where(INBOXES.c.path == inbox))
-            connection.execute(sql.insert(INBOXES).values(path=inbox, marker=marker))
 
     # --- what is written down ----------------------------------------------------------------------------------
 

@@ -6,14 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 
-import structlog
-
 from watcher.claim import Claim
 from watcher.errors import Outage
-from watcher.events.catalogue import Event
 from watcher.journal.ledger import Ledger
 from watcher.payments.demands import demands_of
-from watcher.payments.model import Demand, DemandId, Intent, Rules, money
+from watcher.payments.model import Demand, DemandId, Intent, Rules
 from watcher.payments.outcomes import Result
 from watcher.processing.audit import Audit
 from watcher.processing.claimed import Asking, Decided, Tally
@@ -22,6 +19,7 @@ from watcher.processing.news import Outcomes, Planned
 from watcher.processing.opening import Opener
 from watcher.processing.publishing import Publisher
 from watcher.processing.rounds import Rounds
+from watcher.processing.telling import log_payment
 
 # So many results are written down at once. Each piece is a sign of life.
 _AT_ONCE = 1000
@@ -216,20 +214,3 @@ class Batches:
 
 def _tally(files: Iterable[Decided]) -> Tally:
     return sum((file.tally for file in files), Tally())
-
-
-def log_payment(claim: Claim, result: Result) -> None:
-    """Log the outcome of a record, once it is written down."""
-    structlog.get_logger().info(
-        Event.PAYMENT,
-        file=claim.name,
-        claim=claim.id,
-        record=result.position + 1,
-        invoice_number=result.invoice_number,
-        outcome=result.outcome.value,
-        asked=money(result.asked),
-        applied=money(result.applied),
-        message=result.message or result.warning,
-        invoice_id=result.invoice_id,
-        payment_id=result.payment_id,
-    )

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
-
-import structlog
 
 from watcher.claim import Claim
 from watcher.disk.durable import Made
 from watcher.disk.lane import Lane
 from watcher.disk.side_by_side import side_by_side
 from watcher.errors import FileTrouble, FolderTrouble, Stopping
-from watcher.events.catalogue import Event
 from watcher.folders.outboxes import Outboxes
 from watcher.folders.work import Work
 from watcher.journal.claims import Claims, Copy
 from watcher.journal.ledger import Decision, Ledger
 from watcher.lifetime import Lifetime
-from watcher.payments.model import money
 from watcher.payments.outcomes import Result, total
-from watcher.payments.receipt import change_note, read_receipt, receipt, refusal_note
+from watcher.payments.receipt import read_receipt, receipt, refusal_note
 from watcher.processing.claimed import Asking, Decided
+from watcher.processing.letting_go import LettingGo
+from watcher.processing.telling import log_file
 from watcher.processing.waiting import WaitingFiles
 
 
@@ -76,15 +73,12 @@ class Publisher:
         self._ledger = ledger
         self.waiting = waiting
         self._lifetime = lifetime
-        # Finished files whose originals are not deleted yet, each with the digest of its file.
-        self._left: dict[Claim, str] = {}
-        # What is published, and deleted, while the work goes on.
+        self._leaving = LettingGo(work, outboxes, waiting, lifetime)
+        # What is published while the work goes on.
         self._lane: Lane[Sequence[_Outgoing], dict[Claim, FileTrouble]] = Lane("publishing")
-        self._leaving: Lane[Sequence[tuple[Claim, str]], list[bool]] = Lane("letting go")
         # The files that are published and were not returned yet, and what others have to wait for.
         self._ended: list[Decided] = []
         self._troubles: dict[Claim, FileTrouble] = {}
-        self._log = structlog.get_logger()
 
     def check(self) -> None:
         """Make sure that the folders are there.
@@ -154,8 +148,7 @@ class Publisher:
         """
         while self._lane.is_next_done():
             self._end(*self._lane.take_back())
-        while self._leaving.is_next_done():
-            self._forget_deleted(*self._leaving.take_back())
+        self._leaving.take_in()
         return self._take_ended()
 
     def settle(self) -> list[Decided]:
@@ -171,9 +164,7 @@ class Publisher:
         """Wait for what is under way."""
         while self._lane.pieces:
             self._end(*self._lane.take_back())
-        while self._leaving.pieces:
-            self._forget_deleted(*self._leaving.take_back())
-        self._keep_changed()
+        self._leaving.take_in(wait=True)
 
     def _take_ended(self) -> list[Decided]:
         ended, self._ended = self._ended, []
@@ -235,10 +226,9 @@ class Publisher:
             self.held.pop(file.claim, None)
             self._troubles.pop(file.claim, None)
             self.waiting.go_on(file.claim)
-            self._log_file(file)
+            log_file(file)
         self._ended += done
-        self._left |= {file.claim: file.digest for file in done}
-        self._leaving.begin(self._delete_unchanged, [(file.claim, file.digest) for file in done])
+        self._leaving.begin([(file.claim, file.digest) for file in done])
 
     def _put_out_receipt(self, one: _Outgoing) -> FileTrouble | None:
         """Put a file's receipt into the archive, and the note beside a refused file into the outbox."""
@@ -300,7 +290,8 @@ class Publisher:
         Raises:
             FolderTrouble: no file can be.
         """
-        self._let_go_of_the_left()
+        self._drain()
+        self._leaving.tidy()
         if self.held:
             self.begin(list(self.held.values()))
         return self.settle()
@@ -308,81 +299,20 @@ class Publisher:
     def let_go(self, claim: Claim, digest: str) -> None:
         """Delete the original of a finished file; if its writer went on writing, keep it in the fail outbox and say so.
 
-        An original that cannot be read stays in work. ``tidy`` tries it again, and other files go on meanwhile.
-
         Args:
             claim: the claim.
             digest: SHA-256 of what was processed of it, hex.
 
         Raises:
-            FolderTrouble: that is not possible now.
+            FolderTrouble: that is not possible now. ``tidy`` tries it again.
         """
-        self._left[claim] = digest
-        self._let_go_of_the_left()
-
-    def _let_go_of_the_left(self) -> None:
+        self._leaving.begin([(claim, digest)])
         self._drain()
-        if self._left:
-            left = list(self._left.items())
-            self._forget_deleted(left, self._delete_unchanged(left))
-            self._keep_changed()
-
-    def _delete_unchanged(self, left: Sequence[tuple[Claim, str]]) -> list[bool]:
-        """Delete the originals that are as they were when they were taken; return which are deleted."""
-
-        def delete(one: tuple[Claim, str]) -> bool:
-            claim, digest = one
-            try:
-                if self._work.is_still(claim, digest) is False:
-                    return False
-            except FolderTrouble:
-                return False
-            self._work.clear(claim)
-            return True
-
-        with self._work.stage():
-            return side_by_side(delete, left, self._lifetime.alive)
-
-    def _forget_deleted(self, left: Sequence[tuple[Claim, str]], are_deleted: Sequence[bool]) -> None:
-        for (claim, _), is_deleted in zip(left, are_deleted, strict=True):
-            if is_deleted:
-                self._left.pop(claim, None)
-                self.waiting.go_on(claim)
-
-    def _keep_changed(self) -> None:
-        """Keep the originals that could not be deleted since they were changed. Nothing may be under way."""
-        for claim, digest in list(self._left.items()):
-            if self._is_kept(claim, digest):
-                del self._left[claim]
-                self.waiting.go_on(claim)
 
     def _go_on(self) -> None:
         """Raise Stopping if the process is asked to end: what is not published yet is published by the next start."""
         if self._lifetime.ending:
             raise Stopping("asked to end while files were published")
-
-    def _is_kept(self, claim: Claim, digest: str) -> bool:
-        """Keep an original whose writer went on writing, in the fail outbox; return False if it must stay in work."""
-        try:
-            changed = self._work.is_still(claim, digest) is False
-            found = self._work.read(claim) if changed else None
-        except FolderTrouble as trouble:
-            reason = f"it is finished, but its original in work cannot be read: {trouble}"
-            self.waiting.hold_up(claim, reason, trouble.mend)
-            return False
-        if found is not None:
-            with self._work.opened(claim) as file:
-                content = file if found.content is None else found.content
-                if content is not None:
-                    try:
-                        kept = self._outboxes.publish_changed(claim, found.digest, content, change_note(claim))
-                    except FileTrouble as trouble:
-                        reason = f"it is finished, but its changed original cannot be kept in fail: {trouble}"
-                        self.waiting.hold_up(claim, reason, trouble.mend)
-                        return False
-                    self._log.warning(Event.FILE_CHANGED, file=claim.name, claim=claim.id, kept=str(kept))
-        self._work.clear(claim)
-        return True
 
     @contextmanager
     def _original(self, claim: Claim, copy: Copy) -> Iterator[bytes | BinaryIO | None]:
@@ -401,30 +331,3 @@ class Publisher:
             except FolderTrouble as trouble:
                 raise FileTrouble(f"its original in work cannot be read: {trouble}", trouble.mend) from trouble
             yield file if same else None
-
-    def _log_file(self, file: Decided) -> None:
-        duration = round((time.monotonic() - file.begun) * 1000)
-        keys = {"file": file.claim.name, "claim": file.claim.id, "duration_ms": duration}
-        if file.refusal is not None:
-            self._log.warning(Event.FILE_REFUSED, reason=file.refusal, **keys)
-            return
-        sums = file.totals
-        if not sums.records:
-            outcome = "empty"
-        elif sums.rejected:
-            outcome = "partly failed" if sums.succeeded else "failed"
-        else:
-            outcome = "succeeded"
-        self._log.info(
-            Event.FILE_FINISHED,
-            outcome=outcome,
-            records=sums.records,
-            succeeded=sums.succeeded,
-            rejected=sums.rejected,
-            asked=money(sums.asked),
-            applied=money(sums.applied),
-            unchanged=money(sums.unchanged),
-            discarded=money(sums.discarded),
-            failed=money(sums.failed),
-            **keys,
-        )

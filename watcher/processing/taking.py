@@ -16,11 +16,11 @@ from watcher.claim import Claim, ReadyFile, next_id
 from watcher.disk.lane import Lane
 from watcher.disk.side_by_side import side_by_side
 from watcher.errors import FolderTrouble, Stopping
+from watcher.folders.version_3 import LeftByVersion3
 from watcher.folders.work import Gone, Unmovable, Work
 from watcher.journal.claims import Claims, NewClaim, Unfinished
 from watcher.lifetime import Lifetime
 from watcher.processing.publishing import Publisher
-from watcher.processing.waiting import WaitingFiles
 
 _TAKEN_AWAY = "it was taken away"
 _CHANGED = "it was changed while it was taken"
@@ -70,15 +70,15 @@ class Taker:
     """
 
     def __init__(
-        self, work: Work, claims: Claims, publisher: Publisher, waiting: WaitingFiles, lifetime: Lifetime
+        self, work: Work, earlier: LeftByVersion3, claims: Claims, publisher: Publisher, lifetime: Lifetime
     ) -> None:
         """Take nothing yet.
 
         Args:
             work: the originals.
+            earlier: what an earlier version left beside them.
             claims: the journal's.
-            publisher: knows what to do with an original at its end.
-            waiting: the files that wait by themselves.
+            publisher: knows what to do with an original at its end, and which files wait by themselves.
             lifetime: of this process.
         """
         self._lifetime = lifetime
@@ -86,11 +86,12 @@ class Taker:
         self.made: set[str] = set()
         self.put_back = False
         self._work = work
+        self._earlier = earlier
         self._claims = claims
         self._publisher = publisher
         # What lies in work is looked through once: later on, the journal knows it all.
         self._looked = False
-        self.waiting = waiting
+        self.waiting = publisher.waiting
 
     def take(self, ready: Sequence[ReadyFile]) -> Taken:
         """Take files, in this order.
@@ -268,7 +269,7 @@ class Taker:
                 f"Move it away from {self._work.where(file.claim)}, and drop the right file into the inbox",
             )
             return False
-        self._claims.keep(file.claim.id, found.content, self._work.document_of_version_3(file.claim))
+        self._claims.keep(file.claim.id, found.content, self._earlier.document(file.claim))
         self.waiting.go_on(file.claim)
         return True
 
@@ -296,11 +297,11 @@ class Taker:
         for file in self._claims.unfinished():
             self._publisher.adopt(file.claim, file.digest)
         unfinished = {file.claim.id: file for file in self._claims.unfinished()}
-        for claim_id, names in self._work.of_version_3().items():
+        for claim_id, names in self._earlier.names().items():
             incomplete = claim_id in unfinished and not unfinished[claim_id].kept
             if self._claims.state(claim_id) is not None and not incomplete:
                 # The journal has it all by now.
-                self._work.forget_version_3(names)
+                self._earlier.forget(names)
         self.waiting.keep_only({*unfinished, *(claim_id for claim_id, claim in self._work.found() if claim)})
         return all_read
 

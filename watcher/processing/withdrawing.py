@@ -19,9 +19,9 @@ from watcher.payments.doubts import InDoubt
 from watcher.payments.model import ZERO
 from watcher.payments.outcomes import Outcome, Result
 from watcher.payments.withdrawal import is_withdrawal
-from watcher.processing.batch import log_payment
 from watcher.processing.claimed import Asking, Tally
 from watcher.processing.publishing import Publisher
+from watcher.processing.telling import log_payment
 
 
 class Withdrawer:

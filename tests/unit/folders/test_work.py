@@ -22,6 +22,7 @@ from watcher.claim import Claim
 from watcher.disk.hanging import FolderCalls
 from watcher.errors import FolderTrouble
 from watcher.folders.layout import Folders
+from watcher.folders.version_3 import LeftByVersion3
 from watcher.folders.work import Gone, Unmovable, Work
 
 CLAIM = Claim(ID, "pay.xml")
@@ -454,27 +455,28 @@ def test_file_is_read_up_to_a_limit(folders, limit, content):
 
 def test_what_version_3_kept_beside_a_claim_is_read_and_removed(work, folders):
     """The payment document is ours; the receipt is believed by nobody; no link is followed."""
+    earlier = LeftByVersion3(folders, FolderCalls())
     claimed(folders)
-    assert work.document_of_version_3(CLAIM) is None
+    assert earlier.document(CLAIM) is None
     document, receipt = (folders.work / f"{ID}.{kind}" for kind in ("payments.xml", "receipt.json"))
     document.write_bytes(b"<made/>")
     receipt.write_bytes(b"{}")
-    assert work.document_of_version_3(CLAIM) == b"<made/>"
+    assert earlier.document(CLAIM) == b"<made/>"
     (folders.work / f".{ID}.receipt.tmp").write_bytes(b"{")
     (folders.work / f"{ID}.bak").write_bytes(b"somebody's")
-    names = work.of_version_3()
+    names = earlier.names()
     assert {claim: sorted(kept) for claim, kept in names.items()} == {
         ID: [f".{ID}.receipt.tmp", f"{ID}.payments.xml", f"{ID}.receipt.json"]
     }
     (folders.work / f"{ID}.bak").unlink()
     for _ in range(2):
-        work.forget_version_3(names[ID])
+        earlier.forget(names[ID])
         assert tree(folders.work) == {f".work/{ID}/pay.xml": b"<pay/>"}
     (folders.fail / "secret").write_bytes(b"<secret/>")
     document.symlink_to(folders.fail / "secret")
     receipt.mkdir()
-    assert work.document_of_version_3(CLAIM) is None
-    work.forget_version_3(work.of_version_3()[ID])
+    assert earlier.document(CLAIM) is None
+    earlier.forget(earlier.names()[ID])
     assert tree(folders.fail) == {"fail/secret": b"<secret/>"}
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from watcher.journal.bulletins import Bulletin, Bulletins
 from watcher.journal.database import Database, opened
+from watcher.journal.inboxes import Inboxes
 
 NOON = datetime(2026, 9, 1, 12, tzinfo=UTC)
 WORKING = Bulletin("working", NOON, "Working on 1 file.", "")
@@ -48,14 +49,14 @@ def test_a_bulletin_may_hold_any_text(bulletins):
     assert bulletins.latest().reason.startswith("/srv/pay")
 
 
-def test_bulletins_have_a_connection_of_their_own_beside_the_ledgers(ledger, url):
+def test_bulletins_have_a_connection_of_their_own_beside_the_others(database, url):
     """Two connections write in turn, as the daemon's threads do, and those who look see both."""
     with closing(Database(url)) as another:
         for marker in ("one", "two"):
             Bulletins(another).post(replace(WORKING, reason=marker))
-            ledger.remember_marker("/srv", marker)
-    with opened(url) as database:
-        assert Bulletins(database).latest().reason == ledger.marker("/srv") == "two"
+            Inboxes(database).remember("/srv", marker)
+    with opened(url) as looked_at:
+        assert Bulletins(looked_at).latest().reason == Inboxes(database).marker("/srv") == "two"
 
 
 def test_a_bulletin_may_come_from_any_thread(bulletins):

@@ -22,6 +22,7 @@ from watcher.journal.claims import Claims, Unfinished
 from watcher.journal.database import Database, file_of, opened
 from watcher.journal.earlier import Earlier
 from watcher.journal.history import History, InWork
+from watcher.journal.inboxes import Inboxes
 from watcher.journal.ledger import Ledger
 from watcher.payments.model import Action, Intent
 
@@ -212,10 +213,10 @@ def test_damage_that_is_met_at_work_is_reported_with_its_mend(file, url, reopen)
     content = file.read_bytes()
     file.write_bytes(content[:4096] + b"\x5a" * (len(content) - 4096))
     with closing(Database(url)) as database:
-        ledger = Ledger(database)
+        inboxes = Inboxes(database)
         for act in (
             Bulletins(database).latest,
-            lambda: ledger.marker("/srv"),
+            lambda: inboxes.marker("/srv"),
             lambda: begin(database, FIRST, "digest", ()),
         ):
             with pytest.raises(ConfigurationError, match="malformed") as reported:

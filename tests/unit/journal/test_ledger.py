@@ -17,6 +17,7 @@ from watcher.journal.claims import Claims
 from watcher.journal.database import MOST_VALUES
 from watcher.journal.earlier import Earlier
 from watcher.journal.history import History
+from watcher.journal.inboxes import Inboxes
 from watcher.journal.ledger import Ledger
 from watcher.payments.model import Action, Intent, Misfit
 from watcher.payments.outcomes import Outcome, Result
@@ -343,14 +344,14 @@ def test_many_external_ids_are_asked_for_at_once(database, ledger):
 # --- the inbox's marker -----------------------------------------------------------------------------------------------
 
 
-def test_an_inbox_has_the_marker_that_was_remembered(ledger):
+def test_an_inbox_has_the_marker_that_was_remembered(database):
     """Each inbox has its own. Before the first start there is none. A new one takes the place of the one before."""
-    assert ledger.marker("/srv/a") is None
-    ledger.remember_marker("/srv/a", "one")
-    ledger.remember_marker("/srv/b", "two")
-    ledger.remember_marker("/srv/a", "three")
-    assert (ledger.marker("/srv/a"), ledger.marker("/srv/b")) == ("three", "two")
-    assert ledger.marker("/srv/A") is None
+    assert Inboxes(database).marker("/srv/a") is None
+    Inboxes(database).remember("/srv/a", "one")
+    Inboxes(database).remember("/srv/b", "two")
+    Inboxes(database).remember("/srv/a", "three")
+    assert (Inboxes(database).marker("/srv/a"), Inboxes(database).marker("/srv/b")) == ("three", "two")
+    assert Inboxes(database).marker("/srv/A") is None
 
 
 # --- on disk ----------------------------------------------------------------------------------------------------------
@@ -362,12 +363,12 @@ def test_what_was_written_is_there_after_a_start(reopen):
     begin(database, FIRST, "digest", [payment(0), payment(1)])
     ledger.intend([(demand(FIRST, 1), Intent(Action.CREATE, Decimal("10.00")))])
     ledger.record([(FIRST.id, applied(0))])
-    ledger.remember_marker("/srv/a", "one")
+    Inboxes(database).remember("/srv/a", "one")
     begun = ledger.decided_at(FIRST.id)
-    ledger = Ledger(reopen())
+    ledger = Ledger(database := reopen())
     assert results_of(ledger, FIRST) == [applied(0)]
     assert intents_of(ledger, FIRST) == {1: Intent(Action.CREATE, Decimal("10.00"))}
-    assert ledger.marker("/srv/a") == "one"
+    assert Inboxes(database).marker("/srv/a") == "one"
     assert ledger.decided_at(FIRST.id) == begun
 
 
