@@ -155,6 +155,11 @@ class AnswerLost(ConnectWiseError):
         super().__init__(message, request_id)
         self.payment_id = payment_id
 
+    @property
+    def was_answered(self) -> bool:
+        """True if an answer came, and says something else than was expected. That is about the one record."""
+        return self.scope is Scope.ODD
+
 
 class Outage(PaymentWatcherError):
     """Something outside holds up the whole line; everything waits and nothing fails.

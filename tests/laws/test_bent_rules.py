@@ -11,7 +11,7 @@ from support.connectwise import another_user, invoice, payments_of
 from support.day import Day
 from support.documents import document, drop, files, one, records
 from support.line import Line
-from support.network import Unreliable
+from support.network import RESET_AFTER, Strike, Unreliable, altered, page
 
 from watcher.sandbox import PaymentSeed, Rules
 
@@ -157,13 +157,13 @@ def test_an_amount_is_set_although_its_date_stays(company, rules):
 
 @pytest.mark.parametrize("rules", [{"date_shift_days": -1}, {"date_by_server": True}], ids=str)
 def test_a_date_that_comes_back_otherwise_converges(folders, company, rules):
-    """The same file again and again, in one run: one PATCH at most, then it is unchanged, and that is said."""
+    """The same file again and again, in one run: one PATCH of it at most, then it is unchanged, and that is said."""
     amount = TOTAL if "date_shift_days" in rules else "40.00"
     pay = company(**rules)
     for number in range(4):
         drop(folders.inbox, f"pay{number}.xml", document(("CW-1", amount)))
     pay(("CW-2", TOTAL))
-    assert len(pay.network.seen("PATCH")) <= 1
+    assert len(pay.network.seen("PATCH", "/1001/")) <= 1
     last = one([path for path in files(folders.success) if path.name.startswith("pay3")])
     assert "ConnectWise shows the date" in records(last)[0]["WarningMessage"]
     assert rows(pay) == [amount]
@@ -188,3 +188,119 @@ def test_a_date_that_cannot_be_taken_off_fails_no_payment_whose_amount_is_there(
     said = pay(("CW-1", "60.00"))
     assert "does not take the date 2016-09-22 off this payment" in said["WarningMessage"]
     assert rows(pay) == ["60.00"]
+
+
+# --- answers that contradict themselves -------------------------------------------------------------------------------
+
+LISTS, SEARCHES = r"/payments\?", "conditions="
+
+
+def of_sixty():
+    """Give an invoice that holds a payment of 60.00 without a date; its row has the id 500001."""
+    return invoice("CW-1", TOTAL, payments=(PaymentSeed(Decimal(60)),))
+
+
+def test_a_row_that_is_listed_twice_is_one_payment(company):
+    """A list shows the only row twice after a lost answer: nothing is removed."""
+    pay = company()
+    pay.network.strike(Strike(RESET_AFTER, "POST", nth=1), Strike(altered(lambda found: found * 2), "GET", LISTS))
+    assert "ErrorMessage" not in pay(("CW-1", "60.00"))
+    assert rows(pay) == ["60.00"]
+    assert pay.network.seen("DELETE") == []
+
+
+def test_an_invoice_that_is_found_twice_under_one_id_is_one_invoice(company):
+    """It is paid, and not taken for two."""
+    pay = company()
+    pay.network.strike(Strike(altered(lambda found: found * 2), "GET", SEARCHES))
+    assert "ErrorMessage" not in pay(("CW-1", "60.00"))
+    assert rows(pay) == ["60.00"]
+
+
+def test_two_rows_with_one_id_that_differ_are_not_understood(company):
+    """The payment waits until the list is clear, and nothing is changed or removed meanwhile."""
+    pay = company(of_sixty())
+    pay.network.strike(Strike(altered(lambda found: [*found, found[0] | {"amount": 50}]), "GET", LISTS))
+    assert pay(("CW-1", "80.00")) == []
+    assert [request.method for request in pay.network.requests if request.method != "GET"] == []
+    pay.network.strike()
+    pay(("CW-2", "60.00"))
+    assert rows(pay) == ["80.00"]
+
+
+# --- answers that contradict what was sent ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lie", ['{"id": 500001, "amount": 60.00}', '{"id": 500009}'], ids=["as it was", "another row"])
+def test_a_change_that_the_answer_denies_is_made_again(company, lie):
+    """A 200 that shows the row as it was proves nothing: the payments are listed, and the change is made."""
+    pay = company(of_sixty())
+    pay.network.strike(Strike(page(200, lie), "PATCH", nth=1))
+    assert pay(("CW-1", "80.00"))["WarningMessage"] == "The earlier amount 60.00 was replaced by 80.00"
+    assert rows(pay) == ["80.00"]
+
+
+def test_a_change_that_is_always_denied_is_never_reported_as_done(company):
+    """It waits, and others go on."""
+    pay = company(of_sixty())
+    pay.network.strike(Strike(page(200, '{"id": 500001, "amount": 60.00}'), "PATCH"))
+    assert pay(("CW-1", "80.00"), ("CW-2", TOTAL)) == []
+    assert (rows(pay), rows(pay, "CW-2")) == (["60.00"], [TOTAL])
+
+
+def test_a_removal_that_removes_nothing_is_made_again(company):
+    """A 204 proves nothing: only a list shows that the row is gone."""
+    pay = company(of_sixty())
+    pay.network.strike(Strike(page(204, ""), "DELETE", nth=1))
+    assert pay(("CW-1", "0.00"))["WarningMessage"] == "The earlier payment of 60.00 was removed"
+    assert rows(pay) == []
+    assert len(pay.network.seen("DELETE")) == 2
+
+
+def test_a_removal_costs_one_list_more(company):
+    """The invoice is looked up and listed, the row removed, and its absence seen."""
+    pay = company(of_sixty())
+    pay(("CW-1", "0.00"))
+    assert [request.method for request in pay.network.requests] == ["GET", "GET", "DELETE", "GET"]
+
+
+@pytest.mark.parametrize(
+    "lie", [{"amount": 59}, {"paymentDate": "2016-09-21T00:00:00Z"}, {"invoiceBalance": -1}], ids=str
+)
+def test_a_new_payment_that_the_answer_denies_is_looked_at(company, lie):
+    """The list shows that all is well: nothing is made or changed again."""
+    pay = company()
+    pay.network.strike(Strike(altered(lambda row: row | lie), "POST"))
+    said = pay(("CW-1", TOTAL))
+    assert "ErrorMessage" not in said
+    assert "WarningMessage" not in said
+    assert rows(pay) == [TOTAL]
+    assert [request.method for request in pay.network.requests] == ["GET", "POST", "GET", "GET"]
+
+
+def emptied(_):
+    """Give nothing in place of a row."""
+
+
+def too_low(row):
+    """Give a row whose invoice has less left to pay than it has."""
+    return row | {"invoiceBalance": row["invoiceBalance"] - 1}
+
+
+def worded(row):
+    """Give a row with a balance in words."""
+    return row | {"invoiceBalance": "none"}
+
+
+@pytest.mark.parametrize("lie", [emptied, too_low, worded])
+def test_answers_that_say_too_little_cost_one_list_each(folders, start_sandbox, lie):
+    """Such an answer is about one payment: no other one waits for it, and few look-ups are made again."""
+    count = 400
+    sandbox = start_sandbox(*(invoice(f"CW-{n}", TOTAL) for n in range(count)))
+    with Unreliable(sandbox.url, Strike(altered(lie), "POST")) as network:
+        with closing(Line(folders, network.url, lifetime=Day())) as line:
+            claim = line.claim("pay.xml", document(*((f"CW-{n}", TOTAL) for n in range(count))))
+            line.process([claim])
+            assert {result.outcome.value for result in line.results(claim.id)} == {"applied"}
+        assert len(network.seen("POST")) == count
+        assert len(network.requests) <= 2.04 * count

@@ -51,7 +51,7 @@ class InDoubt:
         Args:
             rows: the payments of the invoice, without those that apply a credit.
         """
-        if len(rows) < 2:
+        if len({row.id for row in rows}) < 2:
             return None
         ours = [row for row in rows if (Action.CREATE, row.amount) in self.calls]
         known = self.settled and self.settled.payment_id

@@ -82,7 +82,7 @@ def plan(
     if invoice.type.casefold() == "creditmemo":
         return Plan(demand, Reject(f"Invoice Number {number} is a credit memo, which takes no payment"))
     rows = invoice.paying
-    if len(rows) > 1:
+    if len({row.id for row in rows}) > 1:
         return _several(demand, invoice, rows, intent, made, earlier)
     held = rows[0] if rows else None
     if demand.amount == ZERO:
@@ -152,7 +152,7 @@ def _payment(
     if held is None:
         return Plan(demand, Create(invoice.id, amount, day, payable - amount), amount, warnings)
     differs = held.date_paid != day
-    told = _kept_date(held, day, dates) if differs else None
+    told = _kept_date(held, day, dates, same_amount=held.amount == amount) if differs else None
     if told is not None:
         differs, warnings = False, (*warnings, told)
     if held.amount == amount and not differs:
@@ -177,11 +177,18 @@ def _sums(invoice: Invoice) -> str:
     return f"{', '.join(said[:-1])} and {said[-1]}"
 
 
-def _kept_date(held: HeldPayment, day: date | None, dates: Dates) -> str | None:
-    """Return in words that ConnectWise keeps a payment's date as it is, whatever it is sent; None if that is not so."""
+def _kept_date(held: HeldPayment, day: date | None, dates: Dates, *, same_amount: bool) -> str | None:
+    """Return in words that ConnectWise keeps a payment's date as it is, whatever it is sent; None if that is not so.
+
+    Args:
+        held: the payment.
+        day: the date that it should have.
+        dates: what ConnectWise has done with the dates that it was sent.
+        same_amount: it has the right amount. Otherwise the call that sent the date may not have been carried out.
+    """
     if day is None and dates.stays is not None:
         return f"ConnectWise does not take the date {held.date_paid} off this payment: {dates.stays}"
-    if held.id not in dates.sent or dates.sent[held.id] != day:
+    if not same_amount or held.id not in dates.sent or dates.sent[held.id] != day:
         return None
     sent = "the date was taken off" if day is None else f"{day} was sent"
     return f"ConnectWise shows the date {held.date_paid or 'none'} for this payment, although {sent}"
