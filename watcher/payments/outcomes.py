@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
+from watcher.payments.dated import Dated
 from watcher.payments.model import (
     ZERO,
     Intent,
@@ -127,7 +128,7 @@ def intend(decided: Plan, earlier: Intent | None) -> Intent | None:
     warning = "; ".join(decided.warnings) or None
     if earlier and earlier.action is action and earlier.amount == decided.amount:
         warning = earlier.warning
-    return Intent(action, decided.amount, warning, step.invoice_id)
+    return Intent(action, decided.amount, warning, step.invoice_id, Dated(decided.date_paid))
 
 
 def finish(decided: Plan, outcome: Outcome, payment_id: int | None) -> list[Result]:

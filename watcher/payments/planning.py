@@ -150,7 +150,7 @@ def _payment(
     day = demand.date_paid if amount == payable or rules.date_partial_payments else None
     warnings = _warnings(demand, amount, held)
     if held is None:
-        return Plan(demand, Create(invoice.id, amount, day, payable - amount), amount, warnings)
+        return Plan(demand, Create(invoice.id, amount, day, payable - amount), amount, warnings, date_paid=day)
     differs = held.date_paid != day
     told = _kept_date(held, day, dates, same_amount=held.amount == amount) if differs else None
     if told is not None:
@@ -159,7 +159,7 @@ def _payment(
         ours = intent is not None and intent.action is not Action.REMOVE and intent.amount == amount
         if ours and intent:
             warnings = tuple(filter(None, (intent.warning, told)))
-        return Plan(demand, Keep(invoice.id, held.id), amount, warnings, applied=ours)
+        return Plan(demand, Keep(invoice.id, held.id), amount, warnings, ours, held.date_paid)
     step = Change(
         invoice.id,
         held.id,
@@ -167,7 +167,7 @@ def _payment(
         day if differs else None,
         clear_date=differs and day is None,
     )
-    return Plan(demand, step, amount, warnings)
+    return Plan(demand, step, amount, warnings, date_paid=day if differs else held.date_paid)
 
 
 def _sums(invoice: Invoice) -> str:
