@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import closing
 from datetime import date
 from decimal import Decimal
@@ -11,7 +12,7 @@ from support.connectwise import another_user, invoice, payments_of
 from support.day import Day
 from support.documents import document, drop, files, one, records
 from support.line import Line
-from support.network import RESET_AFTER, Strike, Unreliable, altered, page
+from support.network import INVALID_400, RESET_AFTER, Strike, Unreliable, after, altered, page
 
 from watcher.sandbox import PaymentSeed, Rules
 
@@ -228,6 +229,41 @@ def test_two_rows_with_one_id_that_differ_are_not_understood(company):
     assert rows(pay) == ["80.00"]
 
 
+@pytest.mark.parametrize("sum_of_payments", [0, 10])
+def test_an_invoice_that_contradicts_its_payments_is_not_understood(company, sum_of_payments):
+    """Its sum is less than its rows, also when it is read by its id: nothing is set or discarded."""
+    pay = company(of_sixty())
+    pay.network.strike(
+        Strike(altered(lambda found: [one | {"payments": sum_of_payments} for one in found]), "GET", SEARCHES),
+        Strike(altered(lambda one: one | {"payments": sum_of_payments}), "GET", r"/1001\?"),
+    )
+    assert pay(("CW-1", "80.00")) == []
+    assert rows(pay) == ["60.00"]
+    pay.network.strike()
+    pay(("CW-2", "60.00"))
+    assert rows(pay) == ["80.00"]
+
+
+def test_credits_among_the_payments_contradict_nothing(company):
+    """An invoice may count applied credits as payments."""
+    seed = invoice("CW-1", TOTAL, payments=(PaymentSeed(Decimal(60)), PaymentSeed(Decimal(10), credit="CM-1")))
+    pay = company(seed)
+    pay.network.strike(
+        Strike(altered(lambda found: [one | {"payments": 70} for one in found]), "GET", SEARCHES),
+        Strike(altered(lambda one: one | {"payments": 70}), "GET", r"/1001\?"),
+    )
+    pay(("CW-1", "80.00"))
+    assert rows(pay) == ["80.00"]
+
+
+def test_a_row_without_an_amount_is_never_taken_for_nothing(company):
+    """Nothing is set beside it or in its place, and nothing is discarded."""
+    pay = company(of_sixty())
+    pay.network.strike(Strike(altered(lambda found: [one | {"amount": None} for one in found]), "GET", LISTS))
+    assert pay(("CW-1", "80.00")) == []
+    assert rows(pay) == ["60.00"]
+
+
 # --- answers that contradict what was sent ----------------------------------------------------------------------------
 
 
@@ -304,3 +340,23 @@ def test_answers_that_say_too_little_cost_one_list_each(folders, start_sandbox, 
             assert {result.outcome.value for result in line.results(claim.id)} == {"applied"}
         assert len(network.seen("POST")) == count
         assert len(network.requests) <= 2.04 * count
+
+
+# --- refusals that are none -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("method", "asked", "held", "warning"),
+    [
+        ("PATCH", "80.00", ["80.00"], "The earlier amount 60.00 was replaced by 80.00"),
+        ("DELETE", "0.00", [], "The earlier payment of 60.00 was removed"),
+    ],
+)
+def test_a_call_that_is_refused_and_carried_out_all_the_same_is_told(folders, company, method, asked, held, warning):
+    """The books show what the call did: the payment is applied, and the payer hears what it replaced."""
+    pay = company(of_sixty())
+    pay.network.strike(Strike(after(INVALID_400), method))
+    assert pay(("CW-1", asked))["WarningMessage"] == warning
+    assert rows(pay) == held
+    (receipt,) = files(folders.archive, "receipt.json")
+    assert json.loads(receipt.read_bytes())["records"][0]["outcome"] == "applied"

@@ -76,9 +76,12 @@ def numbered(records: Sequence[Record], numbers: Mapping[int, str]) -> tuple[Rec
 
 
 def _numbered(payment: Payment, invoice_id: int, numbers: Mapping[int, str]) -> Record:
-    number = numbers.get(invoice_id, "").strip()
-    if not number:
+    if invoice_id not in numbers:
         return misfit(payment, f"Cannot find an invoice with id {invoice_id}")
+    number = numbers[invoice_id].strip()
+    if not number:
+        fault = f"The invoice with id {invoice_id} has no number in ConnectWise; give it one there and send this again"
+        return misfit(payment, fault)
     return replace(payment, invoice_number=number)
 
 

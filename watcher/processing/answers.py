@@ -106,7 +106,7 @@ class Answers:
         assert one.plan is not None
         self._log_fault(Event.PAYMENT_REFUSED, answer, **one.named)
         one.surprises += 1
-        one.refused = (one.step, answer)
+        one.refused = (one.plan, answer)
         if isinstance(answer, Missing):
             # Another look shows if the invoice or the row is gone. What was to be removed and is gone is done.
             if not isinstance(one.step, Remove) or one.step.surplus:

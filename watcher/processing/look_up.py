@@ -13,7 +13,7 @@ from watcher.connectwise.workers import Batch, Workers
 from watcher.errors import Missing, Outage, PaymentWatcherError, Rejection, Scope, Unreachable
 from watcher.events.catalogue import Event
 from watcher.payments.invoices import Invoice
-from watcher.payments.model import Demand
+from watcher.payments.model import ZERO, Demand, money
 from watcher.payments.planning import must_list
 
 # If none of so many invoices is found, the search itself is in doubt.
@@ -243,14 +243,41 @@ class LookUp:
                 found.troubles[key] = trouble
 
     def _read_again(self, keys: Sequence[str], found: Holdings) -> None:
-        """Read invoices by their ids whose sums do not fit their payments: the search showed them as they were."""
+        """Read invoices by their ids whose sums do not fit their payments: the search showed them as they were.
+
+        If they are less than its payments even then, nobody can tell what the invoice can take, and its payment waits.
+        """
         stale = {invoices[0].id: key for key in keys if (invoices := found.invoices[key]) and invoices[0].is_stale}
         for invoice_id, answer in self._workers.each(self._client.read_invoice, list(stale), len(stale) + 1):
             key = stale[invoice_id]
             if isinstance(answer, Outage) and answer.scope is Scope.LINE:
                 raise answer
-            if not isinstance(answer, PaymentWatcherError):
-                found.invoices[key] = [replace(answer, payments=found.invoices[key][0].payments)]
+            if isinstance(answer, PaymentWatcherError):
+                found.troubles[key] = _unshown(answer)
+                continue
+            invoice = replace(answer, payments=found.invoices[key][0].payments)
+            found.invoices[key] = [invoice]
+            if invoice.is_contradicted:
+                found.troubles[key] = _contradicted(invoice)
 
     def _log_refusal(self, event: Event, refusal: Rejection | Outage, **keys: object) -> None:
         self._log.warning(event, reason=str(refusal), request_id=refusal.request_id, **keys)
+
+
+def _unshown(error: PaymentWatcherError) -> Outage:
+    """Return the trouble of an invoice that ConnectWise lists, and does not show by its id."""
+    if isinstance(error, Outage):
+        return error
+    trouble = Unreachable(f"ConnectWise does not show the invoice: {error}", getattr(error, "request_id", None))
+    trouble.scope = Scope.REFUSED
+    return trouble
+
+
+def _contradicted(invoice: Invoice) -> Unreachable:
+    """Return the trouble of an invoice whose sum is less than its payments."""
+    trouble = Unreachable(
+        f"ConnectWise contradicts itself: the payments of invoice {invoice.number} add up to {money(invoice.listed)}, "
+        f"and the invoice says {money(invoice.paid or ZERO)}"
+    )
+    trouble.scope = Scope.ODD
+    return trouble
