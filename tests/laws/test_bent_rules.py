@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -168,6 +168,23 @@ def test_a_date_that_comes_back_otherwise_converges(folders, company, rules):
     last = one([path for path in files(folders.success) if path.name.startswith("pay3")])
     assert "ConnectWise shows the date" in records(last)[0]["WarningMessage"]
     assert rows(pay) == [amount]
+
+
+@pytest.mark.parametrize(
+    ("day", "words"),
+    [
+        ((datetime.now(UTC) + timedelta(days=40)).date().isoformat(), "40 days ahead of today"),
+        ("1900-01-01T00:00:00", "is an empty date"),
+    ],
+    ids=["far ahead", "empty"],
+)
+def test_a_day_that_cannot_be_meant_is_never_sent(company, day, words):
+    """The payment is rejected, and its neighbour is made."""
+    pay = company()
+    bad, good = sorted(pay(("CW-1", TOTAL, day), ("CW-2", "100.0000")), key=lambda one: one["InvoiceNumber"])
+    assert words in bad["ErrorMessage"]
+    assert "ErrorMessage" not in good
+    assert (rows(pay), rows(pay, "CW-2")) == ([], [TOTAL])
 
 
 # --- other users -----------------------------------------------------------------------------------------------------

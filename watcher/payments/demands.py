@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import date, timedelta
 
 from watcher.claim import Claim
 from watcher.payments.model import (
@@ -19,6 +20,8 @@ from watcher.payments.model import (
 from watcher.payments.outcomes import Result, reject
 from watcher.plain import plain
 
+# A payment may be dated so many days ahead, for example a direct debit. A later day is a slip of the keyboard.
+_MOST_DAYS_AHEAD = 31
 # The longest externalId that is quoted whole in a message (characters).
 _LONGEST_QUOTE = 100
 
@@ -72,6 +75,33 @@ def numbered(records: Sequence[Record], numbers: Mapping[int, str]) -> tuple[Rec
         if isinstance(record, Payment) and record.invoice_id is not None and not record.invoice_number
         else record
         for record in records
+    )
+
+
+def timely(records: Sequence[Record], today: date, begun: Collection[int] = ()) -> tuple[Record, ...]:
+    """Turn payments whose day is too far ahead into misfits.
+
+    Args:
+        records: all records of the document.
+        today: the day by UTC.
+        begun: the positions of records whose payments may have been made already.
+
+    Returns:
+        The records in order.
+    """
+    latest = today + timedelta(days=_MOST_DAYS_AHEAD)
+    return tuple(
+        misfit(record, _too_far_ahead(record.date_paid, today))
+        if isinstance(record, Payment) and record.date_paid > latest and record.position not in begun
+        else record
+        for record in records
+    )
+
+
+def _too_far_ahead(day: date, today: date) -> str:
+    return (
+        f"DatePaid {day} is {(day - today).days:,} days ahead of today, {today}; "
+        f"at most {_MOST_DAYS_AHEAD} days ahead are accepted"
     )
 
 
