@@ -250,6 +250,7 @@ class Plan:
         warnings: what the payer should know once the step has been taken.
         applied: True if the step is Keep because an earlier attempt of the same claim made the call.
         date_paid: the date of the invoice's payment afterwards; None if it has none.
+        repeats: True if the invoice held the very amount that is asked before any attempt of the same claim.
     """
 
     demand: Demand
@@ -258,6 +259,7 @@ class Plan:
     warnings: tuple[str, ...] = ()
     applied: bool = False
     date_paid: date | None = None
+    repeats: bool = False
 
     @property
     def rejects(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 
@@ -18,6 +18,7 @@ from watcher.payments.model import (
     Remove,
     action_of,
 )
+from watcher.payments.repeated import Repeat
 
 
 class Outcome(StrEnum):
@@ -45,6 +46,7 @@ class Result:
         warning: what the payer should know about a success; None if there is nothing to know.
         invoice_id: ConnectWise's id of the invoice; None if no invoice was found.
         payment_id: ConnectWise's id of the payment row; None if there is none.
+        repeat: the record, if its invoice held its amount before; None if it did not, or that is not known.
     """
 
     position: int
@@ -57,6 +59,7 @@ class Result:
     warning: str | None = None
     invoice_id: int | None = None
     payment_id: int | None = None
+    repeat: Repeat | None = field(default=None, compare=False)
 
     @property
     def applied(self) -> Decimal:
@@ -158,6 +161,7 @@ def finish(decided: Plan, outcome: Outcome, payment_id: int | None) -> list[Resu
                 warning="; ".join(decided.warnings) or None,
                 invoice_id=decided.step.invoice_id,
                 payment_id=payment_id,
+                repeat=Repeat(part, decided.amount) if decided.repeats else None,
             )
         )
     return results

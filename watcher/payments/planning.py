@@ -192,15 +192,16 @@ def _payment(
     warnings = _warnings(demand, amount, held)
     if held is None:
         return Plan(demand, Create(invoice.id, amount, day, payable - amount), amount, warnings, date_paid=day)
+    ours = attempt.that_set(held, amount)
+    repeats = ours is None and held.amount == amount == demand.amount
     differs = held.date_paid != day
     told = _kept_date(held, day, dates, same_amount=held.amount == amount) if differs else None
     if told is not None:
         differs, warnings = False, (*warnings, told)
     if held.amount == amount and not differs:
-        ours = attempt.that_set(held, amount)
         if ours is not None:
             warnings = (*ours, *filter(None, (told,)))
-        return Plan(demand, Keep(invoice.id, held.id), amount, warnings, ours is not None, held.date_paid)
+        return Plan(demand, Keep(invoice.id, held.id), amount, warnings, ours is not None, held.date_paid, repeats)
     step = Change(
         invoice.id,
         held.id,
@@ -208,7 +209,7 @@ def _payment(
         day if differs else None,
         clear_date=differs and day is None,
     )
-    return Plan(demand, step, amount, warnings, date_paid=day if differs else held.date_paid)
+    return Plan(demand, step, amount, warnings, date_paid=day if differs else held.date_paid, repeats=repeats)
 
 
 def _sums(invoice: Invoice) -> str:
