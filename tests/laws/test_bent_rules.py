@@ -45,7 +45,7 @@ def company(folders, start_sandbox):
 
         def serve():
             sections = {
-                "inbox": {"observer": "off", "scan_seconds": 1, "settle_seconds": 0},
+                "inbox": {"observer": "off", "scan_seconds": 60, "settle_seconds": 0},
                 "payments": {"zero_amount": "remove"},
             }
             with closing(Line(folders, network.url, lifetime=Day(), **sections)) as line, line.service() as service:

@@ -16,7 +16,7 @@ from urllib.parse import quote
 from watcher.connectwise import rows
 from watcher.connectwise.changing import Ways, contradiction, midnight
 from watcher.connectwise.http import Gateway, Read, Reads
-from watcher.errors import AnswerLost, Rejection, Scope, Unreachable
+from watcher.errors import Contradicted, Rejection, Unreachable
 from watcher.payments.invoices import HeldPayment, Invoice
 from watcher.payments.model import Call, Change, Create, Remove, money
 
@@ -148,10 +148,10 @@ class ConnectWise:
                 told = self._gateway.once("POST", payments, body, reads=_about(call.invoice_id, rows.told))
                 _believe(call, told)
                 if told.balance is not None and call.balance_after is not None and told.balance < call.balance_after:
-                    raise doubtful(
+                    raise Contradicted(
                         f"the invoice has {money(told.balance)} left to pay where {money(call.balance_after)} was "
                         "expected: another payment may have come in between",
-                        told.id,
+                        payment_id=told.id,
                     )
                 return Written(told.id, balance_fits=told.balance is not None and told.balance == call.balance_after)
             case Change():
@@ -214,24 +214,12 @@ def _believe(call: Create | Change, told: rows.Told) -> None:
     """Make sure that the answer to a write says what was sent.
 
     Raises:
-        AnswerLost: it says something else, so that only a list shows what is there.
+        Contradicted: it says something else, so that only a list shows what is there.
     """
     contradicts = contradiction(call, told)
     if contradicts is not None:
         reason = f"ConnectWise's answer contradicts what it was sent: {contradicts}"
-        raise doubtful(reason, told.id if isinstance(call, Create) else None)
-
-
-def doubtful(reason: str, payment_id: int | None = None) -> AnswerLost:
-    """Return the error of a write that was answered well, but whose effect is another one than was expected.
-
-    Args:
-        reason: what is odd, in words.
-        payment_id: ConnectWise's id of the row that a new payment made.
-    """
-    lost = AnswerLost(reason, payment_id=payment_id)
-    lost.scope = Scope.ODD
-    return lost
+        raise Contradicted(reason, payment_id=told.id if isinstance(call, Create) else None)
 
 
 def _invoices_path(field: str, terms: Iterable[str | int]) -> str:

@@ -6,8 +6,8 @@ from itertools import count
 
 import structlog
 
-from watcher.connectwise.client import ConnectWise, doubtful
-from watcher.errors import AnswerLost, ConnectWiseError, Outage, Stopping
+from watcher.connectwise.client import ConnectWise
+from watcher.errors import AnswerLost, ConnectWiseError, Contradicted, Outage, Stopping
 from watcher.events.catalogue import Event
 from watcher.payments.model import ZERO, Call, Create, Remove, listed, money
 
@@ -64,7 +64,9 @@ class Calls:
             lost.scope = error.scope
             raise lost from error
         if any(row.id == call.payment_id for row in rows):
-            raise doubtful(f"ConnectWise answered that payment {call.payment_id} was removed, but it is still there")
+            raise Contradicted(
+                f"ConnectWise answered that payment {call.payment_id} was removed, but it is still there"
+            )
 
     def _prove(self, call: Create, payment_id: int, *, looks_good: bool) -> None:
         try:
@@ -87,4 +89,4 @@ class Calls:
         if looks_good and self._balances_are_true:
             self._balances_are_true = False
             self._log.warning(Event.CONNECTWISE_DISTRUSTED, reason=reason, invoice_id=call.invoice_id)
-        raise doubtful(reason, payment_id)
+        raise Contradicted(reason, payment_id=payment_id)
