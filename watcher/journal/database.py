@@ -56,6 +56,7 @@ _MIGRATIONS = {
     5: (
         "ALTER TABLE payments ADD COLUMN day VARCHAR",
         "ALTER TABLE payments ADD COLUMN intended_day VARCHAR",
+        "ALTER TABLE payments ADD COLUMN intended_repeats INTEGER",
         # SQLite changes no primary key. The dates of older calls are not known.
         "ALTER TABLE doubts RENAME TO doubts_of_version_5",
         "CREATE TABLE doubts (invoice_id INTEGER NOT NULL, action VARCHAR NOT NULL, amount VARCHAR NOT NULL, "

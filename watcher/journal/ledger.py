@@ -160,12 +160,14 @@ class Ledger:
                 "intended": intent and intent.amount,
                 "intended_warning": intent and intent.warning,
                 "intended_day": intent and intent.dated,
+                "intended_repeats": intent and int(intent.repeats),
                 "invoice_id": intent and intent.invoice_id,
             }
             for demand, intent in intents
             for part in demand.parts
         ]
-        self._update(rows, ("action", "intended", "intended_warning", "intended_day", "invoice_id"))
+        columns = ("action", "intended", "intended_warning", "intended_day", "intended_repeats", "invoice_id")
+        self._update(rows, columns)
 
     def record(
         self,
@@ -241,6 +243,7 @@ class Ledger:
                     PAYMENTS.c.intended,
                     PAYMENTS.c.intended_warning,
                     PAYMENTS.c.intended_day,
+                    PAYMENTS.c.intended_repeats,
                     PAYMENTS.c.invoice_id,
                     PAYMENTS.c.outcome,
                 )
@@ -257,7 +260,12 @@ class Ledger:
                     decided[row.claim].append(row.position)
                 else:
                     intents[row.claim][row.position] = Intent(
-                        Action(row.action), row.intended, row.intended_warning, row.invoice_id, row.intended_day
+                        Action(row.action),
+                        row.intended,
+                        row.intended_warning,
+                        row.invoice_id,
+                        row.intended_day,
+                        bool(row.intended_repeats),
                     )
         return {file.claim: Known(file.refusal, frozenset(decided[file.claim]), intents[file.claim]) for file in files}
 

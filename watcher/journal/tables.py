@@ -133,6 +133,8 @@ PAYMENTS = sql.Table(
     sql.Column("intended", Amount),
     sql.Column("intended_warning", Text),
     sql.Column("intended_day", Day),
+    # 1 if its invoice held the amount before the call.
+    sql.Column("intended_repeats", sql.Integer),
     sql.Column("outcome", sql.String),
     # The part of the amount that ConnectWise holds.
     sql.Column("settled", Amount),

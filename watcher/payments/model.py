@@ -230,6 +230,7 @@ class Intent:
         warning: what the payer should know once the call has succeeded.
         invoice_id: ConnectWise's id of the invoice; None if it is not known.
         dated: the date that the payment has afterwards; None if it is not known.
+        repeats: as for the plan.
     """
 
     action: Action
@@ -237,6 +238,7 @@ class Intent:
     warning: str | None = None
     invoice_id: int | None = field(default=None, compare=False)
     dated: Dated | None = None
+    repeats: bool = False
 
 
 @dataclass(frozen=True, slots=True)

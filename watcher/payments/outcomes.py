@@ -131,7 +131,7 @@ def intend(decided: Plan, earlier: Intent | None) -> Intent | None:
     warning = "; ".join(decided.warnings) or None
     if earlier and earlier.action is action and earlier.amount == decided.amount:
         warning = earlier.warning
-    return Intent(action, decided.amount, warning, step.invoice_id, Dated(decided.date_paid))
+    return Intent(action, decided.amount, warning, step.invoice_id, Dated(decided.date_paid), decided.repeats)
 
 
 def finish(decided: Plan, outcome: Outcome, payment_id: int | None) -> list[Result]:

@@ -120,6 +120,10 @@ class _Attempt:
         shows = step.amount == held.amount if step.amount is not None else step.date_paid == held.date_paid
         return self.refused.warnings if shows else None
 
+    def repeats(self, amount: Decimal) -> bool:
+        """Return True if the invoice held an amount before it, so that it changed the date alone."""
+        return any(one is not None and one.repeats and one.amount == amount for one in (self.intent, self.refused))
+
     def that_removed(self) -> tuple[str, ...] | None:
         """Return what the payer should know if it removed the payment, which is gone; None if it did not."""
         if self.intent is not None and self.intent.action is Action.REMOVE:
@@ -193,7 +197,7 @@ def _payment(
     if held is None:
         return Plan(demand, Create(invoice.id, amount, day, payable - amount), amount, warnings, date_paid=day)
     ours = attempt.that_set(held, amount)
-    repeats = ours is None and held.amount == amount == demand.amount
+    repeats = held.amount == amount == demand.amount and (ours is None or attempt.repeats(amount))
     differs = held.date_paid != day
     told = _kept_date(held, day, dates, same_amount=held.amount == amount) if differs else None
     if told is not None:

@@ -91,7 +91,7 @@ def test_nothing_is_written_for_nothing(database, ledger):
 def test_an_intent_is_known_until_its_outcome_is(database, ledger, action, warning, dated):
     """An intent stands, amount to the last digit and date, until its record has an outcome."""
     begin(database, FIRST, "digest", [payment(0), payment(1)])
-    intent = Intent(action, Decimal("10.10"), warning, dated=dated)
+    intent = Intent(action, Decimal("10.10"), warning, dated=dated, repeats=warning is None)
     ledger.intend([(demand(FIRST, 0), intent)])
     assert intents_of(ledger, FIRST) == {0: intent}
     assert str(intents_of(ledger, FIRST)[0].amount) == "10.10"
