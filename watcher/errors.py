@@ -9,6 +9,7 @@
     ├── Rejection               the record's: ConnectWise refused this one, in its own words
     │   └── Missing             ... because the invoice or payment is not there (any more)
     ├── AnswerLost              nobody's: a POST may or may not have been carried out; read back before anything else
+    │   └── Contradicted        ... since the answer shows something else than was sent
     ├── Outage                  the line waits; nothing fails for it
     │   ├── Unreachable         nobody's: ConnectWise cannot be reached or is in trouble
     │   │   └── Slowed          ... since it has answered nothing but 429 for a minute
@@ -154,6 +155,17 @@ class AnswerLost(ConnectWiseError):
     def __init__(self, message: str, request_id: str | None = None, payment_id: int | None = None) -> None:
         super().__init__(message, request_id)
         self.payment_id = payment_id
+
+    @property
+    def was_answered(self) -> bool:
+        """True if an answer came, and says something else than was expected. That is about the one record."""
+        return self.scope is Scope.ODD
+
+
+class Contradicted(AnswerLost):
+    """A write was answered well, but the answer, or a list after it, shows something else than was sent."""
+
+    scope = Scope.ODD
 
 
 class Outage(PaymentWatcherError):

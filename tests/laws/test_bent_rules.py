@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import closing
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -11,7 +12,7 @@ from support.connectwise import another_user, invoice, payments_of
 from support.day import Day
 from support.documents import document, drop, files, one, records
 from support.line import Line
-from support.network import TIMED_OUT_500, Strike, Unreliable
+from support.network import INVALID_400, RESET_AFTER, TIMED_OUT_500, Strike, Unreliable, after, altered, page
 
 from watcher.sandbox import PaymentSeed, Rules
 
@@ -44,7 +45,7 @@ def company(folders, start_sandbox):
 
         def serve():
             sections = {
-                "inbox": {"observer": "off", "scan_seconds": 1, "settle_seconds": 0},
+                "inbox": {"observer": "off", "scan_seconds": 60, "settle_seconds": 0},
                 "payments": {"zero_amount": "remove"},
             }
             with closing(Line(folders, network.url, lifetime=Day(), **sections)) as line, line.service() as service:
@@ -203,16 +204,33 @@ def test_an_amount_is_set_although_its_date_stays(company, rules):
 
 @pytest.mark.parametrize("rules", [{"date_shift_days": -1}, {"date_by_server": True}], ids=str)
 def test_a_date_that_comes_back_otherwise_converges(folders, company, rules):
-    """The same file again and again, in one run: one PATCH at most, then it is unchanged, and that is said."""
+    """The same file again and again, in one run: one PATCH of it at most, then it is unchanged, and that is said."""
     amount = TOTAL if "date_shift_days" in rules else "40.00"
     pay = company(**rules)
     for number in range(4):
         drop(folders.inbox, f"pay{number}.xml", document(("CW-1", amount)))
     pay(("CW-2", TOTAL))
-    assert len(pay.network.seen("PATCH")) <= 1
+    assert len(pay.network.seen("PATCH", "/1001/")) <= 1
     last = one([path for path in files(folders.success) if path.name.startswith("pay3")])
     assert "ConnectWise shows the date" in records(last)[0]["WarningMessage"]
     assert rows(pay) == [amount]
+
+
+@pytest.mark.parametrize(
+    ("day", "words"),
+    [
+        ((datetime.now(UTC) + timedelta(days=40)).date().isoformat(), "40 days ahead of today"),
+        ("1900-01-01T00:00:00", "is an empty date"),
+    ],
+    ids=["far ahead", "empty"],
+)
+def test_a_day_that_cannot_be_meant_is_never_sent(company, day, words):
+    """The payment is rejected, and its neighbour is made."""
+    pay = company()
+    bad, good = sorted(pay(("CW-1", TOTAL, day), ("CW-2", "100.0000")), key=lambda one: one["InvoiceNumber"])
+    assert words in bad["ErrorMessage"]
+    assert "ErrorMessage" not in good
+    assert (rows(pay), rows(pay, "CW-2")) == ([], [TOTAL])
 
 
 # --- other users -----------------------------------------------------------------------------------------------------
@@ -234,3 +252,177 @@ def test_a_date_that_cannot_be_taken_off_fails_no_payment_whose_amount_is_there(
     said = pay(("CW-1", "60.00"))
     assert "does not take the date 2016-09-22 off this payment" in said["WarningMessage"]
     assert rows(pay) == ["60.00"]
+
+
+# --- answers that contradict themselves -------------------------------------------------------------------------------
+
+LISTS, SEARCHES = r"/payments\?", "conditions="
+
+
+def of_sixty():
+    """Give an invoice that holds a payment of 60.00 without a date; its row has the id 500001."""
+    return invoice("CW-1", TOTAL, payments=(PaymentSeed(Decimal(60)),))
+
+
+def test_a_row_that_is_listed_twice_is_one_payment(company):
+    """A list shows the only row twice after a lost answer: nothing is removed."""
+    pay = company()
+    pay.network.strike(Strike(RESET_AFTER, "POST", nth=1), Strike(altered(lambda found: found * 2), "GET", LISTS))
+    assert "ErrorMessage" not in pay(("CW-1", "60.00"))
+    assert rows(pay) == ["60.00"]
+    assert pay.network.seen("DELETE") == []
+
+
+def test_an_invoice_that_is_found_twice_under_one_id_is_one_invoice(company):
+    """It is paid, and not taken for two."""
+    pay = company()
+    pay.network.strike(Strike(altered(lambda found: found * 2), "GET", SEARCHES))
+    assert "ErrorMessage" not in pay(("CW-1", "60.00"))
+    assert rows(pay) == ["60.00"]
+
+
+def test_two_rows_with_one_id_that_differ_are_not_understood(company):
+    """The payment waits until the list is clear, and nothing is changed or removed meanwhile."""
+    pay = company(of_sixty())
+    pay.network.strike(Strike(altered(lambda found: [*found, found[0] | {"amount": 50}]), "GET", LISTS))
+    assert pay(("CW-1", "80.00")) == []
+    assert [request.method for request in pay.network.requests if request.method != "GET"] == []
+    pay.network.strike()
+    pay(("CW-2", "60.00"))
+    assert rows(pay) == ["80.00"]
+
+
+@pytest.mark.parametrize("sum_of_payments", [0, 10])
+def test_an_invoice_that_contradicts_its_payments_is_not_understood(company, sum_of_payments):
+    """Its sum is less than its rows, also when it is read by its id: nothing is set or discarded."""
+    pay = company(of_sixty())
+    pay.network.strike(
+        Strike(altered(lambda found: [one | {"payments": sum_of_payments} for one in found]), "GET", SEARCHES),
+        Strike(altered(lambda one: one | {"payments": sum_of_payments}), "GET", r"/1001\?"),
+    )
+    assert pay(("CW-1", "80.00")) == []
+    assert rows(pay) == ["60.00"]
+    pay.network.strike()
+    pay(("CW-2", "60.00"))
+    assert rows(pay) == ["80.00"]
+
+
+def test_credits_among_the_payments_contradict_nothing(company):
+    """An invoice may count applied credits as payments."""
+    seed = invoice("CW-1", TOTAL, payments=(PaymentSeed(Decimal(60)), PaymentSeed(Decimal(10), credit="CM-1")))
+    pay = company(seed)
+    pay.network.strike(
+        Strike(altered(lambda found: [one | {"payments": 70} for one in found]), "GET", SEARCHES),
+        Strike(altered(lambda one: one | {"payments": 70}), "GET", r"/1001\?"),
+    )
+    pay(("CW-1", "80.00"))
+    assert rows(pay) == ["80.00"]
+
+
+def test_a_row_without_an_amount_is_never_taken_for_nothing(company):
+    """Nothing is set beside it or in its place, and nothing is discarded."""
+    pay = company(of_sixty())
+    pay.network.strike(Strike(altered(lambda found: [one | {"amount": None} for one in found]), "GET", LISTS))
+    assert pay(("CW-1", "80.00")) == []
+    assert rows(pay) == ["60.00"]
+
+
+# --- answers that contradict what was sent ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lie", ['{"id": 500001, "amount": 60.00}', '{"id": 500009}'], ids=["as it was", "another row"])
+def test_a_change_that_the_answer_denies_is_made_again(company, lie):
+    """A 200 that shows the row as it was proves nothing: the payments are listed, and the change is made."""
+    pay = company(of_sixty())
+    pay.network.strike(Strike(page(200, lie), "PATCH", nth=1))
+    assert pay(("CW-1", "80.00"))["WarningMessage"] == "The earlier amount 60.00 was replaced by 80.00"
+    assert rows(pay) == ["80.00"]
+
+
+def test_a_change_that_is_always_denied_is_never_reported_as_done(company):
+    """It waits, and others go on."""
+    pay = company(of_sixty())
+    pay.network.strike(Strike(page(200, '{"id": 500001, "amount": 60.00}'), "PATCH"))
+    assert pay(("CW-1", "80.00"), ("CW-2", TOTAL)) == []
+    assert (rows(pay), rows(pay, "CW-2")) == (["60.00"], [TOTAL])
+
+
+def test_a_removal_that_removes_nothing_is_made_again(company):
+    """A 204 proves nothing: only a list shows that the row is gone."""
+    pay = company(of_sixty())
+    pay.network.strike(Strike(page(204, ""), "DELETE", nth=1))
+    assert pay(("CW-1", "0.00"))["WarningMessage"] == "The earlier payment of 60.00 was removed"
+    assert rows(pay) == []
+    assert len(pay.network.seen("DELETE")) == 2
+
+
+def test_a_removal_costs_one_list_more(company):
+    """The invoice is looked up and listed, the row removed, and its absence seen."""
+    pay = company(of_sixty())
+    pay(("CW-1", "0.00"))
+    assert [request.method for request in pay.network.requests] == ["GET", "GET", "DELETE", "GET"]
+
+
+@pytest.mark.parametrize(
+    "lie", [{"amount": 59}, {"paymentDate": "2016-09-21T00:00:00Z"}, {"invoiceBalance": -1}], ids=str
+)
+def test_a_new_payment_that_the_answer_denies_is_looked_at(company, lie):
+    """The list shows that all is well: nothing is made or changed again."""
+    pay = company()
+    pay.network.strike(Strike(altered(lambda row: row | lie), "POST"))
+    said = pay(("CW-1", TOTAL))
+    assert "ErrorMessage" not in said
+    assert "WarningMessage" not in said
+    assert rows(pay) == [TOTAL]
+    assert [request.method for request in pay.network.requests] == ["GET", "POST", "GET", "GET"]
+
+
+def emptied(_):
+    """Give nothing in place of a row."""
+
+
+def too_low(row):
+    """Give a row whose invoice has less left to pay than it has."""
+    return row | {"invoiceBalance": row["invoiceBalance"] - 1}
+
+
+def worded(row):
+    """Give a row with a balance in words."""
+    return row | {"invoiceBalance": "none"}
+
+
+@pytest.mark.parametrize(("lie", "cost"), [(emptied, 2.04), (too_low, 3.04), (worded, 2.04)])
+def test_answers_that_say_too_little_cost_a_list_each(folders, start_sandbox, lie, cost):
+    """Such an answer is about one payment: no other one waits for it, and few look-ups are made again.
+
+    If less is left to pay than it should be, the invoice is read, too.
+    """
+    count = 400
+    sandbox = start_sandbox(*(invoice(f"CW-{n}", TOTAL) for n in range(count)))
+    with Unreliable(sandbox.url, Strike(altered(lie), "POST")) as network:
+        with closing(Line(folders, network.url, lifetime=Day())) as line:
+            claim = line.claim("pay.xml", document(*((f"CW-{n}", TOTAL) for n in range(count))))
+            line.process([claim])
+            assert {result.outcome.value for result in line.results(claim.id)} == {"applied"}
+        assert len(network.seen("POST")) == count
+        assert len(network.requests) <= cost * count
+
+
+# --- refusals that are none -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("method", "asked", "held", "warning"),
+    [
+        ("PATCH", "80.00", ["80.00"], "The earlier amount 60.00 was replaced by 80.00"),
+        ("DELETE", "0.00", [], "The earlier payment of 60.00 was removed"),
+    ],
+)
+def test_a_call_that_is_refused_and_carried_out_all_the_same_is_told(folders, company, method, asked, held, warning):
+    """The books show what the call did: the payment is applied, and the payer hears what it replaced."""
+    pay = company(of_sixty())
+    pay.network.strike(Strike(after(INVALID_400), method))
+    assert pay(("CW-1", asked))["WarningMessage"] == warning
+    assert rows(pay) == held
+    (receipt,) = files(folders.archive, "receipt.json")
+    assert json.loads(receipt.read_bytes())["records"][0]["outcome"] == "applied"

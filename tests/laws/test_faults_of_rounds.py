@@ -83,8 +83,8 @@ def test_what_the_operator_must_mend_fails_no_payment(start_sandbox, fault, wher
 # --- a fault at every place ------------------------------------------------------------------------------------------
 
 BUSY_OUTCOMES = ["applied", "applied", "applied", "unchanged", "rejected"]
-# A look-up, three listings, a POST and the list that proves it, a PATCH, a DELETE.
-BUSY_REQUESTS = 8
+# A look-up, three listings, a POST and the list that proves it, a PATCH, a DELETE and the list that proves it.
+BUSY_REQUESTS = 9
 BUSY_WRITES = (5, 7, 8)
 
 
@@ -100,7 +100,7 @@ def assert_busy_books_are_settled(sandbox, line, claim):
 
 
 def test_a_busy_document_needs_every_kind_of_call(start_sandbox):
-    """What the faults below are set against: eight requests when nothing goes wrong."""
+    """What the faults below are set against: nine requests when nothing goes wrong."""
     sandbox = busy_books(start_sandbox)
     with Unreliable(sandbox.url) as network:
         line = Line(network.url, workers=1, rules=Rules(remove_on_zero=True))

@@ -25,6 +25,8 @@ from support.network import (
     Silence,
     Strike,
     Unreliable,
+    altered,
+    page,
     too_many,
 )
 
@@ -37,9 +39,11 @@ TOTAL = Decimal("100.00")
 NUMBERS = ("CW-1", "CW-2", "CW-3")
 UNKNOWN = "CW-9"
 MEMO = "CM-1"
-GOOD_AMOUNTS = ("0.01", "40", "60.00", "99.99", "100.00", "250.00")
+GOOD_AMOUNTS = ("0.01", "40", "60.0000", "99.99", "100.00", "250.00")
 AMOUNTS = (*GOOD_AMOUNTS, *GOOD_AMOUNTS, "0", "0.00", "£5", "346,34", "")
 DAYS = ("2016-09-22", "2024-02-29")
+# What a database writes where there is no day.
+EMPTY_DAY = "1970-01-01"
 APPLIED, UNCHANGED, REJECTED = "applied", "unchanged", "rejected"
 SUMS = ("asked", "applied", "unchanged", "discarded", "failed")
 # Faults strike a few times each; after so many outages and ends of the program none is left.
@@ -52,6 +56,9 @@ FAULTS = {name: fault for name, fault in (NOBODYS | THE_OPERATORS).items() if no
     "500 Error converting value": CONVERTING_500,
     "503 with Retry-After": UNAVAILABLE_503_LATER,
     "200 with other JSON": OTHER_JSON_200,
+    "204, nothing done": page(204, ""),
+    "no body": altered(lambda _: None),
+    "every row twice": altered(lambda content: content * 2 if isinstance(content, list) else content),
     "429": too_many(),
     "429 with Retry-After": too_many("7"),
 }
@@ -107,7 +114,7 @@ class World:
 def worlds():
     """Draw worlds."""
     number = st.sampled_from((*NUMBERS, *NUMBERS, "cw-1", UNKNOWN, MEMO))
-    record = st.tuples(number, st.sampled_from(AMOUNTS), st.sampled_from(DAYS))
+    record = st.tuples(number, st.sampled_from(AMOUNTS), st.sampled_from((*DAYS, *DAYS, EMPTY_DAY)))
     good = st.tuples(st.sampled_from(NUMBERS), st.sampled_from(GOOD_AMOUNTS), st.sampled_from(DAYS))
     file = (
         st.lists(good, min_size=2, max_size=3, unique_by=lambda one: one[0])
@@ -153,6 +160,8 @@ class Ideal:
     def _enter(self, number, group):
         rules = self._world.rules
         if len(group) > 1 and not rules.sum_duplicates:
+            return REJECTED
+        if EMPTY_DAY in {day for _, _, day in group}:
             return REJECTED
         amounts = [Decimal(amount) if amount.replace(".", "").isdigit() else None for _, amount, _ in group]
         if None in amounts or (0 in amounts and not rules.remove_on_zero) or number not in self.held:

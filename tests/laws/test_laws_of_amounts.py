@@ -185,4 +185,5 @@ def test_crash_around_a_call_changes_no_result(drawn):
     assert before == decided
     assert intend(before, intent) == intent
     assert after.applied
+    assert after.repeats == decided.repeats
     assert finish(after, Outcome.APPLIED, 11) == finish(decided, Outcome.APPLIED, 11)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from watcher.connectwise import rows
 from watcher.connectwise.rows import NotUnderstood
 
-READERS = (rows.invoices, rows.held_payments, rows.made, rows.written, rows.ids, rows.version)
+READERS = (rows.invoices, rows.held_payments, rows.told, rows.ids, rows.version)
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.decimals() | st.text() | st.just("2016-09-22"),

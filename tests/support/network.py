@@ -30,8 +30,10 @@ from enum import Enum
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from types import TracebackType
-from typing import Self, cast
+from typing import Any, Self, cast
 from urllib.parse import urlsplit
+
+import simplejson
 
 from watcher.sandbox.loopback import HOST, LoopbackServer
 
@@ -82,7 +84,18 @@ class Silence:
     """The client gets nothing until it gives up by itself."""
 
 
-Reply = Faithful | Page | Halved | BrokenOff | Reset | Silence
+@dataclass(frozen=True, slots=True)
+class Altered:
+    """The client gets ConnectWise's answer with another body.
+
+    Attributes:
+        alter: gets the JSON of the body and returns what stands in its place; None for an empty body.
+    """
+
+    alter: Callable[[Any], Any]
+
+
+Reply = Faithful | Altered | Page | Halved | BrokenOff | Reset | Silence
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +178,11 @@ def page(status: int, body: str, content_type: str = "application/json; charset=
 def after(fault: Fault) -> Fault:
     """Return the fault that looks the same to the client although ConnectWise acted."""
     return Fault(Delivery.NOW, fault.reply, fault.meanwhile)
+
+
+def altered(alter: Callable[[Any], Any]) -> Fault:
+    """Return the fault that ConnectWise acts, and the client gets another body than it sent."""
+    return Fault(Delivery.NOW, Altered(alter))
 
 
 def too_many(retry_after: str | None = None) -> Fault:
@@ -495,6 +513,10 @@ class _Handler(BaseHTTPRequestHandler):
                 # Over when the client goes away, or the proxy ends.
                 self.close_connection = True
                 self.rfile.read(1)
+            case Altered():
+                assert answered is not None, "there is no answer to alter"
+                content = reply.alter(simplejson.loads(answered.body, use_decimal=True) if answered.body else None)
+                self._write(answered, "" if content is None else simplejson.dumps(content, use_decimal=True))
             case Faithful() | Halved() | BrokenOff():
                 assert answered is not None, "there is no answer to pass on"
                 whole = answered.body

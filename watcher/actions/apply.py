@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from watcher.connectwise.client import ConnectWise
 from watcher.connectwise.workers import Workers
 from watcher.documents.reading import read
 from watcher.errors import Outage, Stopping
-from watcher.payments.demands import demands_of, numbered
+from watcher.payments.demands import demands_of, numbered, timely
 from watcher.payments.model import Payment, Plan, Record, Rules
 from watcher.payments.outcomes import Result
 from watcher.processing.look_up import LookUp
@@ -96,7 +97,7 @@ def preview(
 
 
 def _numbered(records: Sequence[Record], look_up: LookUp) -> tuple[Record, ...]:
-    """Look up the invoice numbers of payments that give an invoice's id alone."""
+    """Look up the invoice numbers of payments that give an invoice's id alone, and refuse days too far ahead."""
     numberless = [record for record in records if isinstance(record, Payment) and not record.invoice_number]
     ids = [record.invoice_id for record in numberless if record.invoice_id is not None]
-    return numbered(records, look_up.by_id(ids))
+    return timely(numbered(records, look_up.by_id(ids)), datetime.now(UTC).date())

@@ -42,6 +42,7 @@ from watcher.lifetime import Lifetime
 from watcher.processing.audit import Audit
 from watcher.processing.batch import Batches
 from watcher.processing.look_up import LookUp
+from watcher.processing.memory import Memory
 from watcher.processing.opening import Acceptance, Opener
 from watcher.processing.publishing import Publisher
 from watcher.processing.rounds import Rounds
@@ -129,16 +130,17 @@ def batches_of(
         database: the journal.
         publisher: publishes what they come to.
     """
-    ledger, rules, look_up = Ledger(database), rules_of(settings), LookUp(client, workers)
+    ledger, earlier = Ledger(database), Earlier(database)
+    rules, look_up = rules_of(settings), LookUp(client, workers)
     acceptance = Acceptance(
         documents_of(settings, workers.lifetime), settings.inbox.max_file_bytes, settings.payments.prevent_reprocessing
     )
     return Batches(
-        Opener(Claims(database), ledger, Earlier(database), look_up, acceptance, workers.lifetime),
+        Opener(Claims(database), ledger, earlier, look_up, acceptance, workers.lifetime),
         Rounds(client, workers, look_up, rules),
         Audit(client, workers, Doubts(database)),
         publisher,
-        ledger,
+        Memory(ledger, earlier),
         rules,
     )
 

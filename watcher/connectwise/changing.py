@@ -1,4 +1,4 @@
-"""How a payment row is changed: what ConnectWise is sent for it, by the operator's choice. Pure."""
+"""How a payment row is changed: what ConnectWise is sent, by the operator's choice, and what it must answer. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal
 
-from watcher.payments.model import Change, money
+from watcher.connectwise.rows import Told
+from watcher.payments.model import ZERO, Change, Create, money
 
 ChangeBy = Literal["patch", "put"]
 ClearDate = Literal["remove", "empty", "put", "never"]
@@ -64,6 +65,24 @@ class Ways:
         elif call.clear_date:
             changed.pop("paymentDate", None)
         return changed
+
+
+def contradiction(call: Create | Change, told: Told) -> str | None:
+    """Return in words how the answer to a write contradicts what was sent; None if it does not.
+
+    What the answer does not say contradicts nothing.
+    """
+    if isinstance(call, Change) and told.id != call.payment_id:
+        return f"it is about payment {told.id} where payment {call.payment_id} was changed"
+    if None not in (call.amount, told.amount) and told.amount != call.amount:
+        return f"payment {told.id} has {money(told.amount or ZERO)} where {money(call.amount or ZERO)} was sent"
+    if told.date_paid is None:
+        return None
+    if call.date_paid is not None and told.date_paid != call.date_paid:
+        return f"payment {told.id} has the date {told.date_paid} where {call.date_paid} was sent"
+    if isinstance(call, Change) and call.clear_date:
+        return f"payment {told.id} has the date {told.date_paid} where the date was taken off"
+    return None
 
 
 def midnight(day: date) -> str:

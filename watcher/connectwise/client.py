@@ -7,16 +7,16 @@ a reference of ours.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 from watcher.connectwise import rows
-from watcher.connectwise.changing import Ways, midnight
+from watcher.connectwise.changing import Ways, contradiction, midnight
 from watcher.connectwise.http import Gateway, Read, Reads
-from watcher.errors import Rejection, Unreachable
+from watcher.errors import Contradicted, Rejection, Unreachable
 from watcher.payments.invoices import HeldPayment, Invoice
 from watcher.payments.model import Call, Change, Create, Remove
 
@@ -140,7 +140,7 @@ class ConnectWise:
         Raises:
             Rejection: ConnectWise refuses this record, or the operator wants no date taken off; ``Missing`` if the
                 invoice or the row is gone.
-            AnswerLost: the call may or may not have been carried out.
+            AnswerLost: the call may or may not have been carried out, or its answer contradicts what was sent.
             Unreachable, SignInRefused: nothing was done; the line waits.
         """
         payments = f"/finance/invoices/{call.invoice_id}/payments"
@@ -149,13 +149,13 @@ class ConnectWise:
                 body: dict[str, Any] = {"type": "P", "amount": amount, "invoice": {"id": call.invoice_id}}
                 if day is not None:
                     body["paymentDate"] = midnight(day)
-                reads = _about(call.invoice_id, rows.made)
-                payment_id, balance = self._gateway.once("POST", payments, body, reads=reads)
+                told = self._gateway.once("POST", payments, body, reads=_about(call.invoice_id, rows.told))
+                _believe(call, told)
                 expected = call.balance_after
                 return Written(
-                    payment_id,
-                    balance_fits=balance is not None and balance == expected,
-                    is_short=balance is not None and expected is not None and balance < expected,
+                    told.id,
+                    balance_fits=told.balance is not None and told.balance == expected,
+                    is_short=told.balance is not None and expected is not None and told.balance < expected,
                 )
             case Change():
                 self._change(call, f"{payments}/{call.payment_id}")
@@ -177,12 +177,13 @@ class ConnectWise:
         """Change a payment row in the way that the operator chose."""
         if (refusal := self._ways.refusal(call)) is not None:
             raise Rejection(refusal)
-        reads = _about(call.invoice_id, rows.written)
+        reads = _about(call.invoice_id, rows.told)
         if self._ways.puts(call):
             held = self._gateway.get(row, reads=_about(call.invoice_id, rows.record))
-            self._gateway.once("PUT", row, self._ways.record(held, call), reads=reads)
+            told = self._gateway.once("PUT", row, self._ways.record(held, call), reads=reads)
         else:
-            self._gateway.once("PATCH", row, self._ways.operations(call), reads=reads)
+            told = self._gateway.once("PATCH", row, self._ways.operations(call), reads=reads)
+        _believe(call, told)
 
     def _groups(self, field: str, terms: Iterable[Term]) -> Iterator[tuple[Term, ...]]:
         """Split what a field may be into groups that fit into the URL of one look-up."""
@@ -200,12 +201,28 @@ class ConnectWise:
             yield tuple(group)
 
     def _pages(self, path: str, reads: Reads[list[Row]]) -> Iterator[Row]:
+        """Yield the rows of a list, page by page, each id once: a row that is listed twice is still one row."""
+        seen: dict[int, Row] = {}
         for page in range(1, _MOST_PAGES + 1):
-            found = self._gateway.get(path if page == 1 else _page(path, page), reads=reads)
-            yield from found
+            found = self._gateway.get(path if page == 1 else _page(path, page), reads=_agreeing(seen, reads))
+            new = {row.id: row for row in found if row.id not in seen}
+            yield from new.values()
             if len(found) < _PAGE_SIZE:
                 return
+            seen |= new
         raise Unreachable(f"ConnectWise's list has no end: {_MOST_PAGES} full pages of {path.partition('?')[0]}")
+
+
+def _believe(call: Create | Change, told: rows.Told) -> None:
+    """Make sure that the answer to a write says what was sent.
+
+    Raises:
+        Contradicted: it says something else, so that only a list shows what is there.
+    """
+    contradicts = contradiction(call, told)
+    if contradicts is not None:
+        reason = f"ConnectWise's answer contradicts what it was sent: {contradicts}"
+        raise Contradicted(reason, payment_id=told.id if isinstance(call, Create) else None)
 
 
 def _invoices_path(field: str, terms: Iterable[str | int]) -> str:
@@ -225,6 +242,25 @@ def _quoted(condition: str) -> str:
 
 def _page(path: str, page: int) -> str:
     return f"{path}&page={page}"
+
+
+def _agreeing(seen: Mapping[int, Row], reads: Reads[list[Row]]) -> Reads[list[Row]]:
+    """Let a page be understood only if rows with the same id are equal, on this page and on those before it.
+
+    Args:
+        seen: the rows of the pages before, by id.
+        reads: reads the page.
+    """
+
+    def read(content: Any) -> list[Row]:
+        found = reads(content)
+        known = dict(seen)
+        for row in found:
+            if known.setdefault(row.id, row) != row:
+                raise rows.NotUnderstood(f"two rows with the id {row.id} differ")
+        return found
+
+    return read
 
 
 def _about(invoice_id: int, reads: Reads[Read]) -> Reads[Read]:

@@ -138,7 +138,7 @@ class Gateway:
 
         Args:
             path: below the API's root, with its query, quoted.
-            reads: gets the JSON of the answer, numbers with a point as Decimal; None for 204.
+            reads: gets the JSON of the answer, numbers with a point as Decimal; None for 204 or an empty body.
 
         Returns:
             What ``reads`` returns.
@@ -203,9 +203,11 @@ class Gateway:
     def _content(self, answer: requests.Response, reads: Reads[Read]) -> Read:
         """Return what an answer holds, or raise what it means if it is not the one that was asked for."""
         content = None
-        if answer.status_code != requests.codes.no_content:
+        good = 200 <= answer.status_code < 300
+        # A good answer without a body is one to a single call, as 204 is. What is missing in it, "reads" says.
+        if answer.status_code != requests.codes.no_content and (answer.content or not good):
             content = faults.content(answer)
-            if content is None or not 200 <= answer.status_code < 300:
+            if content is None or not good:
                 raise faults.of_answer(answer, faults.words(answer, self._redacted))
         try:
             read = reads(content)

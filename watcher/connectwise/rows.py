@@ -7,6 +7,7 @@ sane size, a date is a date. Texts are bounded and cleaned here. So nothing that
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -53,20 +54,34 @@ def held_payments(content: Any) -> list[HeldPayment]:
     return [_held_payment(row) for row in _rows(content)]
 
 
-def made(content: Any) -> tuple[int | None, Decimal | None]:
-    """Read the answer to a new payment: the id of the row and what is left to pay on the invoice, if it says so."""
-    payment_id = written(content)
-    try:
-        return payment_id, _amount(content, "invoiceBalance")
-    except NotUnderstood as error:
-        raise NotUnderstood(str(error), payment_id) from error
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the answer to a write says of the payment row; None for what it does not say.
+
+    Attributes:
+        id: ConnectWise's id of the row.
+        amount: its amount.
+        date_paid: the calendar day of its date.
+        balance: what is left to pay on the invoice.
+    """
+
+    id: int | None
+    amount: Decimal | None = None
+    date_paid: date | None = None
+    balance: Decimal | None = None
 
 
-def written(content: Any) -> int | None:
-    """Read the answer to a payment that was made or changed: the id of the row, if it says so."""
+def told(content: Any) -> Told:
+    """Read the answer to a new or changed payment."""
     row = record(content)
     # A payment without an id can be found by a list. What has no amount either is no payment.
-    return None if row.get("id") is None and row.get("amount") is not None else _id(row)
+    payment_id = None if row.get("id") is None and row.get("amount") is not None else _id(row)
+    try:
+        return Told(
+            payment_id, _amount(content, "amount"), _day(content, "paymentDate"), _amount(content, "invoiceBalance")
+        )
+    except NotUnderstood as error:
+        raise NotUnderstood(str(error), payment_id) from error
 
 
 def ids(content: Any) -> list[int]:
@@ -119,7 +134,7 @@ def _held_payment(row: dict[str, Any]) -> HeldPayment:
     try:
         return HeldPayment(
             id=payment_id,
-            amount=_amount(row, "amount") or ZERO,
+            amount=_given_amount(row, "amount"),
             date_paid=_day(row, "paymentDate"),
             applies_credit=bool(row.get("credit")),
         )
@@ -145,6 +160,14 @@ def _amount(row: dict[str, Any], name: str) -> Decimal | None:
     if not isinstance(exponent, int) or amount.adjusted() >= _MOST_DIGITS or -exponent > _MOST_DECIMALS:
         raise NotUnderstood(f"{name} {_shown(value)} is no amount")
     return cents(amount)
+
+
+def _given_amount(row: dict[str, Any], name: str) -> Decimal:
+    """Read an amount that must be there: nothing is never taken for 0.00."""
+    amount = _amount(row, name)
+    if amount is None:
+        raise NotUnderstood(f"it has no {name}")
+    return amount
 
 
 def _day(row: dict[str, Any], name: str) -> date | None:

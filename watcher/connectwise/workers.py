@@ -65,7 +65,7 @@ class Batch(Generic[Item, Answer]):
         except (Outage, AnswerLost) as error:
             if error.scope is Scope.LINE:
                 self.halted.set()
-            else:
+            elif not (isinstance(error, AnswerLost) and error.was_answered):
                 self._count(good=False)
             self._came.put((item, error))
         except BaseException as error:  # noqa: BLE001  (raised again where the answers are gathered)
@@ -143,7 +143,8 @@ class Workers:
     ) -> Batch[Item, Answer]:
         """Give items to the workers, behind those that they have already.
 
-        After an outage or a lost answer no further item of the batch is begun.
+        After an outage or a lost answer no further item of the batch is begun. An answer that came, and says something
+        else than was expected, is about its own item alone.
 
         Args:
             act: called in a worker thread.

@@ -19,7 +19,7 @@ from lxml import etree
 from watcher.documents.encoding import shown
 from watcher.documents.shapes import LINE, SHAPES, Shape, shape_of
 from watcher.documents.unfinished import cut_off
-from watcher.documents.values import DIGITS, YEARS, amount_of, bounded_id, day_of, is_invoice_number
+from watcher.documents.values import DIGITS, YEARS, amount_of, bounded_id, day_of, is_empty_day, is_invoice_number
 from watcher.documents.xml_stream import batches, line_of, named
 from watcher.errors import DocumentError
 from watcher.payments.model import Misfit, Payment, Record
@@ -176,7 +176,12 @@ def _read_record(position: int, element: etree._Element, shape: Shape, names: _N
         )
     date_text = _field(children, shape.day, faults)
     day = day_of(date_text)
-    if date_text and day is None:
+    if date_text and day is None and is_empty_day(date_text):
+        faults.append(
+            f'{shape.day} "{shown(date_text)}" is an empty date: databases and spreadsheets write it where there is '
+            "none; give the day of the payment"
+        )
+    elif date_text and day is None:
         faults.append(
             f'{shape.day} "{shown(date_text)}" is not a date: a day of the years {YEARS.start} to {YEARS.stop - 1}, '
             "alone or with a time, is accepted, like 2016-09-22 or 2016-09-22T12:05:54+01:00"

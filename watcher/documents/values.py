@@ -11,7 +11,13 @@ from decimal import Decimal
 # ConnectWise keeps amounts as doubles, which keep fifteen significant digits exactly (IEEE 754 binary64).
 DIGITS = 15
 YEARS = range(1900, 2100)
-_AMOUNT = re.compile(r"[0-9]+(\.[0-9]{1,2})?")
+# What databases and spreadsheets write where there is no date.
+EMPTY_DAYS = frozenset(
+    {date.min, date(1753, 1, 1), date(1899, 12, 30), date(1900, 1, 1), date(1970, 1, 1), date(9999, 12, 31)}
+)
+# Databases write amounts with four decimals. Zeros beyond the second one change nothing, and are left out. Every part
+# takes what it can and gives nothing back, so a long text is looked through once.
+_AMOUNT = re.compile(r"(?P<amount>[0-9]++(\.[0-9]{1,2}+)?+)0*+")
 # The characters that are safe inside a quoted ConnectWise condition. The length is that of OpenAPI's invoiceNumber.
 _INVOICE_NUMBER = re.compile(r"[A-Za-z0-9 _./#-]{1,15}")
 # xs:dateTime or xs:date (XML Schema part 2, 3.2.7 and 3.2.9); seconds may be left out.
@@ -34,8 +40,10 @@ def is_invoice_number(text: str) -> bool:
 
 def amount_of(text: str) -> Decimal | None:
     """Return the amount that a text stands for; None if it is none that is accepted."""
-    if not _AMOUNT.fullmatch(text):
+    match = _AMOUNT.fullmatch(text)
+    if match is None:
         return None
+    text = match["amount"]
     if len(text) > DIGITS:
         return Decimal(text) if len(text.replace(".", "").lstrip("0")) <= DIGITS else None
     return _shared_amount(text)
@@ -43,6 +51,16 @@ def amount_of(text: str) -> Decimal | None:
 
 def day_of(text: str) -> date | None:
     """Return the calendar day that a text stands for; None if it is none that is accepted."""
+    day = _written_day(text)
+    return day if day is not None and day.year in YEARS and day not in EMPTY_DAYS else None
+
+
+def is_empty_day(text: str) -> bool:
+    """Return True if a text is a date that databases and spreadsheets write where there is none."""
+    return _written_day(text) in EMPTY_DAYS
+
+
+def _written_day(text: str) -> date | None:
     # What is too long for a date must not be remembered: it may hold megabytes.
     return _shared_day(text) if len(text) <= _LONGEST_DATE else None
 
@@ -69,7 +87,6 @@ def _shared_day(text: str) -> date | None:
     if not match:
         return None
     try:
-        day = date.fromisoformat(match["day"])
+        return date.fromisoformat(match["day"])
     except ValueError:
         return None
-    return day if day.year in YEARS else None

@@ -18,7 +18,7 @@ from watcher.journal.tables import TABLES
 # The most values in one statement.
 MOST_VALUES = sqlite.MOST_VALUES
 # The version of the tables.
-_VERSION = 5
+_VERSION = 6
 # The statements that bring a journal of one version to the next.
 _MIGRATIONS = {
     1: (
@@ -52,6 +52,19 @@ _MIGRATIONS = {
         "asked_at VARCHAR NOT NULL, reason VARCHAR NOT NULL, held_up_by VARCHAR NOT NULL DEFAULT '')",
         "CREATE TABLE waits (claim VARCHAR NOT NULL, file VARCHAR NOT NULL, since VARCHAR NOT NULL, "
         "reason VARCHAR NOT NULL, mend VARCHAR NOT NULL, overdue INTEGER NOT NULL, PRIMARY KEY (claim, file))",
+    ),
+    5: (
+        "ALTER TABLE payments ADD COLUMN day VARCHAR",
+        "ALTER TABLE payments ADD COLUMN intended_day VARCHAR",
+        "ALTER TABLE payments ADD COLUMN intended_repeats INTEGER",
+        # SQLite changes no primary key. The dates of older calls are not known.
+        "ALTER TABLE doubts RENAME TO doubts_of_version_5",
+        "CREATE TABLE doubts (invoice_id INTEGER NOT NULL, action VARCHAR NOT NULL, amount VARCHAR NOT NULL, "
+        "day VARCHAR NOT NULL DEFAULT '', invoice_number VARCHAR NOT NULL, since VARCHAR NOT NULL, claim VARCHAR, "
+        "settled VARCHAR, settled_day VARCHAR, payment_id INTEGER, PRIMARY KEY (invoice_id, action, amount, day))",
+        "INSERT INTO doubts (invoice_id, action, amount, invoice_number, since, claim, settled, payment_id) "
+        "SELECT invoice_id, action, amount, invoice_number, since, claim, settled, payment_id FROM doubts_of_version_5",
+        "DROP TABLE doubts_of_version_5",
     ),
 }
 

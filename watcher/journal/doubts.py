@@ -11,7 +11,8 @@ import sqlalchemy as sql
 
 from watcher.journal.database import Database
 from watcher.journal.tables import DOUBTS, PAYMENTS
-from watcher.payments.doubts import InDoubt, Settled
+from watcher.payments.dated import Dated
+from watcher.payments.doubts import InDoubt, LateCall, Settled
 from watcher.payments.model import Action, Call, Create
 from watcher.payments.outcomes import Outcome
 
@@ -45,9 +46,13 @@ class Doubts:
             of_invoice = DOUBTS.c.invoice_id == doubt.invoice_id
             since = datetime.now(UTC).isoformat(timespec="milliseconds")
             connection.execute(sql.update(DOUBTS).where(of_invoice).values(since=since))
-            if isinstance(step, Create) and (Action.CREATE, step.amount) not in doubt.calls:
+            if (
+                isinstance(step, Create)
+                and LateCall(Action.CREATE, step.amount, Dated(step.date_paid)) not in doubt.calls
+            ):
                 row = connection.execute(sql.select(DOUBTS).where(of_invoice).limit(1)).one()
-                values = {**row._mapping, "action": Action.CREATE.value, "amount": step.amount}
+                new = {"action": Action.CREATE.value, "amount": step.amount, "day": Dated(step.date_paid)}
+                values = {**row._mapping, **new}
                 connection.execute(sql.insert(DOUBTS).values(values))
 
     def note(self, doubt: InDoubt, correction: str) -> None:
@@ -75,6 +80,8 @@ def _spellings(number: str) -> Sequence[str]:
 
 def _in_doubt(rows: Sequence[sql.Row[Any]]) -> InDoubt:
     first = rows[0]
-    settled = None if first.claim is None else Settled(first.claim, first.settled, first.payment_id)
-    calls = frozenset((Action(row.action), row.amount) for row in rows)
+    settled = None
+    if first.claim is not None:
+        settled = Settled(first.claim, first.settled, first.payment_id, first.settled_day)
+    calls = frozenset(LateCall(Action(row.action), row.amount, row.day) for row in rows)
     return InDoubt(first.invoice_id, first.invoice_number, calls, settled)

@@ -1,8 +1,9 @@
-"""What earlier files held: their content and their payments, for those who want nothing processed twice."""
+"""What earlier files held: their content and their payments, so that nothing is processed twice or short in silence."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 
 import sqlalchemy as sql
 
@@ -10,6 +11,7 @@ from watcher.claim import Claim
 from watcher.journal.database import MOST_VALUES, Database
 from watcher.journal.tables import FILES, PAYMENTS
 from watcher.payments.outcomes import Outcome
+from watcher.payments.repeated import Asked
 
 _succeeded = PAYMENTS.c.outcome.in_([Outcome.APPLIED, Outcome.UNCHANGED])
 
@@ -70,6 +72,33 @@ class Earlier:
                 )
                 found.update({row.external_id: Claim(row.claim, row.name) for row in connection.execute(query)})
         return found
+
+    def asked(self, wanted: Collection[tuple[str, str]]) -> dict[tuple[str, str], set[Asked]]:
+        """Find by which records other files set the payments of some invoices.
+
+        Args:
+            wanted: claims, each with an invoice number as its file writes it.
+
+        Returns:
+            The records by claim and number, where there are any. Files work on an invoice in their order, so these
+            files are earlier ones.
+        """
+        found: dict[tuple[str, str], set[Asked]] = defaultdict(set)
+        by_claim: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+        for claim_id, number in wanted:
+            for spelling in (number, number.upper(), number.lower()):
+                by_claim[claim_id][spelling].add(number)
+        columns = (PAYMENTS.c.invoice_number, PAYMENTS.c.external_id, PAYMENTS.c.day)
+        with self._database.transaction() as connection:
+            for claim_id, spellings in by_claim.items():
+                numbers = list(spellings)
+                for start in range(0, len(numbers), MOST_VALUES):
+                    some = PAYMENTS.c.invoice_number.in_(numbers[start : start + MOST_VALUES])
+                    query = sql.select(*columns).where(some, PAYMENTS.c.claim != claim_id, _succeeded).distinct()
+                    for row in connection.execute(query):
+                        for number in spellings[row.invoice_number]:
+                            found[claim_id, number].add(Asked(row.external_id or "", row.day))
+        return dict(found)
 
 
 def _sequence_of(claim: Claim) -> sql.ScalarSelect[int]:

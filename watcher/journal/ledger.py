@@ -19,7 +19,8 @@ import sqlalchemy as sql
 
 from watcher.journal.database import Database
 from watcher.journal.tables import DOUBTS, FILES, PAYMENTS
-from watcher.payments.doubts import InDoubt
+from watcher.payments.dated import Dated
+from watcher.payments.doubts import InDoubt, LateCall
 from watcher.payments.model import Action, Demand, Intent, Misfit, Payment, Record
 from watcher.payments.outcomes import Outcome, Result
 
@@ -108,6 +109,7 @@ class Ledger:
                         "line": record.line,
                         "invoice_number": record.invoice_number,
                         "asked": record.amount,
+                        "day": Dated(record.date_paid) if isinstance(record, Payment) else None,
                         "external_id": _external_id(record),
                     }
 
@@ -144,12 +146,15 @@ class Ledger:
                 "action": intent and intent.action.value,
                 "intended": intent and intent.amount,
                 "intended_warning": intent and intent.warning,
+                "intended_day": intent and intent.dated,
+                "intended_repeats": intent and int(intent.repeats),
                 "invoice_id": intent and intent.invoice_id,
             }
             for demand, intent in intents
             for part in demand.parts
         ]
-        self._update(rows, ("action", "intended", "intended_warning", "invoice_id"))
+        columns = ("action", "intended", "intended_warning", "intended_day", "intended_repeats", "invoice_id")
+        self._update(rows, columns)
 
     def record(
         self,
@@ -224,6 +229,8 @@ class Ledger:
                     PAYMENTS.c.action,
                     PAYMENTS.c.intended,
                     PAYMENTS.c.intended_warning,
+                    PAYMENTS.c.intended_day,
+                    PAYMENTS.c.intended_repeats,
                     PAYMENTS.c.invoice_id,
                     PAYMENTS.c.outcome,
                 )
@@ -239,8 +246,14 @@ class Ledger:
                 if row.outcome:
                     decided[row.claim].append(row.position)
                 else:
-                    intent = Intent(Action(row.action), row.intended, row.intended_warning, row.invoice_id)
-                    intents[row.claim][row.position] = intent
+                    intents[row.claim][row.position] = Intent(
+                        Action(row.action),
+                        row.intended,
+                        row.intended_warning,
+                        row.invoice_id,
+                        row.intended_day,
+                        bool(row.intended_repeats),
+                    )
         return {file.claim: Known(file.refusal, frozenset(decided[file.claim]), intents[file.claim]) for file in files}
 
     def decisions(self, claim_ids: Sequence[str]) -> dict[str, Decision]:
@@ -302,11 +315,12 @@ def _put_doubt(connection: sql.Connection, doubt: InDoubt) -> None:
     values: dict[str, Any] = {"invoice_number": doubt.invoice_number, "since": _time(None)}
     if settled is not None:
         values |= {"claim": settled.claim_id, "settled": settled.amount, "payment_id": settled.payment_id}
+        values["settled_day"] = settled.dated
     known = connection.execute(sql.select(DOUBTS).where(of_invoice)).all()
     common = {**(known[0]._mapping if known else {"invoice_id": doubt.invoice_id}), **values}
-    calls = doubt.calls | {(Action(row.action), row.amount) for row in known}
+    calls = doubt.calls | {LateCall(Action(row.action), row.amount, row.day) for row in known}
     connection.execute(sql.delete(DOUBTS).where(of_invoice))
-    rows = [{**common, "action": action.value, "amount": amount} for action, amount in calls]
+    rows = [{**common, "action": call.action.value, "amount": call.amount, "day": call.dated} for call in calls]
     connection.execute(sql.insert(DOUBTS), rows)
 
 

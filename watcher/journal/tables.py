@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 from decimal import Decimal
 
 import sqlalchemy as sql
 from sqlalchemy.engine.interfaces import Dialect
+
+from watcher.payments.dated import Dated
 
 
 class Amount(sql.types.TypeDecorator[Decimal]):
@@ -22,6 +25,27 @@ class Amount(sql.types.TypeDecorator[Decimal]):
     def process_result_value(self, value: str | None, dialect: Dialect) -> Decimal | None:  # noqa: ARG002
         """Return an amount that the database kept."""
         return None if value is None else Decimal(value)
+
+
+class Day(sql.types.TypeDecorator[Dated]):
+    """What is known of a payment's date: a calendar day, ``none``, or nothing (an empty text or NULL)."""
+
+    impl = sql.String
+    cache_ok = True
+
+    _NONE = "none"
+
+    def process_bind_param(self, value: Dated | None, dialect: Dialect) -> str:  # noqa: ARG002
+        """Return a date as the database keeps it."""
+        if value is None:
+            return ""
+        return self._NONE if value.on is None else value.on.isoformat()
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Dated | None:  # noqa: ARG002
+        """Return a date that the database kept."""
+        if not value:
+            return None
+        return Dated(None if value == self._NONE else date.fromisoformat(value))
 
 
 class Text(sql.types.TypeDecorator[str]):
@@ -103,9 +127,14 @@ PAYMENTS = sql.Table(
     sql.Column("invoice_number", sql.String, nullable=False, index=True),
     sql.Column("external_id", Text, index=True),
     sql.Column("asked", Amount),
+    # The date that it asks for.
+    sql.Column("day", Day),
     sql.Column("action", sql.String),
     sql.Column("intended", Amount),
     sql.Column("intended_warning", Text),
+    sql.Column("intended_day", Day),
+    # 1 if its invoice held the amount before the call.
+    sql.Column("intended_repeats", sql.Integer),
     sql.Column("outcome", sql.String),
     # The part of the amount that ConnectWise holds.
     sql.Column("settled", Amount),
@@ -123,12 +152,15 @@ DOUBTS = sql.Table(
     sql.Column("invoice_id", sql.Integer, primary_key=True, autoincrement=False),
     sql.Column("action", sql.String, primary_key=True),
     sql.Column("amount", Amount, primary_key=True),
+    # The date that the payment has after the call.
+    sql.Column("day", Day, primary_key=True, server_default=""),
     sql.Column("invoice_number", sql.String, nullable=False),
     # When the last payment of this invoice got its outcome.
     sql.Column("since", sql.String, nullable=False),
-    # What was set last: for which claim, how much, and in which row. No claim: nothing was.
+    # What was set last: for which claim, how much, with which date, and in which row. No claim: nothing was.
     sql.Column("claim", sql.String),
     sql.Column("settled", Amount),
+    sql.Column("settled_day", Day),
     sql.Column("payment_id", sql.Integer),
 )
 # The files that a person wants out of work.

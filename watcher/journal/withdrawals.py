@@ -120,4 +120,6 @@ class Withdrawals:
 
 
 def _intent(row: sql.Row[Any]) -> Intent | None:
-    return Intent(Action(row.action), row.intended, row.intended_warning, row.invoice_id) if row.action else None
+    if not row.action:
+        return None
+    return Intent(Action(row.action), row.intended, row.intended_warning, row.invoice_id, row.intended_day)

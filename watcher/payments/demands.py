@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import date, timedelta
 
 from watcher.claim import Claim
 from watcher.payments.model import (
@@ -19,6 +20,8 @@ from watcher.payments.model import (
 from watcher.payments.outcomes import Result, reject
 from watcher.plain import plain
 
+# A payment may be dated so many days ahead, for example a direct debit. A later day is a slip of the keyboard.
+_MOST_DAYS_AHEAD = 31
 # The longest externalId that is quoted whole in a message (characters).
 _LONGEST_QUOTE = 100
 
@@ -75,10 +78,40 @@ def numbered(records: Sequence[Record], numbers: Mapping[int, str]) -> tuple[Rec
     )
 
 
+def timely(records: Sequence[Record], today: date, begun: Collection[int] = ()) -> tuple[Record, ...]:
+    """Turn payments whose day is too far ahead into misfits.
+
+    Args:
+        records: all records of the document.
+        today: the day by UTC.
+        begun: the positions of records whose payments may have been made already.
+
+    Returns:
+        The records in order.
+    """
+    latest = today + timedelta(days=_MOST_DAYS_AHEAD)
+    return tuple(
+        misfit(record, _too_far_ahead(record.date_paid, today))
+        if isinstance(record, Payment) and record.date_paid > latest and record.position not in begun
+        else record
+        for record in records
+    )
+
+
+def _too_far_ahead(day: date, today: date) -> str:
+    return (
+        f"DatePaid {day} is {(day - today).days:,} days ahead of today, {today}; "
+        f"at most {_MOST_DAYS_AHEAD} days ahead are accepted"
+    )
+
+
 def _numbered(payment: Payment, invoice_id: int, numbers: Mapping[int, str]) -> Record:
-    number = numbers.get(invoice_id, "").strip()
-    if not number:
+    if invoice_id not in numbers:
         return misfit(payment, f"Cannot find an invoice with id {invoice_id}")
+    number = numbers[invoice_id].strip()
+    if not number:
+        fault = f"The invoice with id {invoice_id} has no number in ConnectWise; give it one there and send this again"
+        return misfit(payment, fault)
     return replace(payment, invoice_number=number)
 
 

@@ -1,7 +1,7 @@
 """Calls whose answer never came: what they may still do to an invoice, and what puts that right. Pure.
 
 A gateway may carry a request out after its client gave up waiting. So a record can have its outcome while a call that
-was made for it before is still on its way. It then makes a second payment, or brings an earlier amount back.
+was made for it before is still on its way. It then makes a second payment, or brings an earlier amount or date back.
 """
 
 from __future__ import annotations
@@ -10,8 +10,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from watcher.payments.dated import Dated
 from watcher.payments.invoices import HeldPayment
-from watcher.payments.model import ZERO, Action, Call, Change, Create, Remove, listed, money
+from watcher.payments.model import ZERO, Action, Call, Change, Create, Intent, Remove, listed, money
+
+
+@dataclass(frozen=True, slots=True)
+class LateCall:
+    """A call that may still be carried out.
+
+    Attributes:
+        action: what it does.
+        amount: the amount that it sets.
+        dated: the date that the payment has afterwards; None if it is not known.
+    """
+
+    action: Action
+    amount: Decimal
+    dated: Dated | None = None
+
+
+def late_call(intent: Intent) -> LateCall:
+    """Return the call that was planned."""
+    return LateCall(intent.action, intent.amount, intent.dated)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +43,17 @@ class Settled:
         claim_id: the claim of the file that asked for it.
         amount: the amount of the payment; zero if it was removed.
         payment_id: ConnectWise's id of the payment row; None if there is none.
+        dated: its date; None if it is not known.
     """
 
     claim_id: str
     amount: Decimal
     payment_id: int | None
+    dated: Dated | None = None
+
+    def differs_in_date(self, row: HeldPayment) -> bool:
+        """Return True if a payment is known to have another date."""
+        return self.dated is not None and self.dated.on != row.date_paid
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +63,13 @@ class InDoubt:
     Attributes:
         invoice_id: ConnectWise's id.
         invoice_number: the number as a file wrote it.
-        calls: the calls without an answer: what each does, and the amount that it sets.
+        calls: the calls without an answer.
         settled: what was set last; None if every payment was rejected.
     """
 
     invoice_id: int
     invoice_number: str
-    calls: frozenset[tuple[Action, Decimal]]
+    calls: frozenset[LateCall]
     settled: Settled | None = None
 
     def surplus(self, rows: Sequence[HeldPayment]) -> HeldPayment | None:
@@ -51,9 +78,9 @@ class InDoubt:
         Args:
             rows: the payments of the invoice, without those that apply a credit.
         """
-        if len(rows) < 2:
+        if len({row.id for row in rows}) < 2:
             return None
-        ours = [row for row in rows if (Action.CREATE, row.amount) in self.calls]
+        ours = [row for row in rows if self._may_set(row.amount, Action.CREATE)]
         known = self.settled and self.settled.payment_id
         if any(row.id == known for row in rows):
             ours = [row for row in ours if row.id != known]
@@ -63,7 +90,9 @@ class InDoubt:
         return max(ours, key=lambda row: row.id, default=None)
 
     def mend(self, rows: Sequence[HeldPayment]) -> Call | None:
-        """Return the call that undoes what a late call of ours did; None if none did, or nobody can tell.
+        """Return the next call that undoes what a late call of ours did; None if none did, or nobody can tell.
+
+        An amount is set again before a date: ConnectWise may refuse to change the date.
 
         Args:
             rows: the payments of the invoice, without those that apply a credit.
@@ -73,16 +102,19 @@ class InDoubt:
         extra = self.surplus(rows)
         if extra is not None:
             return Remove(self.invoice_id, extra.id, surplus=True)
-        amount = self.settled.amount
-        if not rows and amount != ZERO and any(action is Action.REMOVE for action, _ in self.calls):
-            return Create(self.invoice_id, amount, None)
-        if len(rows) != 1 or rows[0].amount == amount:
+        amount, dated = self.settled.amount, self.settled.dated
+        if not rows and amount != ZERO and any(call.action is Action.REMOVE for call in self.calls):
+            return Create(self.invoice_id, amount, dated.on if dated else None)
+        if len(rows) != 1:
             return None
-        if not any((action, rows[0].amount) in self.calls for action in (Action.CREATE, Action.CHANGE)):
+        row = rows[0]
+        if row.amount != amount:
+            if not self._may_set(row.amount, Action.CREATE, Action.CHANGE):
+                return None
+            return Change(self.invoice_id, row.id, amount, None) if amount != ZERO else Remove(self.invoice_id, row.id)
+        if dated is None or not self.settled.differs_in_date(row) or not self._may_date(row):
             return None
-        if amount == ZERO:
-            return Remove(self.invoice_id, rows[0].id)
-        return Change(self.invoice_id, rows[0].id, amount, None)
+        return Change(self.invoice_id, row.id, None, dated.on, clear_date=dated.on is None)
 
     def difference(self, rows: Sequence[HeldPayment]) -> str | None:
         """Return in words how an invoice differs from what was set last; None if it does not.
@@ -91,12 +123,23 @@ class InDoubt:
             rows: the payments of the invoice, without those that apply a credit.
         """
         if self.settled is None:
-            late = [row for row in rows if {(Action.CREATE, row.amount), (Action.CHANGE, row.amount)} & self.calls]
+            late = [row for row in rows if self._may_set(row.amount, Action.CREATE, Action.CHANGE)]
             if not late:
                 return None
             return f"its payment was reported as failed, but payment {late[0].id} of {money(late[0].amount)} is on it"
-        amount = self.settled.amount
-        if [row.amount for row in rows] == ([] if amount == ZERO else [amount]):
-            return None
-        there = listed([f"{row.id} of {money(row.amount)}" for row in rows]) or "none"
-        return f"the payments on it are {there}, where {money(amount) if amount != ZERO else 'none'} was set last"
+        settled, amount = self.settled, self.settled.amount
+        if [row.amount for row in rows] != ([] if amount == ZERO else [amount]):
+            there = listed([f"{row.id} of {money(row.amount)}" for row in rows]) or "none"
+            return f"the payments on it are {there}, where {money(amount) if amount != ZERO else 'none'} was set last"
+        if rows and settled.differs_in_date(rows[0]):
+            return f"payment {rows[0].id} on it has {Dated(rows[0].date_paid)}, where {settled.dated} was set last"
+        return None
+
+    def _may_set(self, amount: Decimal, *actions: Action) -> bool:
+        """Return True if a late call of one of some kinds sets an amount."""
+        return any(call.action in actions and call.amount == amount for call in self.calls)
+
+    def _may_date(self, row: HeldPayment) -> bool:
+        """Return True if a late call gives a payment the date that it has."""
+        dated = Dated(row.date_paid)
+        return any(call.action is not Action.REMOVE and call.dated == dated for call in self.calls)

@@ -73,5 +73,17 @@ class Invoice:
     @property
     def is_stale(self) -> bool:
         """True if the sum of its payments is another one than that of its payment rows."""
-        rows = [row.amount for row in self.payments or () if not row.applies_credit]
-        return self.payments is not None and self.paid is not None and self.paid != sum(rows, ZERO)
+        return self.payments is not None and self.paid not in (None, self.listed)
+
+    @property
+    def is_contradicted(self) -> bool:
+        """True if the sum of its payments is less than that of its payment rows.
+
+        It may be more: down payments and applied credits may count, too.
+        """
+        return self.payments is not None and self.paid is not None and self.paid < self.listed
+
+    @property
+    def listed(self) -> Decimal:
+        """The sum of its payment rows, as far as they are listed."""
+        return sum((row.amount for row in self.payments or () if not row.applies_credit), ZERO)

@@ -8,6 +8,8 @@ from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
 
+from watcher.payments.dated import Dated
+
 ZERO = Decimal(0)
 _CENT = Decimal("0.01")
 # The most things that one message names.
@@ -227,12 +229,16 @@ class Intent:
         amount: the amount that it sets.
         warning: what the payer should know once the call has succeeded.
         invoice_id: ConnectWise's id of the invoice; None if it is not known.
+        dated: the date that the payment has afterwards; None if it is not known.
+        repeats: as for the plan.
     """
 
     action: Action
     amount: Decimal
     warning: str | None = None
     invoice_id: int | None = field(default=None, compare=False)
+    dated: Dated | None = None
+    repeats: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +251,8 @@ class Plan:
         amount: the amount of the invoice's payment afterwards.
         warnings: what the payer should know once the step has been taken.
         applied: True if the step is Keep because an earlier attempt of the same claim made the call.
+        date_paid: the date of the invoice's payment afterwards; None if it has none.
+        repeats: True if the invoice held the very amount that is asked before any attempt of the same claim.
     """
 
     demand: Demand
@@ -252,6 +260,8 @@ class Plan:
     amount: Decimal = ZERO
     warnings: tuple[str, ...] = ()
     applied: bool = False
+    date_paid: date | None = None
+    repeats: bool = False
 
     @property
     def rejects(self) -> bool:

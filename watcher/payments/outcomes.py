@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 
+from watcher.payments.dated import Dated
 from watcher.payments.model import (
     ZERO,
     Intent,
@@ -17,6 +18,7 @@ from watcher.payments.model import (
     Remove,
     action_of,
 )
+from watcher.payments.repeated import Repeat
 
 
 class Outcome(StrEnum):
@@ -44,6 +46,7 @@ class Result:
         warning: what the payer should know about a success; None if there is nothing to know.
         invoice_id: ConnectWise's id of the invoice; None if no invoice was found.
         payment_id: ConnectWise's id of the payment row; None if there is none.
+        repeat: the record, if its invoice held its amount before; None if it did not, or that is not known.
     """
 
     position: int
@@ -56,6 +59,7 @@ class Result:
     warning: str | None = None
     invoice_id: int | None = None
     payment_id: int | None = None
+    repeat: Repeat | None = field(default=None, compare=False)
 
     @property
     def applied(self) -> Decimal:
@@ -127,7 +131,7 @@ def intend(decided: Plan, earlier: Intent | None) -> Intent | None:
     warning = "; ".join(decided.warnings) or None
     if earlier and earlier.action is action and earlier.amount == decided.amount:
         warning = earlier.warning
-    return Intent(action, decided.amount, warning, step.invoice_id)
+    return Intent(action, decided.amount, warning, step.invoice_id, Dated(decided.date_paid), decided.repeats)
 
 
 def finish(decided: Plan, outcome: Outcome, payment_id: int | None) -> list[Result]:
@@ -157,6 +161,7 @@ def finish(decided: Plan, outcome: Outcome, payment_id: int | None) -> list[Resu
                 warning="; ".join(decided.warnings) or None,
                 invoice_id=decided.step.invoice_id,
                 payment_id=payment_id,
+                repeat=Repeat(part, decided.amount) if decided.repeats else None,
             )
         )
     return results

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
@@ -42,6 +43,7 @@ def plan(
     made: int | None = None,
     earlier: InDoubt | None = None,
     dates: Dates = Dates(),  # noqa: B008  (it cannot change)
+    refused: Plan | None = None,
 ) -> Plan:
     """Decide what to do about one demand.
 
@@ -53,6 +55,7 @@ def plan(
         made: the id of a row that we are known to have made, although another payment came in between.
         earlier: the calls of earlier files on this invoice that may be carried out late; None without any.
         dates: what ConnectWise has done with the dates that it was sent.
+        refused: the plan whose call ConnectWise refused in words; it may have been carried out all the same.
 
     Returns:
         The plan. Its step is a call only if ConnectWise does not hold yet what is asked.
@@ -82,12 +85,55 @@ def plan(
     if invoice.type.casefold() == "creditmemo":
         return Plan(demand, Reject(f"Invoice Number {number} is a credit memo, which takes no payment"))
     rows = invoice.paying
-    if len(rows) > 1:
+    if len({row.id for row in rows}) > 1:
         return _several(demand, invoice, rows, intent, made, earlier)
     held = rows[0] if rows else None
+    if held is not None and held.amount < ZERO:
+        below = f"the payment {held.id} on invoice {number} is {money(held.amount)}, an amount below zero"
+        return Plan(demand, Reject(f"In ConnectWise {below}; correct it there and send this again"))
+    attempt = _Attempt(intent, refused)
     if demand.amount == ZERO:
-        return _removal(demand, invoice, held if held and held.amount != ZERO else None, intent)
-    return _payment(demand, invoice, held, intent, rules, dates)
+        return _removal(demand, invoice, held if held and held.amount != ZERO else None, attempt)
+    return _payment(demand, invoice, held, attempt, rules, dates)
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """What an earlier attempt of the same claim may have done.
+
+    Attributes:
+        intent: the call that it wrote down; it may have been made.
+        refused: the plan whose call was refused in words.
+    """
+
+    intent: Intent | None
+    refused: Plan | None
+
+    def that_set(self, held: HeldPayment, amount: Decimal) -> tuple[str, ...] | None:
+        """Return what the payer should know if it set what a payment is now; None if it did not."""
+        if self.intent is not None and self.intent.action is not Action.REMOVE and self.intent.amount == amount:
+            return _said(self.intent)
+        step = self.refused.step if self.refused else None
+        if self.refused is None or not isinstance(step, Change) or step.payment_id != held.id:
+            return None
+        # When the call was made, the payment was another one.
+        shows = step.amount == held.amount if step.amount is not None else step.date_paid == held.date_paid
+        return self.refused.warnings if shows else None
+
+    def repeats(self, amount: Decimal) -> bool:
+        """Return True if the invoice held an amount before it, so that it changed the date alone."""
+        return any(one is not None and one.repeats and one.amount == amount for one in (self.intent, self.refused))
+
+    def that_removed(self) -> tuple[str, ...] | None:
+        """Return what the payer should know if it removed the payment, which is gone; None if it did not."""
+        if self.intent is not None and self.intent.action is Action.REMOVE:
+            return _said(self.intent)
+        step = self.refused.step if self.refused else None
+        return self.refused.warnings if self.refused and isinstance(step, Remove) and not step.surplus else None
+
+
+def _said(intent: Intent) -> tuple[str, ...]:
+    return (intent.warning,) if intent.warning else ()
 
 
 def _listed(ids: Iterable[int]) -> str:
@@ -126,11 +172,10 @@ def _several(
     )
 
 
-def _removal(demand: Demand, invoice: Invoice, held: HeldPayment | None, intent: Intent | None) -> Plan:
+def _removal(demand: Demand, invoice: Invoice, held: HeldPayment | None, attempt: _Attempt) -> Plan:
     if held is None:
-        ours = intent is not None and intent.action is Action.REMOVE
-        warnings = (intent.warning,) if ours and intent and intent.warning else ()
-        return Plan(demand, Keep(invoice.id, None), warnings=warnings, applied=ours)
+        ours = attempt.that_removed()
+        return Plan(demand, Keep(invoice.id, None), warnings=ours or (), applied=ours is not None)
     return Plan(
         demand,
         Remove(invoice.id, held.id),
@@ -139,7 +184,7 @@ def _removal(demand: Demand, invoice: Invoice, held: HeldPayment | None, intent:
 
 
 def _payment(
-    demand: Demand, invoice: Invoice, held: HeldPayment | None, intent: Intent | None, rules: Rules, dates: Dates
+    demand: Demand, invoice: Invoice, held: HeldPayment | None, attempt: _Attempt, rules: Rules, dates: Dates
 ) -> Plan:
     payable = invoice.room(held)
     if payable is None:
@@ -150,16 +195,17 @@ def _payment(
     day = demand.date_paid if amount == payable or rules.date_partial_payments else None
     warnings = _warnings(demand, amount, held)
     if held is None:
-        return Plan(demand, Create(invoice.id, amount, day, payable - amount), amount, warnings)
+        return Plan(demand, Create(invoice.id, amount, day, payable - amount), amount, warnings, date_paid=day)
+    ours = attempt.that_set(held, amount)
+    repeats = held.amount == amount == demand.amount and (ours is None or attempt.repeats(amount))
     differs = held.date_paid != day
-    told = _kept_date(held, day, dates) if differs else None
+    told = _kept_date(held, day, dates, same_amount=held.amount == amount) if differs else None
     if told is not None:
         differs, warnings = False, (*warnings, told)
     if held.amount == amount and not differs:
-        ours = intent is not None and intent.action is not Action.REMOVE and intent.amount == amount
-        if ours and intent:
-            warnings = tuple(filter(None, (intent.warning, told)))
-        return Plan(demand, Keep(invoice.id, held.id), amount, warnings, applied=ours)
+        if ours is not None:
+            warnings = (*ours, *filter(None, (told,)))
+        return Plan(demand, Keep(invoice.id, held.id), amount, warnings, ours is not None, held.date_paid, repeats)
     step = Change(
         invoice.id,
         held.id,
@@ -167,7 +213,7 @@ def _payment(
         day if differs else None,
         clear_date=differs and day is None,
     )
-    return Plan(demand, step, amount, warnings)
+    return Plan(demand, step, amount, warnings, date_paid=day if differs else held.date_paid, repeats=repeats)
 
 
 def _sums(invoice: Invoice) -> str:
@@ -177,11 +223,18 @@ def _sums(invoice: Invoice) -> str:
     return f"{', '.join(said[:-1])} and {said[-1]}"
 
 
-def _kept_date(held: HeldPayment, day: date | None, dates: Dates) -> str | None:
-    """Return in words that ConnectWise keeps a payment's date as it is, whatever it is sent; None if that is not so."""
+def _kept_date(held: HeldPayment, day: date | None, dates: Dates, *, same_amount: bool) -> str | None:
+    """Return in words that ConnectWise keeps a payment's date as it is, whatever it is sent; None if that is not so.
+
+    Args:
+        held: the payment.
+        day: the date that it should have.
+        dates: what ConnectWise has done with the dates that it was sent.
+        same_amount: it has the right amount. Otherwise the call that sent the date may not have been carried out.
+    """
     if day is None and dates.stays is not None:
         return f"ConnectWise does not take the date {held.date_paid} off this payment: {dates.stays}"
-    if held.id not in dates.sent or dates.sent[held.id] != day:
+    if not same_amount or held.id not in dates.sent or dates.sent[held.id] != day:
         return None
     sent = "the date was taken off" if day is None else f"{day} was sent"
     return f"ConnectWise shows the date {held.date_paid or 'none'} for this payment, although {sent}"

@@ -18,7 +18,7 @@ from watcher.errors import (
 )
 from watcher.events.catalogue import Event
 from watcher.lifetime import Lifetime
-from watcher.payments.model import Action, Change, Create, Intent, Keep, Reject, Remove, action_of
+from watcher.payments.model import Action, Call, Change, Create, Intent, Keep, Reject, Remove, action_of
 from watcher.payments.outcomes import Outcome, Result, finish
 from watcher.payments.refusals import Refusals, Refused
 from watcher.processing.pending import Pending, rejected
@@ -62,7 +62,9 @@ class Answers:
             answer: ConnectWise's answer.
             intent: what was planned in this round; None if it had been planned before.
         """
-        if isinstance(answer, Outage | AnswerLost) and is_about_one(answer):
+        # What was answered oddly is looked at again at once. Only if that helps nothing, it has to wait.
+        again = one.doubtful and isinstance(answer, AnswerLost) and answer.was_answered
+        if isinstance(answer, Outage | AnswerLost) and (again or is_about_one(answer)):
             self.refused(one, answer)
         if isinstance(answer, Outage):
             return []
@@ -73,6 +75,8 @@ class Answers:
             self._log_fault(Event.PAYMENT_UNKNOWN, answer, **one.named)
             one.made = answer.payment_id
             self._unanswered.lost({one.demand.id: one.intent})
+            if answer.was_answered:
+                self._remember_date(one.step)
             return []
         if isinstance(answer, Rejection):
             return self._refused_by_words(one, answer, before)
@@ -102,7 +106,7 @@ class Answers:
         assert one.plan is not None
         self._log_fault(Event.PAYMENT_REFUSED, answer, **one.named)
         one.surprises += 1
-        one.refused = (one.step, answer)
+        one.refused = (one.plan, answer)
         if isinstance(answer, Missing):
             # Another look shows if the invoice or the row is gone. What was to be removed and is gone is done.
             if not isinstance(one.step, Remove) or one.step.surplus:
@@ -125,12 +129,16 @@ class Answers:
         if isinstance(step, Create) and before is not None and before.action is Action.CREATE:
             # The POST before this one went unanswered and may still arrive: only a look shows that there is one row.
             return []
+        self._remember_date(step)
+        return finish(one.plan, Outcome.APPLIED, payment_id)
+
+    def _remember_date(self, step: Call) -> None:
+        """Remember the date that a payment row was sent. ConnectWise may show another one all the same."""
         if isinstance(step, Change) and (step.date_paid is not None or step.clear_date):
             self.dates[step.payment_id] = step.date_paid
             self.dates.move_to_end(step.payment_id)
             if len(self.dates) > _DATES:
                 self.dates.popitem(last=False)
-        return finish(one.plan, Outcome.APPLIED, payment_id)
 
     def log_hold(self, one: Pending, seconds: float) -> None:
         """Log that a demand's POST waits so long (seconds)."""
@@ -141,5 +149,7 @@ class Answers:
 
 
 def is_about_one(answer: Answer) -> bool:
-    """Return True if an answer is a failure that may be the single record's fault."""
+    """Return True if an answer is a failure that may be the single record's fault. An odd answer is no failure."""
+    if isinstance(answer, AnswerLost) and answer.was_answered:
+        return False
     return isinstance(answer, Outage | AnswerLost) and answer.scope is not Scope.LINE

@@ -9,9 +9,10 @@ import structlog
 
 from watcher.connectwise.client import ConnectWise
 from watcher.connectwise.workers import Workers
-from watcher.errors import AnswerLost, Missing, Outage, PaymentWatcherError, Rejection, Scope
+from watcher.errors import AnswerLost, Missing, Outage, PaymentWatcherError, Rejection, Scope, Stopping
 from watcher.events.catalogue import Event
 from watcher.journal.doubts import Doubts
+from watcher.payments.dated import Dated
 from watcher.payments.doubts import InDoubt
 from watcher.payments.invoices import HeldPayment
 from watcher.payments.model import ZERO, Call, Change, Create, Remove, money
@@ -84,7 +85,11 @@ class Audit:
             answer = self._make(step)
             if isinstance(answer, AnswerLost):
                 self._log_fault(Event.PAYMENT_UNKNOWN, doubt, answer)
-                return
+                if answer.scope is Scope.LINE or not _is_about_date(step):
+                    return
+                # ConnectWise does not take the date. No further try would help, so people are told.
+                rows = self._rows(doubt.invoice_id)
+                break
             if isinstance(answer, Missing) and isinstance(step, Remove):
                 # Only a list shows that it is gone.
                 there = self._rows(doubt.invoice_id)
@@ -93,13 +98,28 @@ class Audit:
                     continue
             if isinstance(answer, Rejection):
                 break
-            said = _said(step, rows)
-            self._doubts.note(doubt, said)
-            self._tell(doubt, said, corrected=True)
-            rows = self._rows(doubt.invoice_id)
+            rows = self._after(doubt, step, _said(step, rows))
         if rows is not None and (difference := doubt.difference(rows)) is not None:
             self._tell(doubt, difference, corrected=False)
         self._doubts.end(doubt)
+
+    def _after(self, doubt: InDoubt, step: Call, said: str) -> Sequence[HeldPayment] | None:
+        """Tell what was put right, and return the payments as they are now; None as for ``_rows``.
+
+        A removal is told only if the row is gone, or if that cannot be asked now.
+        """
+        try:
+            rows = self._rows(doubt.invoice_id)
+        except (Outage, Stopping):
+            self._put_right(doubt, said)
+            raise
+        if not (isinstance(step, Remove) and rows is not None and any(row.id == step.payment_id for row in rows)):
+            self._put_right(doubt, said)
+        return rows
+
+    def _put_right(self, doubt: InDoubt, said: str) -> None:
+        self._doubts.note(doubt, said)
+        self._tell(doubt, said, corrected=True)
 
     def _log_fault(self, event: Event, doubt: InDoubt, fault: Outage | AnswerLost) -> None:
         self._log.warning(
@@ -137,6 +157,11 @@ class Audit:
         return None
 
 
+def _is_about_date(step: Call) -> bool:
+    """Return True if a step changes nothing but a date."""
+    return isinstance(step, Change) and step.amount is None
+
+
 def _said(step: Call, rows: Sequence[HeldPayment]) -> str:
     """Return in words what was put right."""
     cause = "An earlier call, whose answer was lost, was carried out late"
@@ -144,7 +169,10 @@ def _said(step: Call, rows: Sequence[HeldPayment]) -> str:
         case Remove(payment_id=payment_id):
             amount = next(row.amount for row in rows if row.id == payment_id)
             return f"{cause}: the payment {payment_id} of {money(amount)} that it made was removed"
+        case Change(amount=None, date_paid=day):
+            again = "the date was taken off again" if day is None else f"{Dated(day)} was set again"
+            return f"{cause} and left the payment with {Dated(rows[0].date_paid)}: {again}"
         case Change(amount=amount):
             return f"{cause} and set {money(rows[0].amount)}: {money(amount or rows[0].amount)} was set again"
-        case Create(amount=amount):
-            return f"{cause} and removed the payment: {money(amount)} was set again"
+        case Create(amount=amount, date_paid=day):
+            return f"{cause} and removed the payment: {money(amount)} with {Dated(day)} was set again"

@@ -8,13 +8,13 @@ from dataclasses import replace
 
 from watcher.claim import Claim
 from watcher.errors import Outage
-from watcher.journal.ledger import Ledger
 from watcher.payments.demands import demands_of
 from watcher.payments.model import Demand, DemandId, Intent, Rules
 from watcher.payments.outcomes import Result
 from watcher.processing.audit import Audit
 from watcher.processing.claimed import Asking, Decided, Tally
 from watcher.processing.left import Left
+from watcher.processing.memory import Memory
 from watcher.processing.news import Outcomes, Planned
 from watcher.processing.opening import Opener
 from watcher.processing.publishing import Publisher
@@ -81,13 +81,13 @@ class Batches:
     """Takes claimed files to their end."""
 
     def __init__(
-        self, opener: Opener, rounds: Rounds, audit: Audit, publisher: Publisher, ledger: Ledger, rules: Rules
+        self, opener: Opener, rounds: Rounds, audit: Audit, publisher: Publisher, memory: Memory, rules: Rules
     ) -> None:
         self._opener = opener
         self._rounds = rounds
         self._audit = audit
         self._publisher = publisher
-        self._ledger = ledger
+        self._memory = memory
         self._rules = rules
         # Of the claims that were left.
         self._names: dict[str, str] = {}
@@ -127,7 +127,7 @@ class Batches:
                     match news:
                         case Planned(intents):
                             # On disk before a call is made.
-                            self._ledger.intend(intents)
+                            self._memory.intend(intents)
                         case Outcomes():
                             yield from self._record(files, news)
             except Outage as outage:
@@ -199,11 +199,10 @@ class Batches:
     def _record(self, files: _OpenFiles, known: Outcomes) -> Iterator[Tally]:
         """Write down outcomes, log them, and publish the files that are complete now."""
         if known.results:
-            # On disk before anybody hears of it.
-            self._ledger.record(known.results, known.doubts)
-            for claim_id, result in known.results:
+            results = self._memory.record(known)
+            for claim_id, result in results:
                 log_payment(files.claim(claim_id), result)
-            files.take(known.results)
+            files.take(results)
         if complete := list(files.complete()):
             self._publisher.begin(self._publisher.decide(complete))
         # A file that cannot be published now waits by itself.

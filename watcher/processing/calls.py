@@ -8,9 +8,9 @@ from itertools import count
 import structlog
 
 from watcher.connectwise.client import ConnectWise, Written
-from watcher.errors import AnswerLost, ConnectWiseError, Outage, Scope, Stopping
+from watcher.errors import AnswerLost, ConnectWiseError, Contradicted, Outage, Scope, Stopping
 from watcher.events.catalogue import Event
-from watcher.payments.model import ZERO, Call, Create, listed, money
+from watcher.payments.model import ZERO, Call, Create, Remove, listed, money
 
 # The payments of an invoice are listed after the first payment of a run, and then after one in so many.
 _ONE_IN = 200
@@ -37,22 +37,40 @@ class Calls:
 
         A new payment is proved to be the only one on its invoice: by the balance in the answer, or by a list of the
         invoice's payments. The balance counts only as long as lists now and then agree with it. If the answer says that
-        less is left to pay than expected, the invoice is read, too.
+        less is left to pay than expected, the invoice is read, too. A removed payment is proved to be gone by a list.
 
         Returns:
             ConnectWise's id of the payment row; None for a row that was removed.
 
         Raises:
-            AnswerLost: the call may or may not have been carried out, or something came in between.
+            AnswerLost: the call may or may not have been carried out, or something came in between, or the payment is
+                still there.
             Rejection, Unreachable, SignInRefused: as ``ConnectWise.carry_out``.
         """
         written = self._client.carry_out(call)
+        if isinstance(call, Remove) and not call.surplus:
+            # A surplus row is looked for by the next round, which lists the payments in any case.
+            self._prove_gone(call)
         if not isinstance(call, Create):
             return written.payment_id
         looks_good = written.balance_fits and written.payment_id is not None
         if looks_good and self._balances_are_true and next(self._made) % _ONE_IN != 0:
             return written.payment_id
         return self._prove(call, written, looks_good=looks_good)
+
+    def _prove_gone(self, call: Remove) -> None:
+        try:
+            rows = self._client.list_payments(call.invoice_id)
+        except Stopping as error:
+            raise AnswerLost("the payment was removed, but not read back") from error
+        except (ConnectWiseError, Outage) as error:
+            lost = AnswerLost(f"the payment was removed, but not read back: {error}", error.request_id)
+            lost.scope = error.scope
+            raise lost from error
+        if any(row.id == call.payment_id for row in rows):
+            raise Contradicted(
+                f"ConnectWise answered that payment {call.payment_id} was removed, but it is still there"
+            )
 
     def _prove(self, call: Create, written: Written, *, looks_good: bool) -> int | None:
         """Return the id of a new payment that is alone on its invoice."""
@@ -88,7 +106,7 @@ class Calls:
         if looks_good and self._balances_are_true:
             self._balances_are_true = False
             self._log.warning(Event.CONNECTWISE_DISTRUSTED, reason=reason, invoice_id=call.invoice_id)
-        raise AnswerLost(reason, payment_id=payment_id)
+        raise Contradicted(reason, payment_id=payment_id)
 
 
 def _set_off(call: Create, balance: Decimal | None) -> str | None:

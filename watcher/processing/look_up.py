@@ -13,7 +13,7 @@ from watcher.connectwise.workers import Batch, Workers
 from watcher.errors import Missing, Outage, PaymentWatcherError, Rejection, Scope, Unreachable
 from watcher.events.catalogue import Event
 from watcher.payments.invoices import Invoice
-from watcher.payments.model import Demand
+from watcher.payments.model import ZERO, Demand, money
 from watcher.payments.planning import must_list
 
 # If none of so many invoices is found, the search itself is in doubt.
@@ -245,8 +245,9 @@ class LookUp:
     def _read_again(self, keys: Sequence[str], found: Holdings) -> None:
         """Read invoices by their ids of which the search does not tell enough.
 
-        It showed those as they were whose sums do not fit their payments. Of those without a balance it does not tell
-        what is left to pay: taxes, down payments and credits count, too.
+        It showed those as they were whose sums do not fit their payments. If they are less than its payments even then,
+        nobody can tell what the invoice can take. Of those without a balance it does not tell what is left to pay:
+        taxes, down payments and credits count, too. Nothing is guessed: the payment waits.
         """
         unsure = {
             invoices[0].id: key
@@ -257,11 +258,32 @@ class LookUp:
             key = unsure[invoice_id]
             if isinstance(answer, Outage) and answer.scope is Scope.LINE:
                 raise answer
-            if isinstance(answer, Outage) and found.invoices[key][0].balance is None:
-                # Nobody knows what is left to pay, and nothing is guessed.
-                found.troubles[key] = answer
-            if not isinstance(answer, PaymentWatcherError):
-                found.invoices[key] = [replace(answer, payments=found.invoices[key][0].payments)]
+            if isinstance(answer, PaymentWatcherError):
+                found.troubles[key] = _unshown(answer)
+                continue
+            invoice = replace(answer, payments=found.invoices[key][0].payments)
+            found.invoices[key] = [invoice]
+            if invoice.is_contradicted:
+                found.troubles[key] = _contradicted(invoice)
 
     def _log_refusal(self, event: Event, refusal: Rejection | Outage, **keys: object) -> None:
         self._log.warning(event, reason=str(refusal), request_id=refusal.request_id, **keys)
+
+
+def _unshown(error: PaymentWatcherError) -> Outage:
+    """Return the trouble of an invoice that ConnectWise lists, and does not show by its id."""
+    if isinstance(error, Outage):
+        return error
+    trouble = Unreachable(f"ConnectWise does not show the invoice: {error}", getattr(error, "request_id", None))
+    trouble.scope = Scope.REFUSED
+    return trouble
+
+
+def _contradicted(invoice: Invoice) -> Unreachable:
+    """Return the trouble of an invoice whose sum is less than its payments."""
+    trouble = Unreachable(
+        f"ConnectWise contradicts itself: the payments of invoice {invoice.number} add up to {money(invoice.listed)}, "
+        f"and the invoice says {money(invoice.paid or ZERO)}"
+    )
+    trouble.scope = Scope.ODD
+    return trouble

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from watcher.claim import Claim
 from watcher.documents.formats import PaymentDocuments
@@ -17,7 +18,7 @@ from watcher.journal.claims import Claims, Copy
 from watcher.journal.earlier import Earlier
 from watcher.journal.ledger import Known, Ledger, Opened
 from watcher.lifetime import Lifetime
-from watcher.payments.demands import numbered, unrepeated
+from watcher.payments.demands import numbered, timely, unrepeated
 from watcher.payments.model import Payment, Record
 from watcher.processing.claimed import Asking
 from watcher.processing.look_up import LookUp
@@ -141,7 +142,8 @@ class Opener:
         if refusal is not None:
             records = ()
         else:
-            records = numbered(records, numbers)
+            planned = known.intents.keys() if known else ()
+            records = timely(numbered(records, numbers), datetime.now(UTC).date(), planned)
             if self._acceptance.prevent_reprocessing:
                 records = unrepeated(records, self._earlier.payments(_external_ids(records), claim))
         if known is None:

@@ -22,8 +22,8 @@ class Pending:
         demand: what is asked.
         intent: the call that was planned for it and may have been carried out.
         plan: what is done about it in this round.
-        refused: the call that ConnectWise refused, and how. The invoice is looked up once more, since another user may
-            have changed it.
+        refused: the plan whose call ConnectWise refused, and how. The invoice is looked up once more, since another
+            user may have changed it.
         surprises: how many calls were refused.
         doubtful: a call for it was refused or went unanswered, so that its payments are listed until it is finished.
         dates_stay: ConnectWise's words when it refused to take the date off its payment; None if it did not.
@@ -35,7 +35,7 @@ class Pending:
     demand: Demand
     intent: Intent | None = None
     plan: Plan | None = None
-    refused: tuple[Call, Rejection] | None = None
+    refused: tuple[Plan, Rejection] | None = None
     surprises: int = 0
     doubtful: bool = False
     dates_stay: str | None = None
@@ -53,7 +53,7 @@ class Pending:
     @property
     def refused_again(self) -> Rejection | None:
         """How ConnectWise refused the call of its plan when it was made before; None if it was not."""
-        again = self.refused is not None and self.plan is not None and self.refused[0] == self.plan.step
+        again = self.refused is not None and self.plan is not None and self.refused[0].step == self.plan.step
         return self.refused[1] if again and self.refused else None
 
     @property

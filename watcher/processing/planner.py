@@ -62,7 +62,8 @@ class Planner:
                 invoices = found.invoices.get(key, ())
                 earlier = self._unanswered.on(invoices)
                 dates = Dates(self._dates, one.dates_stay)
-                plans.append(plan(one.demand, invoices, one.intent, self._rules, one.made, earlier, dates))
+                refused = one.refused and one.refused[0]
+                plans.append(plan(one.demand, invoices, one.intent, self._rules, one.made, earlier, dates, refused))
         self._refusals.looked_up(one.demand.id for one in turn if one.demand.key not in found.troubles)
         return plans
 

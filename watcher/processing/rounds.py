@@ -16,6 +16,7 @@ from math import inf
 from watcher.connectwise.client import ConnectWise
 from watcher.connectwise.workers import Batch, Workers
 from watcher.errors import AnswerLost, Outage, Rejection, Stopping, Unreachable
+from watcher.payments.dated import Dated
 from watcher.payments.doubts import InDoubt
 from watcher.payments.model import Change, Create, Demand, DemandId, Intent, Plan, Reject, Rules
 from watcher.payments.outcomes import Result, intend
@@ -269,7 +270,7 @@ class Rounds:
             one.decided = True
             self._refusals.forget(one.demand.id)
             outcomes.results.extend((one.demand.claim_id, result) for result in results)
-            doubt = self._unanswered.decided(one.demand, results)
+            doubt = self._unanswered.decided(one.demand, results, Dated(one.plan.date_paid) if one.plan else None)
             if doubt is not None:
                 outcomes.doubts.append(doubt)
         self.left.look_again()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from watcher.lifetime import Lifetime
-from watcher.payments.doubts import InDoubt, Settled
+from watcher.payments.dated import Dated
+from watcher.payments.doubts import InDoubt, Settled, late_call
 from watcher.payments.invoices import Invoice
 from watcher.payments.model import ZERO, Action, Demand, DemandId, Intent
 from watcher.payments.outcomes import Outcome, Result
@@ -76,22 +77,28 @@ class Unanswered:
         """Return what may still be carried out on one of some invoices for a demand that has its outcome."""
         return next((self._doubts[each.id] for each in invoices if each.id in self._doubts), None)
 
-    def decided(self, demand: Demand, results: Sequence[Result]) -> InDoubt | None:
+    def decided(self, demand: Demand, results: Sequence[Result], dated: Dated | None = None) -> InDoubt | None:
         """Take in the outcome of a demand.
+
+        Args:
+            demand: the demand.
+            results: what became of it.
+            dated: the date that its invoice's payment has now; None if it is not known.
 
         Returns:
             What may still be carried out on its invoice; None if nothing.
         """
         self._planned.discard(demand.id)
         self._over_at.pop(demand.id, None)
-        calls = frozenset((intent.action, intent.amount) for intent in self._calls.pop(demand.id, ()))
+        calls = frozenset(map(late_call, self._calls.pop(demand.id, ())))
         first = results[0]
         known = None if first.invoice_id is None else self._doubts.get(first.invoice_id)
         if first.invoice_id is None or not (calls or known):
             return None
         settled = known.settled if known else None
         if first.outcome is not Outcome.REJECTED:
-            settled = Settled(demand.claim_id, sum((each.held for each in results), ZERO), first.payment_id)
+            held = sum((each.held for each in results), ZERO)
+            settled = Settled(demand.claim_id, held, first.payment_id, dated if held != ZERO else None)
         doubt = InDoubt(first.invoice_id, demand.invoice_number, calls | (known.calls if known else calls), settled)
         self._doubts[first.invoice_id] = doubt
         return doubt

@@ -15,7 +15,7 @@ from watcher.errors import FileTrouble, FolderTrouble
 from watcher.events.catalogue import Event
 from watcher.journal.ledger import Ledger
 from watcher.journal.withdrawals import Request, Withdrawals
-from watcher.payments.doubts import InDoubt
+from watcher.payments.doubts import InDoubt, late_call
 from watcher.payments.model import ZERO
 from watcher.payments.outcomes import Outcome, Result
 from watcher.payments.withdrawal import is_withdrawal
@@ -132,7 +132,6 @@ class Withdrawer:
             results.append((result, intent is not None))
             if intent is not None and invoice_id is not None:
                 # The audit looks at it: the call may have been carried out, or still be under way.
-                calls = frozenset({(intent.action, intent.amount)})
-                doubts[invoice_id] = InDoubt(invoice_id, record.invoice_number, calls)
+                doubts[invoice_id] = InDoubt(invoice_id, record.invoice_number, frozenset({late_call(intent)}))
         self._ledger.record([(request.claim.id, result) for result, _ in results], list(doubts.values()))
         return results

@@ -11,7 +11,17 @@ from typing import Any
 from watcher.connectwise.changing import Ways
 from watcher.connectwise.client import ConnectWise
 from watcher.connectwise.recorded import RecordingGateway
-from watcher.errors import AnswerLost, Missing, Outage, PaymentWatcherError, Rejection, Scope, Stopping, Unreachable
+from watcher.errors import (
+    AnswerLost,
+    Contradicted,
+    Missing,
+    Outage,
+    PaymentWatcherError,
+    Rejection,
+    Scope,
+    Stopping,
+    Unreachable,
+)
 from watcher.lifetime import Lifetime
 from watcher.payments.invoices import HeldPayment, Invoice
 from watcher.payments.model import Change, Create, Remove, money
@@ -160,6 +170,8 @@ class TestInvoice:
             call()
         except Rejection as error:
             return self._refused(error)
+        except Contradicted as odd:
+            return Tried(done=True, words=self._words, status=self._status, note=str(odd))
         except AnswerLost as lost:
             if lost.scope is Scope.LINE:
                 raise Unreachable(str(lost), lost.request_id) from lost

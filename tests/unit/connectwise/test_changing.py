@@ -13,15 +13,16 @@ from support.documents import document
 from support.line import Hurried
 from support.program import command, configure
 
-from watcher.connectwise.changing import Ways
+from watcher.connectwise.changing import Ways, contradiction
 from watcher.connectwise.client import ConnectWise
 from watcher.connectwise.http import Gateway
 from watcher.connectwise.pace import Pace
+from watcher.connectwise.rows import Told
 from watcher.errors import Rejection
-from watcher.payments.model import Change
+from watcher.payments.model import Change, Create
 from watcher.sandbox import PaymentSeed, Rules
 
-DAY = date(2016, 9, 22)
+DAY, OTHER = date(2016, 9, 22), date(2016, 9, 21)
 PAID = PaymentSeed(Decimal("100.00"), DAY)
 PARTIAL = Change(1001, 50001, Decimal("60.00"), None, clear_date=True)
 REFUSES_REMOVE = {"date_removal": "refused"}
@@ -99,3 +100,27 @@ def test_apply_sets_the_amount_in_each_way(folders, start_sandbox, tmp_path, set
         told = 'does not take the date 2016-09-22 off this payment: connectwise.clear_date is "never"'
         success = next(tmp_path.glob("*_success.xml")).read_text()
         assert (told in success) == dated
+
+
+MADE = Create(7, Decimal("60.00"), DAY)
+CHANGED = Change(7, 11, Decimal("60.00"), None, clear_date=True)
+
+
+@pytest.mark.parametrize(
+    ("call", "told", "words"),
+    [
+        (MADE, Told(11), None),
+        (MADE, Told(11, Decimal("60.00"), DAY, Decimal(0)), None),
+        (MADE, Told(11, Decimal("59.99")), "payment 11 has 59.99 where 60.00 was sent"),
+        (MADE, Told(11, None, OTHER), f"payment 11 has the date {OTHER} where {DAY} was sent"),
+        (replace(MADE, date_paid=None), Told(11, Decimal("60.00"), DAY), None),
+        (CHANGED, Told(11, Decimal("60.00")), None),
+        (CHANGED, Told(12), "it is about payment 12 where payment 11 was changed"),
+        (CHANGED, Told(11, Decimal("60.00"), DAY), f"payment 11 has the date {DAY} where the date was taken off"),
+        (Change(7, 11, None, DAY), Told(11, Decimal("1.00"), DAY), None),
+        (Change(7, 11, Decimal("60.00"), None), Told(11, Decimal("60.00"), DAY), None),
+    ],
+)
+def test_an_answer_contradicts_only_what_was_sent(call, told, words):
+    """What was not sent, or is not said, is no contradiction."""
+    assert contradiction(call, told) == words

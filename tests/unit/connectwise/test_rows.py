@@ -230,10 +230,20 @@ def test_amounts_of_all_sane_sizes_are_read(written, amount):
     assert not rows.held_payments(content)[0].amount.is_signed() or written.startswith("-5.1")
 
 
+@pytest.mark.parametrize("more", ["", ', "amount": null'], ids=["missing", "null"])
+def test_payment_without_an_amount_is_connectwises_trouble(more):
+    """It is never read as 0.00."""
+    with (
+        Unreliable(NOWHERE, Strike(page(200, f'[{{"id": 11{more}}}]'))) as network,
+        pytest.raises(Unreachable, match="invoice of id 7: payment 11: it has no amount"),
+    ):
+        client(network).list_payments(7)
+
+
 @pytest.mark.parametrize("written", ["2016-09-22", "2016-09-22T00:00:00Z", "2016-09-22 00:00:00", "2016-09-22T1x"])
 def test_dates_keep_their_day(written):
     """What follows the day does not count."""
-    (row,) = rows.held_payments([{"id": 1, "paymentDate": written}])
+    (row,) = rows.held_payments([{"id": 1, "amount": 1, "paymentDate": written}])
     assert row.date_paid == date(2016, 9, 22)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from watcher.connectwise import workers
 from watcher.connectwise.workers import Workers
-from watcher.errors import AnswerLost, Missing, Rejection, SignInRefused, Stopping, Unreachable
+from watcher.errors import AnswerLost, Contradicted, Missing, Rejection, SignInRefused, Stopping, Unreachable
 from watcher.lifetime import Lifetime
 
 PATIENCE = 10
@@ -100,6 +100,16 @@ def test_record_refused_stops_no_other(lifetime, error):
     """One bad record is an answer like any other."""
     answers = dict(Workers(1, lifetime).each(raising(error), [0, 1, 2]))
     assert answers == {0: error, 1: 2, 2: 4}
+
+
+def test_odd_answers_stop_no_other_however_many_they_are(lifetime):
+    """ConnectWise answered each of them, so they are about their own records and no outage."""
+    error = Contradicted("something else")
+
+    def act(item: int) -> int:
+        raise error
+
+    assert dict(Workers(1, lifetime).each(act, range(4), patience=2)) == dict.fromkeys(range(4), error)
 
 
 @pytest.mark.parametrize(

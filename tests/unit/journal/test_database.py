@@ -9,6 +9,8 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
@@ -20,10 +22,13 @@ from watcher.errors import ConfigurationError, JournalTrouble
 from watcher.journal.bulletins import Bulletins
 from watcher.journal.claims import Claims, Unfinished
 from watcher.journal.database import Database, file_of, opened
+from watcher.journal.doubts import Doubts
 from watcher.journal.earlier import Earlier
 from watcher.journal.history import History, InWork
 from watcher.journal.inboxes import Inboxes
 from watcher.journal.ledger import Ledger
+from watcher.payments.dated import Dated
+from watcher.payments.doubts import InDoubt, LateCall, Settled
 from watcher.payments.model import Action, Intent
 
 VERSION_1 = Path(__file__).parents[2] / "data" / "journal-of-version-1.sql"
@@ -52,11 +57,27 @@ CREATE TABLE documents (claim VARCHAR NOT NULL PRIMARY KEY REFERENCES files (cla
 CREATE TABLE made_documents (claim VARCHAR NOT NULL PRIMARY KEY REFERENCES files (claim), content BLOB NOT NULL);
 PRAGMA user_version = 4;
 """
+# What version 5 brought to a journal of version 4.
+VERSION_5 = """
+CREATE TABLE doubts (invoice_id INTEGER NOT NULL, action VARCHAR NOT NULL, amount VARCHAR NOT NULL,
+    invoice_number VARCHAR NOT NULL, since VARCHAR NOT NULL, claim VARCHAR, settled VARCHAR, payment_id INTEGER,
+    PRIMARY KEY (invoice_id, action, amount));
+CREATE TABLE withdrawals (claim VARCHAR NOT NULL PRIMARY KEY REFERENCES files (claim),
+    asked_at VARCHAR NOT NULL, reason VARCHAR NOT NULL, held_up_by VARCHAR NOT NULL DEFAULT '');
+CREATE TABLE waits (claim VARCHAR NOT NULL, file VARCHAR NOT NULL, since VARCHAR NOT NULL,
+    reason VARCHAR NOT NULL, mend VARCHAR NOT NULL, overdue INTEGER NOT NULL, PRIMARY KEY (claim, file));
+PRAGMA user_version = 5;
+"""
+DOUBTS_OF_VERSION_5 = """
+INSERT INTO doubts VALUES (7, 'change', '10.00', 'CW-7', '2026-09-01T09:00:00.000+00:00', 'a claim', '20.00', 11);
+INSERT INTO doubts VALUES (7, 'remove', '0.00', 'CW-7', '2026-09-01T09:00:00.000+00:00', 'a claim', '20.00', 11);
+"""
 OLDER = {
     "1": VERSION_1.read_text("utf-8"),
     "2": VERSION_1.read_text("utf-8") + VERSION_2,
     "3": VERSION_1.read_text("utf-8") + VERSION_2 + VERSION_3,
     "4": VERSION_1.read_text("utf-8") + VERSION_2 + VERSION_3 + VERSION_4,
+    "5": VERSION_1.read_text("utf-8") + VERSION_2 + VERSION_3 + VERSION_4 + VERSION_5,
 }
 
 
@@ -80,7 +101,7 @@ def test_a_journal_of_a_later_version_is_refused(reopen, file, url):
     reopen().close()
     with closing(sqlite3.connect(file)) as other, other:
         other.execute("PRAGMA user_version = 99")
-    with pytest.raises(ConfigurationError, match="is of version 99; this program knows 5") as refused:
+    with pytest.raises(ConfigurationError, match="is of version 99; this program knows 6") as refused:
         Database(url)
     (fault,) = refused.value.faults
     assert fault.key == "journal.url"
@@ -313,7 +334,7 @@ def tables(file):
     with closing(sqlite3.connect(file)) as journal:
         names = journal.execute("SELECT name FROM sqlite_master ORDER BY name").fetchall()
         columns = {
-            name: sorted(journal.execute(f"SELECT name, type, \"notnull\" FROM pragma_table_info('{name}')"))
+            name: sorted(journal.execute(f"SELECT name, type, \"notnull\", pk > 0 FROM pragma_table_info('{name}')"))
             for (name,) in names
         }
         return columns, journal.execute("PRAGMA user_version").fetchone()
@@ -342,6 +363,24 @@ def test_an_older_journal_comes_along(older, url, tmp_path):
         assert Bulletins(database).latest().reason == "Working on 1 file."
         assert list(Ledger(database).known("20260901T090000Z_00000002").intents) == [0]
         assert [file.name for file in History(database).last_files(9)] == ["september.xml"]
+
+
+def test_the_dates_of_older_doubts_are_not_known(url, file):
+    """A journal of version 5 kept amounts alone; a later call of the same amount on another day has its own row."""
+    with closing(sqlite3.connect(file)) as journal:
+        journal.executescript(OLDER["5"] + DOUBTS_OF_VERSION_5)
+    with closing(Database(url)) as database:
+        ((doubt, _),) = Doubts(database).all()
+        late = LateCall(Action.CHANGE, Decimal("10.00"))
+        assert doubt.calls == {late, LateCall(Action.REMOVE, Decimal("0.00"))}
+        assert doubt.settled == Settled("a claim", Decimal("20.00"), 11)
+        begin(database, FIRST, "digest", [payment(0)])
+        new = replace(late, dated=Dated(date(2016, 9, 22)))
+        settled = Settled(FIRST.id, Decimal("20.00"), 11, Dated(None))
+        Ledger(database).record([(FIRST.id, applied(0))], [InDoubt(7, "CW-7", frozenset({new}), settled)])
+        ((doubt, _),) = Doubts(database).all()
+        assert doubt.calls == {late, new, LateCall(Action.REMOVE, Decimal("0.00"))}
+        assert doubt.settled == settled
 
 
 def test_an_older_journals_files_keep_their_order_and_their_progress(older, url):
@@ -423,9 +462,9 @@ def test_a_file_of_an_older_journal_gets_its_copy_later(older, url):
 def test_a_migration_that_breaks_off_leaves_the_journal_as_it_was(older, url):
     """The journal comes along altogether or not at all: here its last step finds the table made already."""
     with closing(sqlite3.connect(older)) as journal:
-        journal.execute("CREATE TABLE withdrawals (claim VARCHAR)")
+        journal.execute("CREATE TABLE doubts_of_version_5 (claim VARCHAR)")
     before, files = tables(older), rows(older)
-    with pytest.raises(ConfigurationError, match="withdrawals"):
+    with pytest.raises(ConfigurationError, match="doubts_of_version_5"):
         Database(url)
     assert (tables(older), rows(older)) == (before, files)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
@@ -19,6 +19,7 @@ from watcher.journal.earlier import Earlier
 from watcher.journal.history import History
 from watcher.journal.inboxes import Inboxes
 from watcher.journal.ledger import Ledger
+from watcher.payments.dated import Dated
 from watcher.payments.model import Action, Intent, Misfit
 from watcher.payments.outcomes import Outcome, Result
 
@@ -87,10 +88,11 @@ def test_nothing_is_written_for_nothing(database, ledger):
 
 @pytest.mark.parametrize("action", Action)
 @pytest.mark.parametrize("warning", [None, "The earlier amount 5.00 was replaced by 10.10"])
-def test_an_intent_is_known_until_its_outcome_is(database, ledger, action, warning):
-    """An intent stands, amount to the last digit, until its record has an outcome."""
+@pytest.mark.parametrize("dated", [None, Dated(None), Dated(date(2016, 9, 22))], ids=str)
+def test_an_intent_is_known_until_its_outcome_is(database, ledger, action, warning, dated):
+    """An intent stands, amount to the last digit and date, until its record has an outcome."""
     begin(database, FIRST, "digest", [payment(0), payment(1)])
-    intent = Intent(action, Decimal("10.10"), warning)
+    intent = Intent(action, Decimal("10.10"), warning, dated=dated, repeats=warning is None)
     ledger.intend([(demand(FIRST, 0), intent)])
     assert intents_of(ledger, FIRST) == {0: intent}
     assert str(intents_of(ledger, FIRST)[0].amount) == "10.10"

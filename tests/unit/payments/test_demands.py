@@ -13,7 +13,7 @@ from support.money import RULES, demand, invoice, payment
 
 from watcher.claim import Claim
 from watcher.documents.reading import read
-from watcher.payments.demands import demands_of, first_of_each, unrepeated
+from watcher.payments.demands import demands_of, first_of_each, timely, unrepeated
 from watcher.payments.model import (
     ZERO,
     Create,
@@ -25,6 +25,29 @@ from watcher.payments.outcomes import Outcome, finish
 from watcher.payments.planning import plan
 
 SUM = Rules(sum_duplicates=True)
+
+
+# --- days ahead --------------------------------------------------------------------------------------------------
+
+TODAY = date(2016, 8, 22)
+
+
+@pytest.mark.parametrize(
+    ("day", "accepted"), [(date(2016, 9, 22), True), (date(2016, 9, 23), False), (date(2061, 9, 22), False)]
+)
+def test_a_day_more_than_31_days_ahead_is_rejected(day, accepted):
+    """It is a slip of the keyboard. The message names the day, today, and what is accepted."""
+    (record,) = timely([payment(day=day)], TODAY)
+    assert isinstance(record, Payment) is accepted
+    if not accepted:
+        ahead = f"DatePaid {day} is {(day - TODAY).days:,} days ahead of today, 2016-08-22"
+        assert record.fault == f"{ahead}; at most 31 days ahead are accepted (line 1)"
+
+
+def test_a_payment_that_may_have_been_made_is_not_judged_by_a_clock_again():
+    """A clock that was set back rejects nothing that may be in ConnectWise."""
+    late = payment(day=date(2061, 9, 22))
+    assert timely([late], TODAY, begun={0}) == (late,)
 
 
 # --- zero --------------------------------------------------------------------------------------------------------

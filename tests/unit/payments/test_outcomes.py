@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 from support.money import DAY, decide, demand, invoice, payment, row
 
+from watcher.payments.dated import Dated
 from watcher.payments.model import (
     Action,
     Change,
@@ -60,9 +62,11 @@ OVERAGE = "The paid amount exceeds what the invoice can take: 100.00 was set and
         ),
     ],
 )
-def test_call_is_written_down_with_its_amount_and_warning(step, earlier, written):
+@pytest.mark.parametrize("day", [DAY, None])
+def test_call_is_written_down_with_its_amount_date_and_warning(step, earlier, written, day):
     """Every call that sets or removes a payment has an intent; other steps have none."""
-    assert intend(Plan(demand("40"), step, Decimal(40), ("a", "b")), earlier) == written
+    decided = Plan(demand("40"), step, Decimal(40), ("a", "b"), date_paid=day)
+    assert intend(decided, earlier) == (written and replace(written, dated=Dated(day)))
 
 
 # --- results -----------------------------------------------------------------------------------------------------

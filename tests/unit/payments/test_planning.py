@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 from support.documents import document
-from support.money import DAY, OTHER, REMOVE, decide, demand, invoice, rejection, row
+from support.money import DAY, OTHER, REMOVE, RULES, decide, demand, invoice, rejection, row
 
 from watcher.documents.reading import read
 from watcher.payments.demands import demands_of
@@ -19,6 +19,7 @@ from watcher.payments.model import (
     Dates,
     Intent,
     Keep,
+    Plan,
     Remove,
     Rules,
 )
@@ -503,6 +504,42 @@ def test_message_names_ten_ids_and_how_many_more_there_are(contradicts):
 def test_rows_are_listed_unless_there_can_be_none(paid, listed):
     """The request for the rows is saved only if ConnectWise says that nothing is paid."""
     assert must_list(invoice(paid=paid)) is listed
+
+
+@pytest.mark.parametrize("asked", ["0", "60"])
+def test_a_payment_below_zero_is_named_and_left_alone(asked):
+    """It is no payment that this program can have made, so nobody can tell what it means."""
+    assert rejection(decide(asked, invoice(row("-50")), rules=REMOVE)) == (
+        "In ConnectWise the payment 11 on invoice CW-1 is -50.00, an amount below zero; "
+        "correct it there and send this again"
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "refused", "applied"),
+    [
+        pytest.param(row("60"), Change(1, 11, Decimal(60), None), True, id="the amount was set"),
+        pytest.param(row("60"), Change(1, 12, Decimal(60), None), False, id="another row"),
+        pytest.param(row("60"), Change(1, 11, None, None, clear_date=True), True, id="the date was taken off"),
+        pytest.param(row("60", DAY), Change(1, 11, None, None, clear_date=True), False, id="the date stays"),
+        pytest.param(row("60"), Create(1, Decimal(60), None), False, id="somebody else's, before ours"),
+    ],
+)
+def test_a_refused_call_whose_effect_is_there_was_carried_out(found, refused, applied):
+    """Only what was another one when the call was made shows that."""
+    before = Plan(demand("60"), refused, Decimal(60), ("what was replaced",))
+    dates = Dates(stays="words") if found.date_paid else Dates()
+    decided = plan(demand("60"), [invoice(found)], None, RULES, dates=dates, refused=before)
+    assert isinstance(decided.step, Keep)
+    assert decided.applied is applied
+    assert ("what was replaced" in decided.warnings) is applied
+
+
+def test_a_refused_removal_after_which_the_row_is_gone_was_carried_out():
+    """What was removed is said."""
+    before = Plan(demand("0"), Remove(1, 11), warnings=("what was removed",))
+    decided = plan(demand("0"), [invoice()], None, REMOVE, refused=before)
+    assert (decided.step, decided.applied, decided.warnings) == (Keep(1, None), True, ("what was removed",))
 
 
 # --- what ConnectWise says is left -----------------------------------------------------------------------------------

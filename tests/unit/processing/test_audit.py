@@ -19,6 +19,7 @@ from support.network import (
     WEAK_ROLE_403,
     Strike,
     Unreliable,
+    page,
 )
 
 from watcher.errors import Unreachable
@@ -203,6 +204,84 @@ def test_a_removal_that_comes_late_is_undone(line, books, network):
     assert len(audited(line, batches)) == 1
     assert amounts(books, "CW-2") == ["70.00"]
     assert audited(line, batches) == []
+
+
+def dates(books, number):
+    """Give the amounts and the dates of the payments of an invoice."""
+    return [(str(row["amount"]), (row["paymentDate"] or "")[:10]) for row in payments_of(books, number)]
+
+
+WHOLE, FIRST_DAY, SECOND_DAY = "500.00", "2016-09-01", "2016-09-15"
+
+
+def test_an_earlier_date_that_comes_late_is_set_again(line, books, network):
+    """Both files pay the invoice whole; the later file's date counts, and people are told."""
+    network.strike(Strike(RESET_AND_LATER, "PATCH", nth=1))
+    batches = line.batches
+    pay(line, batches, ("CW-2", WHOLE, FIRST_DAY), name="a.xml")
+    pay(line, batches, ("CW-2", WHOLE, SECOND_DAY), name="b.xml")
+    network.deliver()
+    assert dates(books, "CW-2") == [(WHOLE, FIRST_DAY)]
+    (told,) = audited(line, batches)
+    assert told["corrected"]
+    assert told["reason"].endswith(f"left the payment with the date {FIRST_DAY}: the date {SECOND_DAY} was set again")
+    assert dates(books, "CW-2") == [(WHOLE, SECOND_DAY)]
+    assert audited(line, batches) == []
+
+
+def test_a_date_that_comes_late_on_a_part_is_taken_off_again(line, books, network):
+    """A payment that leaves the invoice partly paid has no date: first the amount is put right, and then the date."""
+    network.strike(Strike(RESET_AND_LATER, "PATCH", nth=1))
+    batches = line.batches
+    pay(line, batches, ("CW-2", WHOLE, FIRST_DAY), name="a.xml")
+    pay(line, batches, ("CW-2", "40.00", SECOND_DAY), name="b.xml")
+    network.deliver()
+    assert dates(books, "CW-2") == [(WHOLE, FIRST_DAY)]
+    amount, day = audited(line, batches)
+    assert "40.00 was set again" in amount["reason"]
+    assert day["reason"].endswith(f"left the payment with the date {FIRST_DAY}: the date was taken off again")
+    assert dates(books, "CW-2") == [("40.00", "")]
+    assert audited(line, batches) == []
+
+
+@pytest.mark.parametrize("fault", [INVALID_400, TIMED_OUT_500], ids=["400", "500"])
+def test_a_date_that_comes_late_and_stays_is_told_once(line, books, network, fault):
+    """ConnectWise does not take it off: the amount is right, and a person hears of the date."""
+    network.strike(Strike(RESET_AND_LATER, "PATCH", nth=1))
+    batches = line.batches
+    pay(line, batches, ("CW-2", WHOLE, FIRST_DAY), name="a.xml")
+    pay(line, batches, ("CW-2", "40.00", SECOND_DAY), name="b.xml")
+    network.deliver()
+    network.strike(Strike(fault, "PATCH", nth=2))
+    _, told = audited(line, batches)
+    assert not told["corrected"]
+    assert told["reason"].endswith(f"has the date {FIRST_DAY}, where no date was set last")
+    assert dates(books, "CW-2") == [("40.00", FIRST_DAY)]
+    assert audited(line, batches) == []
+
+
+def test_a_removal_that_comes_late_is_undone_with_the_date(line, books, network):
+    """The payment that is made anew is the one that was set last."""
+    network.strike(Strike(RESET_AND_LATER, "DELETE", nth=1), Strike(INVALID_400, "DELETE"))
+    batches = line.batches
+    pay(line, batches, ("CW-2", "0.00"), name="a.xml")
+    network.strike()
+    pay(line, batches, ("CW-2", WHOLE, SECOND_DAY), name="b.xml")
+    network.deliver()
+    assert dates(books, "CW-2") == []
+    (told,) = audited(line, batches)
+    assert told["reason"].endswith(f"{WHOLE} with the date {SECOND_DAY} was set again")
+    assert dates(books, "CW-2") == [(WHOLE, SECOND_DAY)]
+    assert audited(line, batches) == []
+
+
+def test_a_surplus_that_is_said_to_be_removed_and_stays_is_not_told_as_removed(line, books, network):
+    """A 204 proves nothing: the row is still listed, and a person hears of it."""
+    in_doubt(line, network)
+    network.strike(Strike(page(204, ""), "DELETE"))
+    (told,) = audited(line, line.batches)
+    assert told["corrected"] is False
+    assert amounts(books, "CW-1") == ["60.00", "60.00"]
 
 
 def test_a_later_file_that_meets_the_second_payment_is_paid(line, books, network):

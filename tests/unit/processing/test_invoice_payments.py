@@ -99,6 +99,14 @@ def test_record_of_the_other_shape_is_refused():
         read(content)
 
 
+def test_an_invoice_without_a_number_that_is_named_by_its_id_is_not_said_to_be_missing(settle):
+    """It is there, so what is wrong with it is said."""
+    data = invoice_payments(without("invoice/identifier") | {"invoice/id": "1001"})
+    applied, sandbox, _ = settle(data, invoice(" ", "346.34"))
+    assert "The invoice with id 1001 has no number in ConnectWise" in applied.results[0].message
+    assert payments_of(sandbox, " ") == []
+
+
 def test_payments_are_set_and_come_back_in_the_shape_of_their_input(settle):
     """By number, by id and by both; each record in one result file, with everything it had."""
     data = invoice_payments(
