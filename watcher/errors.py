@@ -37,8 +37,10 @@ class Scope(StrEnum):
 
     Attributes:
         LINE: it is about every call. The whole line waits.
-        ODD: the answer about one record is not understood, which is ConnectWise's trouble. That record waits.
-        REFUSED: a 500 or 403 about one record. If other calls succeed meanwhile, it is that record's fault.
+        ODD: an answer about one record never came, is a gateway's, or is not understood. That record waits, and is
+            never rejected for it.
+        REFUSED: a call about one record was refused (500, 403, a page in the API's place). If other calls succeed
+            meanwhile, that is the record's fault.
     """
 
     LINE = "line"
@@ -150,6 +152,8 @@ class AnswerLost(ConnectWiseError):
     Attributes:
         payment_id: ConnectWise's id of the row it made, where the answer said that much.
     """
+
+    scope = Scope.ODD
 
     def __init__(self, message: str, request_id: str | None = None, payment_id: int | None = None) -> None:
         super().__init__(message, request_id)

@@ -66,7 +66,8 @@ class Batch(Generic[Item, Answer]):
             if error.scope is Scope.LINE:
                 self.halted.set()
             else:
-                self._count(good=False)
+                # A row whose id is known was made, whatever else was odd.
+                self._count(good=isinstance(error, AnswerLost) and error.payment_id is not None)
             self._came.put((item, error))
         except BaseException as error:  # noqa: BLE001  (raised again where the answers are gathered)
             self._came.put((item, error))
