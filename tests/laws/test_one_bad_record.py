@@ -232,15 +232,22 @@ def test_many_unknown_numbers_are_rejected_if_the_search_works(folders, books):
 
 
 def test_an_invoice_that_cannot_be_read_at_all_holds_up_no_other(folders, start_sandbox):
-    """Its payments are answered by 404, and it itself by 500: others are paid, and it is rejected in the end."""
+    """Its payments are answered by 404, and it itself by 500: it waits, named, and others are paid."""
     paying = (PaymentSeed(Decimal(1)),)
     books = start_sandbox(*(invoice(number, TOTAL, payments=paying) for number in [*IDS][:3]))
     faults = [Strike(GONE_404, "GET", r"/1001/payments\?"), Strike(CONVERTING_500, "GET", r"/1001\?")]
     with Unreliable(books.url, *faults) as network:
         drop(folders.inbox, "pay.xml", document(*((number, TOTAL) for number in [*IDS][:3])))
-        served(folders, network.url, Day())
-    assert paid(books, "BAD-2", "BAD-3") == [[TOTAL], [TOTAL]]
-    assert [row["InvoiceNumber"] for row in records(one(files(folders.fail)))] == ["BAD-1"]
+        seen = []
+
+        def better():
+            seen.append((paid(books, "BAD-2", "BAD-3"), files(folders.fail)))
+            network.strike()
+
+        logs = served(folders, network.url, Day(better, at=HOUR / 2))
+    assert seen == [([[TOTAL], [TOTAL]], [])]
+    assert paid(books, "BAD-1") == [[TOTAL]]
+    assert "invoice BAD-1 (line 3): " in named(logs, "file.waiting")[0]["reason"]
 
 
 def test_an_endpoint_that_is_gone_fails_no_payment(folders, books):

@@ -131,7 +131,7 @@ class ConnectWise:
         Raises:
             Missing: there is no such invoice.
         """
-        return self._gateway.get(f"/finance/invoices/{invoice_id}?fields=id,invoiceNumber", reads=rows.invoice).number
+        return self._gateway.get(f"/finance/invoices/{invoice_id}?fields=id,invoiceNumber", reads=rows.number)
 
     def finds_what_is_there(self) -> bool:
         """Return True if the search finds an invoice that ConnectWise is known to have."""
@@ -140,7 +140,9 @@ class ConnectWise:
             return False
         # Its id is enough: another part of it may not be understood.
         conditions = _quoted(f"id in ({seen})")
-        return seen in self._gateway.get(f"/finance/invoices?pageSize=1&fields=id&conditions={conditions}", reads=rows.ids)
+        return seen in self._gateway.get(
+            f"/finance/invoices?pageSize=1&fields=id&conditions={conditions}", reads=rows.ids
+        )
 
     def carry_out(self, call: Call) -> Written:
         """Make the one writing call of a plan.

@@ -42,6 +42,7 @@ class Refusal:
         rounds: how many refusals of its call count, each after its payments were read back.
         since: since when these count (monotonic seconds).
         at: when the last of these was.
+        met: which event the first trouble was.
         begun, before, latest: which events the first, the last but one and the last refusal of its call were.
     """
 
@@ -55,6 +56,7 @@ class Refusal:
     rounds: int = 0
     since: float = 0.0
     at: float = 0.0
+    met: int = 0
     begun: int = 0
     before: int = 0
     latest: int = 0
@@ -98,19 +100,9 @@ class Refusals:
         """Return what keeps a payment from being made; None if nothing does."""
         return self._known.get(demand_id)
 
-    def due(self, demand_id: DemandId, *, nothing_else: bool = False) -> float:
-        """Return when a payment has its next turn (monotonic seconds); 0 for now.
-
-        Args:
-            demand_id: its demand.
-            nothing_else: as for ``is_records``.
-        """
-        known = self._known.get(demand_id)
-        return 0.0 if known is None or self.is_records(demand_id, nothing_else=nothing_else) else known.due
-
     def dues(self) -> dict[str, float]:
         """Return when each payment that met trouble has its next turn, by the key of its invoice."""
-        return {known.key: self.due(demand_id) for demand_id, known in self._known.items()}
+        return {known.key: known.due for known in self._known.values()}
 
     def keys(self) -> set[str]:
         """Return the keys of the invoices whose payments met trouble."""
@@ -128,9 +120,10 @@ class Refusals:
         known = self._known.setdefault(demand.id, Refusal(error, demand.key, now, now))
         known.error, known.last_at = error, now
         known.tries += 1
+        self._events += 1
+        known.met = known.met or self._events
         if action is None:
             return
-        self._events += 1
         known.before, known.latest = known.latest, self._events
         known.write, known.action, known.at = error, action, now
         known.begun = known.begun or self._events
@@ -158,20 +151,19 @@ class Refusals:
         """Take in that a payment needed no call."""
         self._good += 1
 
-    def is_records(self, demand_id: DemandId, *, nothing_else: bool) -> bool:
-        """Return True if the evidence says that the fault is the record's own.
+    def is_often_enough(self, demand_id: DemandId) -> bool:
+        """Return True if the call for a payment was refused so often, and for so long, that it is decided about."""
+        known = self._known.get(demand_id)
+        return known is not None and known.rounds >= _ROUNDS and known.at - known.since >= _SECONDS
+
+    def can_be_records(self, demand_id: DemandId, *, nothing_else: bool) -> bool:
+        """Return True if the fault is the record's own once that was refused often enough.
 
         Args:
             demand_id: its demand.
             nothing_else: True if there is no payment that was not tried yet. Looks at its own invoice then have to show
                 that ConnectWise answers.
         """
-        known = self._known.get(demand_id)
-        enough = known is not None and known.rounds >= _ROUNDS and known.at - known.since >= _SECONDS
-        return enough and self.can_be_records(demand_id, nothing_else=nothing_else)
-
-    def can_be_records(self, demand_id: DemandId, *, nothing_else: bool) -> bool:
-        """Return True if the fault is the record's own once that was refused often enough; as ``is_records``."""
         known = self._known.get(demand_id)
         if known is None or known.write is None or known.write.scope is Scope.ODD or self.lacks_right(demand_id):
             return False
@@ -181,6 +173,11 @@ class Refusals:
         """Return True if ConnectWise took another payment since it refused this one: only this one is to blame."""
         known = self._known.get(demand_id)
         return known is not None and 0 < known.begun < self._went_well
+
+    def others_go_on(self, demand_id: DemandId) -> bool:
+        """Return True if ConnectWise took another payment since a payment met trouble."""
+        known = self._known.get(demand_id)
+        return known is not None and known.met < self._went_well
 
     def is_decided_soon(self, demand_id: DemandId, *, nothing_else: bool) -> bool:
         """Return True if a few more tries will decide about a payment that met trouble."""

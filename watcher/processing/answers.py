@@ -39,9 +39,7 @@ class Answers:
         dates: the day that was sent last for a payment row in this run, by its id; None if it was taken off.
     """
 
-    def __init__(
-        self, unanswered: Unanswered, refusals: Refusals, attempts: Attempts, lifetime: Lifetime
-    ) -> None:
+    def __init__(self, unanswered: Unanswered, refusals: Refusals, attempts: Attempts, lifetime: Lifetime) -> None:
         """Know of no answer yet.
 
         Args:
@@ -150,10 +148,6 @@ class Answers:
             if len(self.dates) > _DATES:
                 self.dates.popitem(last=False)
         return finish(one.plan, Outcome.APPLIED, payment_id)
-
-    def log_hold(self, one: Pending, seconds: float) -> None:
-        """Log that a demand's POST waits so long (seconds)."""
-        self._log.info(Event.PAYMENT_HELD, wait_seconds=round(seconds, 1), **one.named)
 
     def _log_fault(self, event: Event, fault: ConnectWiseError | Outage, **keys: object) -> None:
         self._log.warning(event, reason=str(fault), request_id=fault.request_id, **keys)

@@ -66,9 +66,8 @@ class Left:
     def cause(self) -> Outage | None:
         """The trouble that may be about all payments, since nothing else went well meanwhile; None if others go on."""
         refused = [demand for demand in self.demands if self._refusals.is_worth_telling(demand.id)]
-        if not refused or (
-            any(self._refusals.is_suspect(demand.id) for demand in refused) and not self._attempts.is_paused
-        ):
+        others_go_on = any(self._refusals.others_go_on(demand.id) for demand in refused)
+        if not refused or (others_go_on and not self._attempts.is_paused):
             return None
         cause = holding_up(self._refusals.error_of(refused[0].id), refused)
         cause.others_go_on = True
@@ -170,7 +169,7 @@ class Left:
         if isinstance(error, SignInRefused) and self._refusals.lacks_right(demand.id):
             return _MEND_RIGHT.format(mend=error.mend)
         # A look alone never decides.
-        decides = known is not None and known.write is not None and known.write.scope is not Scope.ODD
+        decides = known is not None and known.write is error and error.scope is not Scope.ODD
         return _MEND_REFUSED if decides else _MEND_ODD
 
     def look_again(self) -> None:

@@ -186,10 +186,10 @@ def without_call(one: Pending, decided: Plan) -> list[Result]:
         return rejected(decided, step.message, one.invoice_id if one.in_doubt else None)
     if isinstance(step, Keep):
         return finish(decided, Outcome.APPLIED if decided.applied else Outcome.UNCHANGED, step.payment_id)
-    if one.refused is not None and not isinstance(one.refused[1], Missing):
-        # It is read back by now. An invoice that is another one at every look is not chased for ever.
-        if one.refused_again is not None or one.surprises >= SURPRISES:
-            return rejected(decided, str(one.refused[1]))
+    # It is read back by now. An invoice that is another one at every look is not chased for ever.
+    counts = one.refused_again is not None or one.surprises >= SURPRISES
+    if counts and one.refused is not None and not isinstance(one.refused[1], Missing):
+        return rejected(decided, str(one.refused[1]))
     return []
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from itertools import zip_longest
 from math import inf
 
 from watcher.connectwise.client import ConnectWise
@@ -19,7 +18,7 @@ from watcher.connectwise.workers import Batch, Workers
 from watcher.errors import AnswerLost, Outage, Rejection, Stopping
 from watcher.payments.attempts import Attempts
 from watcher.payments.doubts import InDoubt
-from watcher.payments.model import Action, Change, Create, Demand, DemandId, Intent, Keep, Plan, Rules, action_of
+from watcher.payments.model import Change, Demand, DemandId, Intent, Keep, Plan, Rules, action_of
 from watcher.payments.outcomes import Result, intend
 from watcher.payments.refusals import Refusals
 from watcher.processing.answers import Answer, Answers
@@ -29,6 +28,7 @@ from watcher.processing.look_up import LookUp
 from watcher.processing.news import News, Outcomes, Planned
 from watcher.processing.pending import OpenDemands, Pending, given_up, unplanned, without_call
 from watcher.processing.planner import Planner
+from watcher.processing.turns import Turns
 from watcher.processing.unanswered import Unanswered
 
 # The most demands of one round: enough to keep all workers busy, and few enough that what was looked up is still fresh.
@@ -71,6 +71,7 @@ class Rounds:
         self._unanswered = Unanswered(workers.lifetime, client.timeout_seconds)
         self._answers = Answers(self._unanswered, self._refusals, self._attempts, workers.lifetime)
         self._planner = Planner(look_up, rules, self._unanswered, self._answers.dates)
+        self._turns = Turns(self._refusals, self._attempts, self.left, self._unanswered, workers.lifetime, self._size)
         # The demands in doubt of claims that were left.
         self._in_doubt: dict[DemandId, Pending] = {}
 
@@ -129,7 +130,7 @@ class Rounds:
         while waiting:
             now = self._workers.lifetime.now()
             held = {key: until for key, until in held.items() if until > now}
-            wanted = self._turn(waiting, held)
+            wanted = self._turns.next(waiting, held)
             if not wanted:
                 undecided = waiting.left()
                 due = min((until for until in held.values() if until < inf), default=self.left.due or now)
@@ -148,41 +149,12 @@ class Rounds:
                 raise outage
             held |= {one.demand.key: one.held_until for one in turn if one.held_until}
             waiting.take_decided(turn)
-            if self._is_outage(waiting, held):
+            if self._turns.is_outage(waiting, held):
                 self._attempts.gave_up(now)
                 if stay:
                     raise self._holding_up(waiting)
                 self.left.leave(waiting.left(), self._attempts.resumes_at)
                 return
-
-    def _turn(self, waiting: OpenDemands, held: Mapping[str, float]) -> list[Demand]:
-        """Return the demands of the next round; none if all have to wait.
-
-        What may have been carried out is read back before anything else. The calls of those that are in trouble go
-        last: as many of them as there are workers would starve the others.
-        """
-        unread = waiting.unread(held)
-        if self._attempts.is_over and unread:
-            return unread
-        others = {*held, *self._refusals.keys(), *(demand.key for demand in unread)}
-        if self._attempts.is_doubtful:
-            fresh = waiting.from_all_places(min(_LOOKED_UP * self._attempts.patience, self._size), others)
-        else:
-            fresh = waiting.earliest(self._size, others)
-        if unread or fresh:
-            return [*unread, *fresh]
-        again = waiting.earliest(self._size, held)
-        # Those that were tried last come last.
-        return sorted(again, key=lambda demand: self._refusals.error_at(demand.id))
-
-    def _is_outage(self, waiting: OpenDemands, held: Mapping[str, float]) -> bool:
-        """Return True if everything is refused, and nothing that may have been carried out is left to read back."""
-        if not self._attempts.is_over or waiting.unread(held):
-            return False
-        return not (
-            self._refusals.nothing_follows
-            and any(self._refusals.can_be_records(demand.id, nothing_else=True) for demand in waiting.left())
-        )
 
     def _holding_up(self, waiting: OpenDemands) -> Outage:
         refused = [demand for demand in waiting.left() if self._refusals.of(demand.id)]
@@ -251,7 +223,7 @@ class Rounds:
             self._unanswered.lost({each: intent for each, intent in unknown.items() if each not in not_begun})
         yield from unplanned([*unmade, *batch.not_begun], intents)
         for one in calls:
-            one.held_until = 0.0 if one.unread else self._due(one, waiting)
+            one.held_until = 0.0 if one.unread else self._turns.due(one, waiting)
         if met_trouble:
             self._look_up.forget_ahead()
         return outage
@@ -266,14 +238,14 @@ class Rounds:
         for one, decided in zip(turn, self._planner.plans(turn), strict=True):
             if isinstance(decided, Outage):
                 self._answers.refused(one, decided, None)
-                one.plan, one.held_until = None, self._due(one, waiting)
+                one.plan, one.held_until = None, self._turns.due(one, waiting)
                 continue
             one.plan = decided
             if results := self._results(one, decided, waiting):
                 ended.append((one, results))
             elif one.plan is not None:
                 calls.append(one)
-        calls = self._of_this_round(calls, waiting)
+        calls = self._turns.chosen(calls, waiting)
         planned = {one.demand.id: intend(one.plan, one.intent) for one in calls if one.plan is not None}
         intents = {
             one.demand.id: intent
@@ -281,21 +253,6 @@ class Rounds:
             if (intent := planned[one.demand.id]) is not None and intent != one.intent
         }
         return calls, intents, ended
-
-    def _of_this_round(self, calls: Sequence[Pending], waiting: OpenDemands) -> list[Pending]:
-        """Return those of some calls that are made in this round; the others wait, if need be until they are due."""
-        troubled = self._refusals.keys()
-        fresh = [one for one in calls if one.demand.key not in troubled]
-        first = fresh or ([] if self._attempts.is_over else calls)
-        for one in calls:
-            one.held_until = self._due(one, waiting)
-        chosen = [one for one in first if not self._is_held(one, waiting)]
-        if not self._attempts.is_doubtful or not fresh:
-            return chosen
-        # Of each kind some: the API member may have the right to do one and not another.
-        kinds = [[one for one in chosen if action_of(one.step) is action] for action in Action]
-        mixed = [one for several in zip_longest(*kinds) for one in several if one is not None]
-        return mixed[: self._attempts.patience]
 
     def _results(self, one: Pending, decided: Plan, waiting: OpenDemands) -> list[Result]:
         """Return the results of a demand that needs no call any more; else none."""
@@ -308,7 +265,7 @@ class Rounds:
             self._answers.refused(one, one.refused_again, action_of(one.step))
             one.refused, one.unread = None, False
         refusal = self._refusals.of(one.demand.id)
-        if refusal is None or not self._is_records(one, waiting):
+        if refusal is None or not self._turns.is_records(one, waiting):
             return []
         if isinstance(decided.step, Change) and decided.step.clear_date:
             # It may be the date that cannot be taken off; the amount can be set without that.
@@ -324,24 +281,6 @@ class Rounds:
             self._answers.went_well(one.sent.action)
         else:
             self._refusals.unchanged()
-
-    def _is_records(self, one: Pending, waiting: OpenDemands) -> bool:
-        nothing_else = self.left.is_all_in_trouble(waiting.left())
-        return self._refusals.is_records(one.demand.id, nothing_else=nothing_else)
-
-    def _due(self, one: Pending, waiting: OpenDemands) -> float:
-        """Return when a demand has its next turn (monotonic seconds); 0 for now."""
-        known = self._refusals.of(one.demand.id)
-        return 0.0 if known is None or self._is_records(one, waiting) else known.due
-
-    def _is_held(self, one: Pending, waiting: OpenDemands) -> bool:
-        """Return True if a demand's next call has to wait: it may make a second payment, or was refused just now."""
-        now = self._workers.lifetime.now()
-        seconds = self._unanswered.wait_before_post(one.demand.id) if isinstance(one.step, Create) else 0.0
-        if seconds:
-            self._answers.log_hold(one, seconds)
-        one.held_until = max(self._due(one, waiting), now + seconds if seconds else 0.0)
-        return one.held_until > now
 
     def _outcomes(self, ended: _Ended) -> Outcomes:
         """Take what has come to its end, with what is not known of its invoices."""
