@@ -159,7 +159,7 @@ class Left:
             more = f" and {len(refused) - 1:,} more" if len(refused) > 1 else ""
             return f"{_stuck(refused[0])}{more}: {str(error).rstrip('.')}", self._mend(refused[0], error)
         keys = self._refusals.keys()
-        behind = next((demand for demand in demands if demand.key in keys), None)
+        behind = next((each for each in demands if each.key in keys and self._refusals.of(each.id) is None), None)
         if behind is None:
             return "", ""
         return f"{_stuck(behind)}: an earlier file has a payment on this invoice that is not decided yet", _MEND_BEHIND

@@ -131,11 +131,11 @@ class Rounds:
             now = self._workers.lifetime.now()
             held = {key: until for key, until in held.items() if until > now}
             wanted = self._turns.next(waiting, held)
-            if not wanted:
+            if not wanted or (tried and not stay and self._turns.are_others_first(waiting, held)):
                 undecided = waiting.left()
                 due = min((until for until in held.values() if until < inf), default=self.left.due or now)
                 if not stay:
-                    self.left.leave(undecided, due)
+                    self.left.leave(undecided, now if wanted else due)
                     return
                 if tried and not self.left.will_be_decided(undecided):
                     raise self._holding_up(waiting)

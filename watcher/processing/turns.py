@@ -18,6 +18,8 @@ from watcher.processing.unanswered import Unanswered
 
 # So many times as many payments are looked up as are tried, where those of each kind are to be among them.
 _LOOKED_UP = 4
+# So many payments in trouble are tried again before it is looked if files have come in.
+_AGAIN = 64
 
 
 class Turns:
@@ -60,9 +62,13 @@ class Turns:
             fresh = waiting.earliest(self._size, others)
         if unread or fresh:
             return [*unread, *fresh]
-        again = waiting.earliest(self._size, held)
         # Those that were tried last come last.
-        return sorted(again, key=lambda demand: self._refusals.error_at(demand.id))
+        again = sorted(waiting.earliest(self._size, held), key=lambda demand: self._refusals.error_at(demand.id))
+        return again[:_AGAIN]
+
+    def are_others_first(self, waiting: OpenDemands, held: Mapping[str, float]) -> bool:
+        """Return True if nothing is left but payments in trouble: new files need not wait for these."""
+        return not waiting.unread(held) and not waiting.earliest(1, {*held, *self._refusals.keys()})
 
     def is_outage(self, waiting: OpenDemands, held: Mapping[str, float]) -> bool:
         """Return True if everything is refused, and nothing that may have been carried out is left to read back."""
