@@ -106,11 +106,19 @@ class Looks:
         Raises:
             Unreachable: it does not work, or cannot be asked.
         """
-        ((_, answer),) = self._workers.each(lambda _: self._client.finds_what_is_there(), [None])
+        if self._first(self._client.finds_what_is_there) is not True:
+            raise Unreachable(f"ConnectWise's search for invoices does not work: {what}", request_id)
+
+    def _first(self, ask: Callable[[], object]) -> object:
+        """Make a look that is about no invoice that was asked for; return what came of it.
+
+        Raises:
+            Outage: ConnectWise does not answer it.
+        """
+        ((_, answer),) = self._workers.each(lambda _: ask(), [None])
         if isinstance(answer, Outage):
             raise answer
-        if answer is not True:
-            raise Unreachable(f"ConnectWise's search for invoices does not work: {what}", request_id)
+        return answer
 
     def _find_by_number(self, numbers: Sequence[str]) -> dict[str, list[Invoice]]:
         found = self._client.find_invoices(numbers)
@@ -156,9 +164,14 @@ class Looks:
                     search.troubles[group[0]] = answer
                 else:
                     search.refusals[group[0]] = answer
-            if fault is not None and not proved and (isinstance(fault, Outage) or depth >= _HALVINGS or not halves):
-                self.prove(str(fault), fault.request_id)
-                proved = True
+            if fault is not None and not proved:
+                alone = isinstance(fault, Outage) and len(terms) == 1
+                if not alone and (depth >= _HALVINGS or not halves):
+                    self.prove(str(fault), fault.request_id)
+                    proved = True
+                elif isinstance(fault, Outage):
+                    # Whether ConnectWise answers at all is soon known.
+                    self._first(self._client.any_invoice_id)
             groups, depth = halves + [group for group in groups if group not in answers], depth + 1
         return search
 
