@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from watcher.errors import Outage, Rejection, Scope, SignInRefused, Stuck, Unreachable
+from watcher.errors import AnswerLost, Outage, Rejection, Scope, SignInRefused, Stuck, Unreachable
 from watcher.payments.attempts import Attempts
 from watcher.payments.model import Demand, Payment
 from watcher.payments.refusals import Refusals, Refused
@@ -192,7 +192,7 @@ def holding_up(error: Refused, demands: Sequence[Demand]) -> Outage:
     else:
         words = f"ConnectWise refuses payments: {error}" if isinstance(error, Rejection) else str(error)
         outage = Unreachable(words, error.request_id)
-        if error.scope is Scope.REFUSED:
+        if isinstance(error, AnswerLost) and error.scope is Scope.REFUSED:
             outage.mend = _MEND_MAYBE_ONE
     outage.stuck = tuple(_stuck(demand) for demand in demands)
     return outage
