@@ -63,6 +63,16 @@ class Attempts:
         """True if those from all places were refused, too."""
         return len(self._refused) >= self.patience * (1 if self.is_paused else 2)
 
+    @property
+    def patience_again(self) -> int:
+        """How many may be refused in a row that were refused before: these show nothing new."""
+        return min(self.patience, _FEW)
+
+    @property
+    def is_over_again(self) -> bool:
+        """True if so many of these were refused."""
+        return len(self._refused) >= self.patience_again
+
     def begin(self, now: float) -> bool:
         """Begin an attempt to make payments; return False if it is too early for one.
 

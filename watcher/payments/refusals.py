@@ -182,8 +182,10 @@ class Refusals:
     def is_decided_soon(self, demand_id: DemandId, *, nothing_else: bool) -> bool:
         """Return True if a few more tries will decide about a payment that met trouble."""
         known = self._known[demand_id]
-        passes = known.tries < _ROUNDS and (known.write or known.error).scope is Scope.ODD
-        return passes or self.can_be_records(demand_id, nothing_else=nothing_else)
+        if known.error is not known.write or known.error.scope is Scope.ODD:
+            # It may pass, and it never decides.
+            return known.tries < _ROUNDS
+        return self.can_be_records(demand_id, nothing_else=nothing_else)
 
     def is_worth_telling(self, demand_id: DemandId) -> bool:
         """Return True if people should know of the trouble. An answer that was lost once is no matter of theirs."""

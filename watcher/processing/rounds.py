@@ -135,7 +135,9 @@ class Rounds:
                 undecided = waiting.left()
                 due = min((until for until in held.values() if until < inf), default=self.left.due or now)
                 if not stay:
-                    self.left.leave(undecided, now if wanted else due)
+                    if wanted and self._attempts.is_over_again:
+                        self._attempts.gave_up(now)
+                    self.left.leave(undecided, max(now, self._attempts.resumes_at) if wanted else due)
                     return
                 if tried and not self.left.will_be_decided(undecided):
                     raise self._holding_up(waiting)
@@ -306,10 +308,7 @@ class Rounds:
             return self._calls.make(one.step)
 
         last = max(len(calls) - self._workers.count, 0)
-        # Who is to blame alone is tried, however many they are.
-        alone = all(self._refusals.is_suspect(one.demand.id) for one in calls)
-        patience = len(calls) + 1 if alone else self._attempts.patience
-        batch = self._workers.begin(call, calls[:last], patience=patience)
+        batch = self._workers.begin(call, calls[:last], patience=self._turns.patience(calls))
         self._look_up.ahead(later, after=batch)
         self._workers.add(batch, call, calls[last:])
         return batch

@@ -94,6 +94,14 @@ class Turns:
         mixed = [one for several in zip_longest(*kinds) for one in several if one is not None]
         return mixed[: self._attempts.patience]
 
+    def patience(self, calls: Sequence[Pending]) -> int:
+        """Return how many calls of a round may be refused in a row before no further one is made."""
+        if all(self._refusals.is_suspect(one.demand.id) for one in calls):
+            # Others went past these, so they are no sign of an outage.
+            return len(calls) + 1
+        again = any(self._refusals.of(one.demand.id) is not None for one in calls)
+        return self._attempts.patience_again if again else self._attempts.patience
+
     def is_records(self, one: Pending, waiting: OpenDemands) -> bool:
         """Return True if the fault is the record's own, by all that is known."""
         if not self._refusals.is_often_enough(one.demand.id):
