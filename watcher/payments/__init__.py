@@ -4,6 +4,6 @@ This package owns payments, invoices, demands, steps, results and receipts, as v
 no clock: everything that it needs comes in as an argument. Others use the values of ``model`` and ``invoices``,
 ``demands.demands_of``, ``numbered``, ``unrepeated`` and ``first_of_each``, ``planning.plan`` and ``must_list``,
 ``outcomes.intend``, ``finish``, ``reject`` and ``total``, ``doubts.InDoubt`` and ``Settled``, ``refusals.Refusals``,
-``withdrawal.Withdrawal`` and ``is_withdrawal``, and ``receipt.receipt``, ``read_receipt``, ``summary`` and
-``refusal_note``.
+``attempts.Attempts`` and ``spread``, ``withdrawal.Withdrawal`` and ``is_withdrawal``, and ``receipt.receipt``,
+``read_receipt``, ``summary`` and ``refusal_note``.
 """

@@ -127,8 +127,9 @@ class Refusals:
         known.before, known.latest = known.latest, self._events
         known.write, known.action, known.at = error, action, now
         known.begun = known.begun or self._events
-        known.since = known.since if known.rounds else now
-        known.rounds += 1
+        if error.scope is not Scope.ODD:
+            known.since = known.since if known.rounds else now
+            known.rounds += 1
 
     def went_well(self, action: Action, now: float) -> None:
         """Take in that a payment was made, changed or removed: there is no outage, and that is allowed.
@@ -142,7 +143,7 @@ class Refusals:
         for each in self._known.values():
             if each.begun > self._went_well:
                 # What was refused before may have been an outage, and does not count.
-                each.since, each.rounds = now, 1
+                each.since, each.rounds = now, min(each.rounds, 1)
                 each.first_at, each.last_at, each.tries = now, now, 1
         self._events += 1
         self._went_well = self._events

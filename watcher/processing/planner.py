@@ -64,7 +64,9 @@ class Planner:
         if key in found.refusals:
             return Plan(one.demand, Reject(found.refusals[key]))
         dates = Dates(self._dates, one.dates_stay)
-        decided = plan(one.demand, invoices, one.sent, self._rules, one.made, self._unanswered.on(invoices), dates)
+        # A call that was refused makes none of several payments ours.
+        intent = one.sent if all(len(invoice.paying) < 2 for invoice in invoices) else one.intent
+        decided = plan(one.demand, invoices, intent, self._rules, one.made, self._unanswered.on(invoices), dates)
         one.unread = False
         if not isinstance(decided.step, Reject):
             one.invoice_id = decided.step.invoice_id
