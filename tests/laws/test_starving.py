@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from datetime import date
 from decimal import Decimal
 
 import pytest
 from support.connectwise import invoice
 from support.day import Day
 from support.documents import document, drop, files
-from support.line import Hurried, connect
+from support.line import Hurried, Line, connect
 from support.network import CONVERTING_500, WEAK_ROLE_403, Strike, Unreliable
 from support.served import named, paid, served
 
@@ -92,6 +94,22 @@ def test_bad_payments_in_front_do_not_end_a_document_without_folders(start_sandb
         *_, applied = apply(data, *connect(network.url, lifetime), Rules())
     assert applied.held_up_by is None
     assert [str(result.outcome) for result in applied.known] == ["rejected"] * 12 + ["applied"] * 20
+    assert lifetime.now() < 120
+
+
+def test_a_single_run_decides_as_well_although_the_good_ones_are_unchanged(folders, start_sandbox):
+    """It ends after a minute with every record decided."""
+    bad, good = [f"B-{ordinal}" for ordinal in range(12)], [f"G-{ordinal}" for ordinal in range(20)]
+    paying = (PaymentSeed(Decimal(TOTAL), date(2016, 9, 22)),)
+    seeds = [invoice(number, TOTAL, payments=paying) for number in good]
+    books = start_sandbox(*(invoice(number, TOTAL) for number in bad), *seeds)
+    with Unreliable(books.url, refused(CONVERTING_500, 1001, 1012)) as network:
+        drop(folders.inbox, "pay.xml", document(*((number, TOTAL) for number in [*bad, *good])))
+        lifetime = Hurried()
+        sections = {"inbox": {"observer": "off", "settle_seconds": 0}}
+        with closing(Line(folders, network.url, lifetime=lifetime, **sections)) as line, line.service() as service:
+            tally = service.run_once()
+    assert (tally.files, tally.rejected) == (1, 12)
     assert lifetime.now() < 120
 
 

@@ -135,7 +135,7 @@ class Rounds:
                 undecided = waiting.left()
                 due = min((until for until in held.values() if until < inf), default=self.left.due or now)
                 if not stay:
-                    if wanted and self._attempts.is_over_again:
+                    if wanted and self._turns.is_outage_again(waiting):
                         self._attempts.gave_up(now)
                     self.left.leave(undecided, max(now, self._attempts.resumes_at) if wanted else due)
                     return

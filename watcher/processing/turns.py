@@ -72,11 +72,16 @@ class Turns:
 
     def is_outage(self, waiting: OpenDemands, held: Mapping[str, float]) -> bool:
         """Return True if everything is refused, and nothing that may have been carried out is left to read back."""
-        if not self._attempts.is_over or waiting.unread(held):
-            return False
-        return not (
-            self._refusals.nothing_follows
-            and any(self._refusals.can_be_records(demand.id, nothing_else=True) for demand in waiting.left())
+        return self._attempts.is_over and not waiting.unread(held) and not self._are_records(waiting)
+
+    def is_outage_again(self, waiting: OpenDemands) -> bool:
+        """Return True if those in trouble were tried again, and enough of them were refused."""
+        return self._attempts.is_over_again and not self._are_records(waiting)
+
+    def _are_records(self, waiting: OpenDemands) -> bool:
+        """Return True if nothing follows, and what went well before shows that some refusals are the records' fault."""
+        return self._refusals.nothing_follows and any(
+            self._refusals.can_be_records(demand.id, nothing_else=True) for demand in waiting.left()
         )
 
     def chosen(self, calls: Sequence[Pending], waiting: OpenDemands) -> list[Pending]:
