@@ -37,15 +37,27 @@ class Scope(StrEnum):
 
     Attributes:
         LINE: it is about every call. The whole line waits.
-        ODD: an answer about one record never came, is a gateway's, or is not understood. That record waits, and is
-            never rejected for it.
+        LOST: an answer about one record never came, or a gateway gave up in ConnectWise's place. That record waits,
+            and is never rejected for it.
+        ODD: an answer about one record is not understood. It waits as well.
         REFUSED: a call about one record was refused (500, 403, a page in the API's place). If other calls succeed
             meanwhile, that is the record's fault.
     """
 
     LINE = "line"
+    LOST = "lost"
     ODD = "odd"
     REFUSED = "refused"
+
+    @property
+    def never_rejects(self) -> bool:
+        """True if it can never be the record's fault."""
+        return self in (Scope.LOST, Scope.ODD)
+
+    @property
+    def is_no_answer(self) -> bool:
+        """True if ConnectWise itself said nothing."""
+        return self in (Scope.LINE, Scope.LOST)
 
 
 @dataclass(frozen=True, slots=True)

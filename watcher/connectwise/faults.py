@@ -121,7 +121,7 @@ def of_error(error: Exception, method: str, host: str, redacted: Redacted) -> Co
     if not _may_have_arrived(error):
         return Unreachable(reason)
     lost = Unreachable(reason) if method == "GET" else AnswerLost(reason)
-    lost.scope = Scope.ODD
+    lost.scope = Scope.LOST
     return lost
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from watcher.errors import AnswerLost, Outage, Rejection, Scope, SignInRefused
+from watcher.errors import AnswerLost, Outage, Rejection, SignInRefused
 from watcher.payments.model import Action, Demand, DemandId
 
 # So often, and over so many seconds, the call for a payment is refused before that is the payment's own fault.
@@ -114,7 +114,7 @@ class Refusals:
         Args:
             demand: its demand.
             action: what its call was to do; None if a look at its invoice went wrong.
-            error: of scope ``ODD`` or ``REFUSED``, or a 404 to a write on an invoice that is there.
+            error: of any scope but ``LINE``, or a 404 to a write on an invoice that is there.
             now: monotonic seconds.
         """
         known = self._known.setdefault(demand.id, Refusal(error, demand.key, now, now))
@@ -127,7 +127,7 @@ class Refusals:
         known.before, known.latest = known.latest, self._events
         known.write, known.action, known.at = error, action, now
         known.begun = known.begun or self._events
-        if error.scope is not Scope.ODD:
+        if not error.scope.never_rejects:
             known.since = known.since if known.rounds else now
             known.rounds += 1
 
@@ -166,7 +166,7 @@ class Refusals:
                 that ConnectWise answers.
         """
         known = self._known.get(demand_id)
-        if known is None or known.write is None or known.write.scope is Scope.ODD or self.lacks_right(demand_id):
+        if known is None or known.write is None or known.write.scope.never_rejects or self.lacks_right(demand_id):
             return False
         return (nothing_else or self._went_well > known.before) and not self._all_are_refused(demand_id)
 
@@ -183,7 +183,7 @@ class Refusals:
     def is_decided_soon(self, demand_id: DemandId, *, nothing_else: bool) -> bool:
         """Return True if a few more tries will decide about a payment that met trouble."""
         known = self._known[demand_id]
-        if known.error is not known.write or known.error.scope is Scope.ODD:
+        if known.error is not known.write or known.error.scope.never_rejects:
             # It may pass, and it never decides.
             return known.tries < _ROUNDS
         return self.can_be_records(demand_id, nothing_else=nothing_else)
@@ -191,7 +191,7 @@ class Refusals:
     def is_worth_telling(self, demand_id: DemandId) -> bool:
         """Return True if people should know of the trouble. An answer that was lost once is no matter of theirs."""
         known = self._known.get(demand_id)
-        return known is not None and (known.tries > 1 or known.error.scope is not Scope.ODD)
+        return known is not None and (known.tries > 1 or not known.error.scope.never_rejects)
 
     def lacks_right(self, demand_id: DemandId) -> bool:
         """Return True if the API member seems to lack the right to do what was refused, on any invoice."""

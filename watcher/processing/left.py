@@ -169,7 +169,7 @@ class Left:
         if isinstance(error, SignInRefused) and self._refusals.lacks_right(demand.id):
             return _MEND_RIGHT.format(mend=error.mend)
         # A look alone never decides.
-        decides = known is not None and known.write is error and error.scope is not Scope.ODD
+        decides = known is not None and known.write is error and not error.scope.never_rejects
         return _MEND_REFUSED if decides else _MEND_ODD
 
     def look_again(self) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from watcher.connectwise.changing import Ways
 from watcher.connectwise.client import ConnectWise
 from watcher.connectwise.recorded import RecordingGateway
-from watcher.errors import AnswerLost, Missing, Outage, PaymentWatcherError, Rejection, Scope, Stopping, Unreachable
+from watcher.errors import AnswerLost, Missing, Outage, PaymentWatcherError, Rejection, Stopping, Unreachable
 from watcher.lifetime import Lifetime
 from watcher.payments.invoices import HeldPayment, Invoice
 from watcher.payments.model import Change, Create, Remove, money
@@ -160,7 +160,7 @@ class TestInvoice:
         except Rejection as error:
             return self._refused(error)
         except AnswerLost as lost:
-            if lost.scope is Scope.LINE:
+            if lost.scope.is_no_answer:
                 raise Unreachable(str(lost), lost.request_id) from lost
             return Tried(done=False, words=self._words, status=self._status, note=str(lost))
         return Tried(done=True, words=self._words, status=self._status)
@@ -170,7 +170,7 @@ class TestInvoice:
         if lost.payment_id is not None:
             self._notes.made(lost.payment_id)
             return Tried(done=True, words=self._words, status=self._status, payment_id=lost.payment_id, note=str(lost))
-        if lost.scope is Scope.LINE:
+        if lost.scope.is_no_answer:
             # Whoever cleans up looks for it.
             raise Unreachable(str(lost), lost.request_id) from lost
         words, status = self._words, self._status
