@@ -65,7 +65,11 @@ def of_answer(answer: requests.Response, said: str) -> ConnectWiseError | Outage
         return error
     # Each also stands for trouble with one record: data that ConnectWise cannot take, an invoice that the API member
     # may not change, a text that a firewall does not let through. Only a gateway that gave up says nothing of it.
-    error.scope = Scope.ODD if (answer.ok and not answer.is_redirect) or status in _GAVE_UP else Scope.REFUSED
+    error.scope = Scope.REFUSED
+    if status in _GAVE_UP:
+        error.scope = Scope.LOST
+    elif answer.ok and not answer.is_redirect:
+        error.scope = Scope.ODD
     return error
 
 

@@ -106,7 +106,6 @@ class Attempts:
         if self._in_pause:
             return
         self.resumes_at = now + min(_FIRST_PAUSE * (1 << min(self._given_up, 10)), _LONGEST_PAUSE)
-        self.new_files_at = now + _NEW_FILES_SECONDS
         self._given_up += 1
 
 

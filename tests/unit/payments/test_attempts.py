@@ -56,7 +56,6 @@ def test_new_files_are_tried_during_a_pause_but_little_and_not_all_the_time():
         attempts.gave_up(now)
         now = attempts.resumes_at
     began = now - 300
-    assert not attempts.begin(began + 14)
     assert attempts.begin(began + 15)
     assert attempts.patience == 2
     attempts.gave_up(began + 16)
