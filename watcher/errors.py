@@ -38,13 +38,27 @@ class Scope(StrEnum):
 
     Attributes:
         LINE: it is about every call. The whole line waits.
-        ODD: the answer about one record is not understood, which is ConnectWise's trouble. That record waits.
-        REFUSED: a 500 or 403 about one record. If other calls succeed meanwhile, it is that record's fault.
+        LOST: an answer about one record never came, or a gateway gave up in ConnectWise's place. That record waits,
+            and is never rejected for it.
+        ODD: an answer about one record is not understood. It waits as well.
+        REFUSED: a call about one record was refused (500, 403, a page in the API's place). If other calls succeed
+            meanwhile, that is the record's fault.
     """
 
     LINE = "line"
+    LOST = "lost"
     ODD = "odd"
     REFUSED = "refused"
+
+    @property
+    def never_rejects(self) -> bool:
+        """True if it can never be the record's fault."""
+        return self in (Scope.LOST, Scope.ODD)
+
+    @property
+    def is_no_answer(self) -> bool:
+        """True if ConnectWise itself said nothing."""
+        return self in (Scope.LINE, Scope.LOST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +165,8 @@ class AnswerLost(ConnectWiseError):
     Attributes:
         payment_id: ConnectWise's id of the row it made, where the answer said that much.
     """
+
+    scope = Scope.ODD
 
     def __init__(self, message: str, request_id: str | None = None, payment_id: int | None = None) -> None:
         super().__init__(message, request_id)

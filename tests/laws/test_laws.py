@@ -64,7 +64,7 @@ FAULTS = {name: fault for name, fault in (NOBODYS | THE_OPERATORS).items() if no
 }
 STOPPED = "asked to end"
 # A payment that is refused in three rounds is rejected; a world strikes fewer times with what looks like a refusal.
-REFUSING = ("403", "500")
+REFUSING = ("302", "400 Cannot route", "403", "404 HTML", "500")
 REFUSALS = 2
 
 

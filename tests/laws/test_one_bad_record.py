@@ -2,30 +2,69 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from collections import deque
 from decimal import Decimal
 
 import pytest
-from structlog.testing import capture_logs
-from support.connectwise import invoice, payments_of
+from support.connectwise import invoice
 from support.day import Day
-from support.documents import document, drop, files, one, records
-from support.line import Line
+from support.documents import DAY, document, drop, files, invoice_payments, one, records
+from support.line import Hurried, connect
 from support.network import (
+    CLOUD_404,
     CONVERTING_500,
+    GATEWAY_TIMEOUT_504,
     GONE_404,
+    HALVED,
+    HTML,
     INVALID_400,
+    RESET_BEFORE,
+    SILENT_BEFORE,
     TIMED_OUT_500,
+    UNAVAILABLE_503,
     WEAK_ROLE_403,
+    WELCOME_PAGE,
     Strike,
     Unreliable,
     after,
+    impatience,
     page,
 )
+from support.served import named, paid, served
 
+from watcher.actions.apply import apply
+from watcher.payments.model import Rules
 from watcher.sandbox import PaymentSeed
 
 TOTAL = "100.00"
+# A search by id that asks for the first invoice.
+BY_ID = r"conditions=id%20in%20\((.*,)?1001[,)]"
+# How a single write may be refused, by ConnectWise or by what stands before it; none of these is a sign of an outage.
+REFUSED_WRITES = {
+    "405": page(405, "<html><body>405 - Method not allowed</body></html>", HTML),
+    "404 HTML": CLOUD_404,
+    "400 HTML": page(400, "<html><body>Request blocked</body></html>", HTML),
+    "501": page(501, "Not Implemented", "text/plain"),
+    "500": CONVERTING_500,
+    "403": WEAK_ROLE_403,
+}
+# What may come in place of an answer to a single look.
+BROKEN_LOOKS = {
+    "garbage": page(200, "garbage"),
+    "HTML": WELCOME_PAGE,
+    "empty": page(200, ""),
+    "null": page(200, "null"),
+    "cut": HALVED,
+    "405": REFUSED_WRITES["405"],
+    "404 HTML": CLOUD_404,
+    "403": WEAK_ROLE_403,
+    "500": CONVERTING_500,
+    "503": UNAVAILABLE_503,
+    "504": GATEWAY_TIMEOUT_504,
+    "reset": RESET_BEFORE,
+    "silence": SILENT_BEFORE,
+    "too much": page(200, "[" + " " * (17 * 2**20) + "]"),
+}
 HOUR = Day.longest
 BAD = {"BAD-1": CONVERTING_500, "BAD-2": CONVERTING_500, "BAD-3": WEAK_ROLE_403, "BAD-4": WEAK_ROLE_403}
 GOOD = [f"GOOD-{ordinal:02d}" for ordinal in range(20)]
@@ -38,21 +77,6 @@ def books(start_sandbox):
     return start_sandbox(*(invoice(number, TOTAL) for number in IDS))
 
 
-def served(folders, url, lifetime, **connectwise):
-    """Let a daemon work through the inbox; give what it logged."""
-    sections = {
-        "connectwise": connectwise,
-        "inbox": {"observer": "off", "scan_seconds": 5, "settle_seconds": 0},
-    }
-    with (
-        closing(Line(folders, url, lifetime=lifetime, **sections)) as line,
-        line.service() as service,
-        capture_logs() as logs,
-    ):
-        service.run()
-    return logs
-
-
 def strikes(*numbers, fault=None):
     """Let ConnectWise refuse every write on some invoices."""
     return [
@@ -60,16 +84,6 @@ def strikes(*numbers, fault=None):
         for number in numbers
         for method in ("POST", "PATCH", "DELETE")
     ]
-
-
-def paid(books, *numbers):
-    """Give the amounts of the payments of some invoices."""
-    return [[str(row["amount"]) for row in payments_of(books, number)] for number in numbers]
-
-
-def named(logs, event):
-    """Give what was logged of an event."""
-    return [entry for entry in logs if entry["event"] == event]
 
 
 @pytest.mark.parametrize("workers", [1, 2, 4, 16])
@@ -163,6 +177,155 @@ def test_a_payment_alone_is_rejected_if_its_invoice_can_be_looked_up(folders, bo
     assert named(logs, "line.waiting")[0]["invoice_number"] == number
 
 
+@pytest.mark.parametrize("method", ["POST", "PATCH", "DELETE"])
+@pytest.mark.parametrize("fault", list(REFUSED_WRITES.values()), ids=list(REFUSED_WRITES))
+def test_one_write_that_is_refused_in_whatever_way_is_decided(folders, start_sandbox, fault, method):
+    """Later files are paid meanwhile; nobody is told to check the keys; the record is rejected by evidence."""
+    paying = (PaymentSeed(Decimal(50)),)
+    bad = invoice("BAD-1", TOTAL, payments=() if method == "POST" else paying)
+    books = start_sandbox(bad, *(invoice(number, TOTAL) for number in GOOD[:3]))
+    with Unreliable(books.url, Strike(fault, method, r"/1001/")) as network:
+        asked = "0.00" if method == "DELETE" else TOTAL
+        drop(folders.inbox, "pay.xml", document(("BAD-1", asked), (GOOD[0], TOTAL), (GOOD[1], TOTAL)))
+        done = []
+
+        def look():
+            done.append(paid(books, *GOOD[:3]))
+
+        def more():
+            drop(folders.inbox, "later.xml", document((GOOD[2], TOTAL)))
+            lifetime._then, lifetime._at = look, 20
+
+        lifetime = Day(more, at=5)
+        logs = served(folders, network.url, lifetime, payments={"zero_amount": "remove"})
+        assert len(network.seen(method, r"/1001/")) <= 6
+    assert done == [[[TOTAL]] * 3]
+    (row,) = records(one(files(folders.fail)))
+    assert "Read back afterwards, " in row["ErrorMessage"]
+    assert not [entry for entry in logs if entry["event"].endswith(".waiting") and "keys" in str(entry.get("mend"))]
+    assert 60 <= lifetime.now() < 200
+
+
+@pytest.mark.parametrize("method", ["POST", "PATCH", "DELETE"])
+@pytest.mark.parametrize("fault", [RESET_BEFORE, GATEWAY_TIMEOUT_504, WELCOME_PAGE], ids=["reset", "504", "200 HTML"])
+def test_one_write_that_never_gets_an_answer_waits_and_is_named(folders, start_sandbox, fault, method):
+    """It is never rejected, and holds up no other file."""
+    paying = (PaymentSeed(Decimal(50)),)
+    bad = invoice("BAD-1", TOTAL, payments=() if method == "POST" else paying)
+    books = start_sandbox(bad, *(invoice(number, TOTAL) for number in GOOD[:3]))
+    with Unreliable(books.url, Strike(fault, method, r"/1001/")) as network:
+        asked = "0.00" if method == "DELETE" else TOTAL
+        drop(folders.inbox, "pay.xml", document(("BAD-1", asked), (GOOD[0], TOTAL), (GOOD[1], TOTAL)))
+        done = []
+
+        def look():
+            done.append(paid(books, *GOOD[:3]))
+            lifetime._then, lifetime._at = network.strike, HOUR / 2
+
+        def more():
+            drop(folders.inbox, "later.xml", document((GOOD[2], TOTAL)))
+            lifetime._then, lifetime._at = look, 20
+
+        lifetime = Day(more, at=5)
+        logs = served(folders, network.url, lifetime, payments={"zero_amount": "remove"})
+        assert len(network.seen(method, r"/1001/")) <= 14
+    assert done == [[[TOTAL]] * 3]
+    assert files(folders.fail) == []
+    assert paid(books, "BAD-1") == [[] if method == "DELETE" else [TOTAL]]
+    assert "invoice BAD-1 (line 3): " in named(logs, "file.waiting")[0]["reason"]
+
+
+@pytest.mark.parametrize("fault", list(BROKEN_LOOKS.values()), ids=list(BROKEN_LOOKS))
+@pytest.mark.parametrize("look", [r"/1001/payments\?", r"conditions=.*BAD-1"], ids=["list", "search"])
+def test_one_invoice_that_cannot_be_looked_up_holds_up_no_other(folders, start_sandbox, fault, look):
+    """Whatever is wrong with the answer: it waits, named, and is paid once it can be looked up."""
+    paying = (PaymentSeed(Decimal(1)),)
+    books = start_sandbox(*(invoice(number, TOTAL, payments=paying) for number in ["BAD-1", *GOOD]))
+    with Unreliable(books.url, Strike(fault, "GET", look)) as network:
+        drop(folders.inbox, "pay.xml", document(*((number, TOTAL) for number in ["BAD-1", *GOOD[:4]])))
+        done = []
+
+        def look_at_books():
+            done.append(paid(books, *GOOD[:5]))
+            lifetime._then, lifetime._at = network.strike, HOUR / 2
+
+        def more():
+            drop(folders.inbox, "later.xml", document((GOOD[4], TOTAL)))
+            lifetime._then, lifetime._at = look_at_books, 60
+
+        lifetime = Day(more, at=5)
+        logs = served(folders, network.url, lifetime, timeout_seconds=impatience(fault))
+    assert done == [[[TOTAL]] * 5]
+    assert files(folders.fail) == []
+    assert paid(books, "BAD-1") == [[TOTAL]]
+    assert "invoice BAD-1 (line 3): " in named(logs, "file.waiting")[0]["reason"]
+
+
+@pytest.mark.parametrize(
+    "strikes",
+    [
+        [Strike(CONVERTING_500, "GET", r"conditions=id%20in%20\((.*,)?1001[,)]")],
+        [
+            Strike(CONVERTING_500, "GET", r"conditions=id%20in%20\((.*,)?1001[,)]"),
+            Strike(CONVERTING_500, "GET", r"/1001\?"),
+        ],
+    ],
+    ids=["the number is known", "the number is not known"],
+)
+def test_one_id_that_cannot_be_looked_up_holds_up_no_other_file(folders, books, strikes):
+    """Payments that name their invoice by id are looked up together; one broken invoice stops its own file at most."""
+    with Unreliable(books.url, *strikes) as network:
+        paying = [{"amount": TOTAL, "paymentDate": DAY, "invoice/id": str(IDS[number])} for number in IDS]
+        drop(folders.inbox, "ids.xml", invoice_payments(*paying[:3]))
+        drop(folders.inbox, "good.xml", invoice_payments(*paying[3:5]))
+        drop(folders.inbox, "pay.xml", document((GOOD[1], TOTAL)))
+        done = []
+
+        def better():
+            done.append(paid(books, *[*IDS][3:6]))
+            network.strike()
+
+        logs = served(folders, network.url, Day(better, at=100))
+    assert done == [[[TOTAL]] * 3]
+    assert paid(books, *[*IDS][:6]) == [[TOTAL]] * 6
+    assert files(folders.fail) == []
+    if len(strikes) > 1:
+        assert "invoice of id 1001 (line 3): " in named(logs, "file.waiting")[0]["reason"]
+
+
+@pytest.mark.parametrize("unchanged", [False, True], ids=["the first time", "once more"])
+def test_bad_records_at_the_end_of_a_document_without_folders_are_decided(start_sandbox, unchanged):
+    """Nothing follows them, so what went well before them counts: it is not given up for ever."""
+    books = start_sandbox(*(invoice(number, TOTAL) for number in IDS))
+    with Unreliable(books.url) as network:
+        data = document(*((number, TOTAL) for number in [*GOOD[:10], "BAD-1", "BAD-2"]))
+        if unchanged:
+            deque(
+                apply(document(*((number, TOTAL) for number in GOOD[:10])), *connect(network.url, Hurried()), Rules())
+            )
+        network.strike(*strikes("BAD-1", "BAD-2"))
+        lifetime = Hurried()
+        *_, applied = apply(data, *connect(network.url, lifetime), Rules())
+    assert applied.held_up_by is None
+    wanted = "unchanged" if unchanged else "applied"
+    assert [str(result.outcome) for result in applied.known] == [wanted] * 10 + ["rejected"] * 2
+    assert lifetime.now() < 100
+
+
+def test_a_missing_right_is_told_with_its_mend_and_nothing_else(folders, start_sandbox):
+    """What is said to be rejected after a minute is; a missing right is for the operator to mend."""
+    paying = (PaymentSeed(Decimal(1)),)
+    books = start_sandbox(*(invoice(number, TOTAL, payments=paying) for number in [*BAD]), invoice(GOOD[0], TOTAL))
+    with Unreliable(books.url, Strike(WEAK_ROLE_403, "PATCH")) as network:
+        drop(folders.inbox, "pay.xml", document(*((number, TOTAL) for number in [*BAD, GOOD[0]])))
+        logs = served(folders, network.url, Day(network.strike, at=HOUR / 2))
+    assert paid(books, *BAD) == [[TOTAL]] * 4
+    assert files(folders.fail) == []
+    mends = {entry["mend"] for entry in named(logs, "file.waiting") + named(logs, "line.waiting")}
+    assert all("security role" in mend for mend in mends)
+    assert any("No payment is rejected for it" in mend for mend in mends)
+
+
 def test_a_payment_that_was_made_although_it_was_refused_is_applied(folders, books):
     """It is read back before anything else is done."""
     with Unreliable(books.url, *strikes("BAD-1", fault=after(CONVERTING_500))) as network:
@@ -232,15 +395,22 @@ def test_many_unknown_numbers_are_rejected_if_the_search_works(folders, books):
 
 
 def test_an_invoice_that_cannot_be_read_at_all_holds_up_no_other(folders, start_sandbox):
-    """Its payments are answered by 404, and it itself by 500: others are paid, and it is rejected in the end."""
+    """Its payments are answered by 404, and it itself by 500: it waits, named, and others are paid."""
     paying = (PaymentSeed(Decimal(1)),)
     books = start_sandbox(*(invoice(number, TOTAL, payments=paying) for number in [*IDS][:3]))
     faults = [Strike(GONE_404, "GET", r"/1001/payments\?"), Strike(CONVERTING_500, "GET", r"/1001\?")]
     with Unreliable(books.url, *faults) as network:
         drop(folders.inbox, "pay.xml", document(*((number, TOTAL) for number in [*IDS][:3])))
-        served(folders, network.url, Day())
-    assert paid(books, "BAD-2", "BAD-3") == [[TOTAL], [TOTAL]]
-    assert [row["InvoiceNumber"] for row in records(one(files(folders.fail)))] == ["BAD-1"]
+        seen = []
+
+        def better():
+            seen.append((paid(books, "BAD-2", "BAD-3"), files(folders.fail)))
+            network.strike()
+
+        logs = served(folders, network.url, Day(better, at=HOUR / 2))
+    assert seen == [([[TOTAL], [TOTAL]], [])]
+    assert paid(books, "BAD-1") == [[TOTAL]]
+    assert "invoice BAD-1 (line 3): " in named(logs, "file.waiting")[0]["reason"]
 
 
 def test_an_endpoint_that_is_gone_fails_no_payment(folders, books):
@@ -263,19 +433,7 @@ def test_a_removal_that_is_answered_by_404_is_done_only_if_the_payment_is_gone(f
             seen.append((files(folders.success), paid(books, "BAD-1")))
             network.strike()
 
-        with (
-            closing(
-                Line(
-                    folders,
-                    network.url,
-                    lifetime=Day(better, at=30),
-                    payments={"zero_amount": "remove"},
-                    inbox={"observer": "off", "scan_seconds": 5, "settle_seconds": 0},
-                )
-            ) as line,
-            line.service() as service,
-        ):
-            service.run()
+        served(folders, network.url, Day(better, at=30), payments={"zero_amount": "remove"})
     assert seen == [([], [["60.00"]])]
     assert paid(books, "BAD-1") == [[]]
     assert "60.00 was removed" in records(one(files(folders.success)))[0]["WarningMessage"]

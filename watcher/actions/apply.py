@@ -14,6 +14,7 @@ from watcher.errors import Outage, Stopping
 from watcher.payments.demands import demands_of, numbered, timely
 from watcher.payments.model import Payment, Plan, Record, Rules
 from watcher.payments.outcomes import Result
+from watcher.processing.left import not_found
 from watcher.processing.look_up import LookUp
 from watcher.processing.news import Outcomes
 from watcher.processing.rounds import Rounds
@@ -100,4 +101,8 @@ def _numbered(records: Sequence[Record], look_up: LookUp) -> tuple[Record, ...]:
     """Look up the invoice numbers of payments that give an invoice's id alone, and refuse days too far ahead."""
     numberless = [record for record in records if isinstance(record, Payment) and not record.invoice_number]
     ids = [record.invoice_id for record in numberless if record.invoice_id is not None]
-    return timely(numbered(records, look_up.by_id(ids)), datetime.now(UTC).date())
+    numbers, troubles = look_up.by_id(ids)
+    if troubles:
+        stuck = [payment for payment in numberless if payment.invoice_id in troubles]
+        raise not_found(troubles[stuck[0].invoice_id or 0], [(_NO_CLAIM, payment) for payment in stuck])
+    return timely(numbered(records, numbers), datetime.now(UTC).date())

@@ -16,7 +16,7 @@ from urllib.parse import quote
 from watcher.connectwise import rows
 from watcher.connectwise.changing import Ways, contradiction, midnight
 from watcher.connectwise.http import Gateway, Read, Reads
-from watcher.errors import Contradicted, Rejection, Unreachable
+from watcher.errors import Contradicted, Rejection, Scope, Unreachable
 from watcher.payments.invoices import HeldPayment, Invoice
 from watcher.payments.model import Call, Change, Create, Remove
 
@@ -129,10 +129,24 @@ class ConnectWise:
         """
         return self._gateway.get(f"/finance/invoices/{invoice_id}?fields={_INVOICE_FIELDS}", reads=rows.invoice)
 
+    def invoice_number(self, invoice_id: int) -> str:
+        """Return the number of an invoice, whatever else ConnectWise says of it.
+
+        Raises:
+            Missing: there is no such invoice.
+        """
+        return self._gateway.get(f"/finance/invoices/{invoice_id}?fields=id,invoiceNumber", reads=rows.number)
+
     def finds_what_is_there(self) -> bool:
         """Return True if the search finds an invoice that ConnectWise is known to have."""
-        seen = self._gateway.get("/finance/invoices?pageSize=1&fields=id,invoiceNumber", reads=rows.invoices)
-        return bool(seen) and seen[0].id in self.find_by_id([seen[0].id])
+        seen = self.any_invoice_id()
+        if seen is None:
+            return False
+        # Its id is enough: another part of it may not be understood.
+        conditions = _quoted(f"id in ({seen})")
+        return seen in self._gateway.get(
+            f"/finance/invoices?pageSize=1&fields=id&conditions={conditions}", reads=rows.ids
+        )
 
     def carry_out(self, call: Call) -> Written:
         """Make the one writing call of a plan.
@@ -210,7 +224,9 @@ class ConnectWise:
             if len(found) < _PAGE_SIZE:
                 return
             seen |= new
-        raise Unreachable(f"ConnectWise's list has no end: {_MOST_PAGES} full pages of {path.partition('?')[0]}")
+        endless = Unreachable(f"ConnectWise's list has no end: {_MOST_PAGES} full pages of {path.partition('?')[0]}")
+        endless.scope = Scope.ODD
+        raise endless
 
 
 def _believe(call: Create | Change, told: rows.Told) -> None:

@@ -47,6 +47,7 @@ _MEND_PROXY = (
 )
 
 _CODES = requests.codes
+_GAVE_UP = (_CODES.request_timeout, _CODES.bad_gateway, _CODES.service_unavailable, _CODES.gateway_timeout)
 # Takes secrets out of a text.
 Redacted = Callable[[str], str]
 
@@ -59,9 +60,16 @@ def of_answer(answer: requests.Response, said: str) -> ConnectWiseError | Outage
         said: its ``words``, without secrets.
     """
     error = _of_answer(answer, said)
-    # Both also stand for bad data in one record, or for one that the API member may not change.
-    if answer.status_code in (_CODES.internal_server_error, _CODES.forbidden):
-        error.scope = Scope.REFUSED
+    status = answer.status_code
+    if status == _CODES.unauthorized or isinstance(error, Rejection):
+        return error
+    # Each also stands for trouble with one record: data that ConnectWise cannot take, an invoice that the API member
+    # may not change, a text that a firewall does not let through. Only a gateway that gave up says nothing of it.
+    error.scope = Scope.REFUSED
+    if status in _GAVE_UP:
+        error.scope = Scope.LOST
+    elif answer.ok and not answer.is_redirect:
+        error.scope = Scope.ODD
     return error
 
 
@@ -114,7 +122,11 @@ def of_error(error: Exception, method: str, host: str, redacted: Redacted) -> Co
         said = _bounded(redacted(_innermost(error)), _LONGEST_WORDS)
         return SignInRefused(f"the certificate of {host} is not trusted: {said}", _MEND_CERTIFICATE)
     reason = f"{host} {_bounded(redacted(_trouble(error)), _LONGEST_WORDS)}"
-    return AnswerLost(reason) if method != "GET" and _may_have_arrived(error) else Unreachable(reason)
+    if not _may_have_arrived(error):
+        return Unreachable(reason)
+    lost = Unreachable(reason) if method == "GET" else AnswerLost(reason)
+    lost.scope = Scope.LOST
+    return lost
 
 
 def of_proxy() -> SignInRefused:

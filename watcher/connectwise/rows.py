@@ -95,6 +95,11 @@ def gone(content: Any) -> None:
         raise NotUnderstood("a removal is answered by nothing")
 
 
+def number(content: Any) -> str:
+    """Read the number of an invoice, and nothing else of it."""
+    return _text(record(content), "invoiceNumber")
+
+
 def version(content: Any) -> str:
     """Read the version of ConnectWise."""
     return _text(record(content), "version") or "unknown"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from typing import Any, Generic, TypeVar
 
-from watcher.errors import AnswerLost, Outage, PaymentWatcherError, Scope, Stopping
+from watcher.errors import AnswerLost, Contradicted, Outage, PaymentWatcherError, Scope, Stopping
 from watcher.lifetime import Lifetime
 
 Item = TypeVar("Item")
@@ -65,7 +65,10 @@ class Batch(Generic[Item, Answer]):
         except (Outage, AnswerLost) as error:
             if error.scope is Scope.LINE:
                 self.halted.set()
-            elif not (isinstance(error, AnswerLost) and error.was_answered):
+            elif isinstance(error, AnswerLost) and error.payment_id is not None:
+                # A row whose id is known was made, whatever else was odd.
+                self._count(good=True)
+            elif not isinstance(error, Contradicted):
                 self._count(good=False)
             self._came.put((item, error))
         except BaseException as error:  # noqa: BLE001  (raised again where the answers are gathered)

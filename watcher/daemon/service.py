@@ -87,6 +87,7 @@ class Service:
             Stopping: the program was asked to end; what is claimed stays claimed.
         """
         tally = Tally()
+        self._batches.nothing_follows()
         try:
             tally += self._turn()
             while not self._lifetime.ending and (soon := self._soon) is not None:

@@ -1,166 +1,205 @@
-"""Payments that ConnectWise refuses again and again: whose fault that is, by evidence. Pure: times come in.
+"""Payments that ConnectWise does not take: whose fault that is, by evidence. Pure: times come in.
 
 A 500 or a 403 may mean that ConnectWise is down, or that the API member lacks a right. Then every payment waits. It may
 also be about one record: data that ConnectWise cannot take, or an invoice that this member may not change. Then this
-record is rejected, and no other one waits for it.
+record is rejected, and no other one waits for it. A look that goes wrong says nothing of the record, and neither does
+an answer that never came: such a payment waits, and is tried again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from watcher.errors import AnswerLost, Outage, Rejection, Scope, SignInRefused
+from watcher.errors import AnswerLost, Outage, Rejection, SignInRefused
 from watcher.payments.model import Action, Demand, DemandId
 
-# So often, and over so many seconds, a payment is refused before that is its own fault.
+# So often, and over so many seconds, the call for a payment is refused before that is the payment's own fault.
 _ROUNDS = 3
 _SECONDS = 60.0
-# When a refused payment is tried again (seconds after its first refusal), and then every so often (seconds).
+# When a payment is tried again (seconds after its first trouble), and then every so often (seconds).
 _TRIES = (0.0, 20.0, 61.0)
 _FIRST_PAUSE = 60.0
 _LONGEST_PAUSE = 300.0
 # If so many payments are refused by 403 that are all to be made, or changed, or removed, and ConnectWise has done that
 # with none yet, the API member lacks this right.
 _MISSING_RIGHT = 3
-# How many payments in a row may be refused before that is the line's trouble. After every time that it was, it is twice
-# as many, up to the most: good payments may stand behind many bad ones. In a long outage it is few again.
-_FEW, _MANY = 8, 64
 
 Refused = Outage | AnswerLost | Rejection
 
 
 @dataclass(slots=True)
 class Refusal:
-    """How a payment is refused.
+    """What keeps a payment from being made.
 
     Attributes:
-        error: the latest refusal.
-        first_at, last_at: when it was refused (monotonic seconds).
+        error: the latest trouble with it.
         key: the key of its invoice.
-        action: what was to be done; None if ConnectWise refused to show what there is.
-        rounds: how often.
-        others_went_well: another payment was made since the first refusal.
-        looked_up: its own invoice was looked up well since the first refusal.
+        first_at, last_at: when it met trouble (monotonic seconds).
+        tries: how often.
+        write: how its call was refused last; None if only looks went wrong.
+        action: what that call does.
+        rounds: how many refusals of its call count, each after its payments were read back.
+        since: since when these count (monotonic seconds).
+        at: when the last of these was.
+        met: which event the first trouble was.
+        begun, before, latest: which events the first, the last but one and the last refusal of its call were.
     """
 
     error: Refused
+    key: str
     first_at: float
     last_at: float
-    key: str
-    action: Action | None
-    rounds: int = 1
-    others_went_well: bool = False
-    looked_up: bool = False
+    tries: int = 0
+    write: Refused | None = None
+    action: Action | None = None
+    rounds: int = 0
+    since: float = 0.0
+    at: float = 0.0
+    met: int = 0
+    begun: int = 0
+    before: int = 0
+    latest: int = 0
 
     @property
     def due(self) -> float:
         """When the payment is tried again (monotonic seconds)."""
-        if self.rounds <= len(_TRIES):
-            return self.first_at + _TRIES[self.rounds - 1]
-        pause = _FIRST_PAUSE * (1 << min(self.rounds - len(_TRIES) - 1, 10))
+        if self.tries <= len(_TRIES):
+            return self.first_at + _TRIES[self.tries - 1]
+        pause = _FIRST_PAUSE * (1 << min(self.tries - len(_TRIES) - 1, 10))
         return self.last_at + min(pause, _LONGEST_PAUSE)
 
 
 class Refusals:
-    """Remembers which payments are refused, and what else ConnectWise did meanwhile."""
+    """Remembers which payments met trouble, and what else ConnectWise did meanwhile.
+
+    Attributes:
+        nothing_follows: True if no further payment will come that could show whose fault a refusal is.
+    """
 
     def __init__(self) -> None:
+        self.nothing_follows = False
         self._known: dict[DemandId, Refusal] = {}
-        self._given_up = 0
         # What the API member is known to be allowed.
-        self._done: set[Action | None] = set()
-
-    @property
-    def patience(self) -> int:
-        """How many payments in a row may be refused before that is the line's trouble."""
-        many = _FEW << self._given_up
-        return many if many <= _MANY else _FEW
+        self._done: set[Action] = set()
+        # Events are counted: of two at one time, it counts which came first.
+        self._events = 0
+        self._went_well = 0
+        self._good = 0
 
     def error_of(self, demand_id: DemandId) -> Refused:
-        """Return how a payment that is refused was refused last."""
+        """Return the latest trouble with a payment."""
         return self._known[demand_id].error
 
-    def due(self, demand_id: DemandId, *, alone: bool = False) -> float:
-        """Return when a payment has its next turn (monotonic seconds); 0 for now. ``alone`` as for ``is_records``."""
+    def error_at(self, demand_id: DemandId) -> float:
+        """Return when that was (monotonic seconds); 0 if there is none."""
         known = self._known.get(demand_id)
-        return 0.0 if known is None or self.is_records(demand_id, alone=alone) else known.due
-
-    def dues(self) -> dict[str, float]:
-        """Return when each payment that is refused has its next turn, by the key of its invoice."""
-        return {known.key: self.due(demand_id) for demand_id, known in self._known.items()}
+        return 0.0 if known is None else known.last_at
 
     def of(self, demand_id: DemandId) -> Refusal | None:
-        """Return how a payment is refused; None if it is not."""
+        """Return what keeps a payment from being made; None if nothing does."""
         return self._known.get(demand_id)
 
+    def dues(self) -> dict[str, float]:
+        """Return when each payment that met trouble has its next turn, by the key of its invoice."""
+        return {known.key: known.due for known in self._known.values()}
+
     def keys(self) -> set[str]:
-        """Return the keys of the invoices whose payments are refused."""
+        """Return the keys of the invoices whose payments met trouble."""
         return {each.key for each in self._known.values()}
 
     def refused(self, demand: Demand, action: Action | None, error: Refused, now: float) -> None:
-        """Take in that a payment was refused.
+        """Take in that a payment was not taken.
 
         Args:
             demand: its demand.
-            action: what was to be done; None if ConnectWise refused to show what there is.
-            error: of scope ``ODD`` or ``REFUSED``, or a 404 to a write on an invoice that is there.
+            action: what its call was to do; None if a look at its invoice went wrong.
+            error: of any scope but ``LINE``, or a 404 to a write on an invoice that is there.
             now: monotonic seconds.
         """
-        known = self._known.get(demand.id)
-        if known is None:
-            self._known[demand.id] = Refusal(error, now, now, demand.key, action)
-        else:
-            known.error, known.last_at, known.action = error, now, action
+        known = self._known.setdefault(demand.id, Refusal(error, demand.key, now, now))
+        known.error, known.last_at = error, now
+        known.tries += 1
+        self._events += 1
+        known.met = known.met or self._events
+        if action is None:
+            return
+        known.before, known.latest = known.latest, self._events
+        known.write, known.action, known.at = error, action, now
+        known.begun = known.begun or self._events
+        if not error.scope.never_rejects:
+            known.since = known.since if known.rounds else now
             known.rounds += 1
 
-    def went_well(self, action: Action) -> None:
-        """Take in that a payment was made, changed or removed: there is no outage, and that is allowed."""
+    def went_well(self, action: Action, now: float) -> None:
+        """Take in that a payment was made, changed or removed: there is no outage, and that is allowed.
+
+        Args:
+            action: what was done.
+            now: monotonic seconds.
+        """
         self._done.add(action)
-        self._given_up = 0
+        self._good += 1
         for each in self._known.values():
-            if not each.others_went_well:
+            if each.begun > self._went_well:
                 # What was refused before may have been an outage, and does not count.
-                each.first_at, each.rounds, each.others_went_well = each.last_at, 1, True
+                each.since, each.rounds = now, min(each.rounds, 1)
+                each.first_at, each.last_at, each.tries = now, now, 1
+        self._events += 1
+        self._went_well = self._events
 
-    def looked_up(self, demand_ids: Iterable[DemandId]) -> None:
-        """Take in whose invoices were looked up well, with all that a plan needs."""
-        for demand_id in demand_ids:
-            if demand_id in self._known:
-                self._known[demand_id].looked_up = True
+    def unchanged(self) -> None:
+        """Take in that a payment needed no call."""
+        self._good += 1
 
-    def gave_up(self) -> None:
-        """Take in that nothing but refusals came, so that the line waits."""
-        self._given_up += 1
+    def is_often_enough(self, demand_id: DemandId) -> bool:
+        """Return True if the call for a payment was refused so often, and for so long, that it is decided about."""
+        known = self._known.get(demand_id)
+        return known is not None and known.rounds >= _ROUNDS and known.at - known.since >= _SECONDS
 
-    def is_records(self, demand_id: DemandId, *, alone: bool) -> bool:
-        """Return True if the evidence says that the fault is the record's own.
+    def can_be_records(self, demand_id: DemandId, *, nothing_else: bool) -> bool:
+        """Return True if the fault is the record's own once that was refused often enough.
 
         Args:
             demand_id: its demand.
-            alone: True if no other invoice is to be paid. A look-up of its own invoice then shows that ConnectWise
-                answers.
+            nothing_else: True if there is no payment that was not tried yet. Looks at its own invoice then have to show
+                that ConnectWise answers.
         """
         known = self._known.get(demand_id)
-        enough = known is not None and known.rounds >= _ROUNDS and known.last_at - known.first_at >= _SECONDS
-        return enough and self.can_be_records(demand_id, alone=alone)
-
-    def can_be_records(self, demand_id: DemandId, *, alone: bool) -> bool:
-        """Return True if the fault is the record's own once that was refused often enough; as ``is_records``."""
-        known = self._known.get(demand_id)
-        return (
-            known is not None
-            and known.error.scope is not Scope.ODD
-            and (known.others_went_well or (alone and known.looked_up))
-            and not self._lacks_right(known)
-        )
-
-    def _lacks_right(self, refusal: Refusal) -> bool:
-        """Return True if the API member seems to lack the right to do what was refused, on any invoice."""
-        if refusal.action in self._done or not isinstance(refusal.error, SignInRefused):
+        if known is None or known.write is None or known.write.scope.never_rejects or self.lacks_right(demand_id):
             return False
-        same = [each for each in self._known.values() if each.action == refusal.action]
-        return sum(isinstance(each.error, SignInRefused) for each in same) >= _MISSING_RIGHT
+        return (nothing_else or self._went_well > known.before) and not self._all_are_refused(demand_id)
+
+    def is_suspect(self, demand_id: DemandId) -> bool:
+        """Return True if ConnectWise took another payment since it refused this one: only this one is to blame."""
+        known = self._known.get(demand_id)
+        return known is not None and 0 < known.begun < self._went_well
+
+    def others_go_on(self, demand_id: DemandId) -> bool:
+        """Return True if ConnectWise took another payment since a payment met trouble."""
+        known = self._known.get(demand_id)
+        return known is not None and known.met < self._went_well
+
+    def is_decided_soon(self, demand_id: DemandId, *, nothing_else: bool) -> bool:
+        """Return True if a few more tries will decide about a payment that met trouble."""
+        known = self._known[demand_id]
+        if known.error is not known.write or known.error.scope.never_rejects:
+            # It may pass, and it never decides.
+            return known.tries < _ROUNDS
+        return self.can_be_records(demand_id, nothing_else=nothing_else)
+
+    def is_worth_telling(self, demand_id: DemandId) -> bool:
+        """Return True if people should know of the trouble. An answer that was lost once is no matter of theirs."""
+        known = self._known.get(demand_id)
+        return known is not None and (known.tries > 1 or not known.error.scope.never_rejects)
+
+    def lacks_right(self, demand_id: DemandId) -> bool:
+        """Return True if the API member seems to lack the right to do what was refused, on any invoice."""
+        known = self._known[demand_id]
+        if known.action in self._done or not isinstance(known.write, SignInRefused):
+            return False
+        same = [each for each in self._known.values() if each.action == known.action]
+        return sum(isinstance(each.write, SignInRefused) for each in same) >= _MISSING_RIGHT
 
     def forget(self, demand_id: DemandId) -> None:
         """Forget a payment that has its outcome."""
@@ -169,3 +208,13 @@ class Refusals:
     def keep_only(self, claim_ids: Collection[str]) -> None:
         """Forget the payments of claims other than these."""
         self._known = {key: known for key, known in self._known.items() if key[0] in claim_ids}
+
+    def _all_are_refused(self, demand_id: DemandId) -> bool:
+        """Return True if others, too, were refused for the first time since a payment went well: that is an outage.
+
+        Where no further payment will come, it is one if more are refused than went well.
+        """
+        new = {each for each, known in self._known.items() if known.begun > self._went_well}
+        if self.nothing_follows:
+            return len(new) > max(1, self._good)
+        return bool(new - {demand_id})

@@ -19,6 +19,8 @@ from watcher.payments.model import ZERO, Call, Change, Create, Remove, money
 
 # An invoice is looked at so long after its last outcome (seconds). No gateway keeps a call for longer.
 AUDIT_SECONDS = 300.0
+# If that is not possible, it is tried again so often (seconds).
+_AGAIN_SECONDS = 60.0
 # How often an invoice is put right and looked at again in one audit.
 _MOST_CORRECTIONS = 3
 
@@ -48,28 +50,29 @@ class Audit:
     def run(self) -> None:
         """Look at every invoice that is due. One that a file in work asks about is left for later.
 
+        An invoice that cannot be looked at is tried again after a while. Nobody waits for it.
+
         Raises:
-            Outage: ConnectWise cannot be asked; what is due stays due.
             Stopping: the program ends.
         """
-        now, at = self._workers.lifetime.now(), datetime.now(UTC)
+        now, at, asks = self._workers.lifetime.now(), datetime.now(UTC), True
         due: dict[tuple[int, datetime], float] = {}
         for doubt, since in self._doubts.all():
             # A clock that was set puts no audit off for longer than it takes anyway.
             left = min(max(AUDIT_SECONDS - (at - since).total_seconds(), 0.0), AUDIT_SECONDS)
             key = doubt.invoice_id, since
             due[key] = self._due.get(key, now + left)
-            if due[key] <= now and not self._doubts.has_open_payments(doubt) and not self._is_looked_at(doubt):
-                due[key] = now + AUDIT_SECONDS
+            if asks and due[key] <= now and not self._doubts.has_open_payments(doubt):
+                # Perhaps ConnectWise is down: the others are looked at the next time.
+                asks = self._is_looked_at(doubt)
+                due[key] = now + (AUDIT_SECONDS if asks else _AGAIN_SECONDS)
         self._due = due
 
     def _is_looked_at(self, doubt: InDoubt) -> bool:
-        """Look at one invoice; return False if ConnectWise refuses this one now, so that it has to wait."""
+        """Look at one invoice; return False if that is not possible now, so that it has to wait."""
         try:
             self._look_at(doubt)
         except Outage as outage:
-            if outage.scope is Scope.LINE:
-                raise
             self._log_fault(Event.PAYMENT_REFUSED, doubt, outage)
             return False
         return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 
@@ -115,7 +115,10 @@ class Batches:
             Stopping: the program ends.
             ConfigurationError: the journal cannot be used.
         """
-        files = _OpenFiles(self._opener.open(claims))
+        self.left.take_up([claim.id for claim in claims])
+        opened, unopened = self._opener.open(claims)
+        self._leave(unopened)
+        files = _OpenFiles(opened)
         demands, rejected = files.demands(self._rules)
         for start in range(0, max(1, len(rejected)), _AT_ONCE):
             yield from self._record(files, Outcomes(rejected[start : start + _AT_ONCE]))
@@ -134,6 +137,16 @@ class Batches:
                 outage.stuck = tuple(replace(each, file=files.claim(each.claim_id).name) for each in outage.stuck)
                 raise
         self._tell_of_left(files)
+
+    def _leave(self, unopened: Mapping[Claim, Outage]) -> None:
+        """Leave files for later that cannot be opened now."""
+        for claim, outage in unopened.items():
+            left = self._rounds.leave_unopened(claim.id, outage)
+            self._publisher.waiting.hold_up(claim, left.reason, left.mend)
+
+    def nothing_follows(self) -> None:
+        """Take in that no file will come after those that are there now."""
+        self._rounds.nothing_follows()
 
     def settle(self) -> Tally:
         """Wait until all that is decided is published; return what it came to since the last time.

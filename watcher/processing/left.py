@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from watcher.errors import Outage, Rejection, Scope, SignInRefused, Stuck, Unreachable
-from watcher.payments.model import Demand
+from watcher.errors import AnswerLost, Outage, Rejection, Scope, SignInRefused, Stuck, Unreachable
+from watcher.payments.attempts import Attempts
+from watcher.payments.model import Demand, Payment
 from watcher.payments.refusals import Refusals, Refused
 
 _MEND_REFUSED = (
@@ -15,11 +16,15 @@ _MEND_REFUSED = (
 _MEND_MAYBE_ONE = (
     "Nothing is lost while ConnectWise is down. If it refuses this payment alone, it is rejected after a minute"
 )
+_MEND_RIGHT = "{mend}. No payment is rejected for it, and all are tried again every few minutes"
 _MEND_BEHIND = "The order of files is kept for each invoice; nothing needs to be done"
 _MEND_ODD = (
     "Look at this invoice in ConnectWise. The payment is tried again every few minutes. "
     "If that does not help, take the file out of work: payment-watcher withdraw NAME"
 )
+
+# How often a file is tried that names an invoice by an id that cannot be looked up (seconds).
+_UNOPENED_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,36 +50,42 @@ class Left:
         claims: by claim id.
     """
 
-    def __init__(self, refusals: Refusals) -> None:
+    def __init__(self, refusals: Refusals, attempts: Attempts) -> None:
         """Begin with none.
 
         Args:
             refusals: knows which payments are refused, and how.
+            attempts: knows if all were.
         """
         self.claims: dict[str, LeftClaim] = {}
+        self._attempts = attempts
         self._refusals = refusals
         self._had_cause = False
 
     @property
     def cause(self) -> Outage | None:
         """The trouble that may be about all payments, since nothing else went well meanwhile; None if others go on."""
-        refused = [(demand, known) for demand in self.demands if (known := self._refusals.of(demand.id))]
-        if not refused or any(known.others_went_well for _, known in refused):
+        refused = [demand for demand in self.demands if self._refusals.is_worth_telling(demand.id)]
+        others_go_on = any(self._refusals.others_go_on(demand.id) for demand in refused)
+        if not refused or (others_go_on and not self._attempts.is_paused):
             return None
-        cause = holding_up(refused[0][1].error, [demand for demand, _ in refused])
+        cause = holding_up(self._refusals.error_of(refused[0].id), refused)
         cause.others_go_on = True
         return cause
 
     @property
     def is_decided_soon(self) -> bool:
         """True if time alone will decide about a demand."""
-        return self.will_be_decided(self.demands)
+        return not self._attempts.is_paused and self.will_be_decided(self.demands)
 
     def will_be_decided(self, demands: Sequence[Demand]) -> bool:
         """Return True if time alone will decide about one of some demands, where nothing else is to be paid."""
         refused = [demand for demand in demands if self._refusals.of(demand.id)]
-        alone = len({demand.key for demand in demands}) == 1
-        return not refused or any(self._refusals.can_be_records(demand.id, alone=alone) for demand in refused)
+        nothing_else = self.is_all_in_trouble(demands)
+        return bool(demands) and (
+            not refused
+            or any(self._refusals.is_decided_soon(demand.id, nothing_else=nothing_else) for demand in refused)
+        )
 
     @property
     def due(self) -> float | None:
@@ -94,14 +105,14 @@ class Left:
         """Return the keys of their invoices, which no later demand may pass."""
         return {demand.key for demand in self.demands}
 
-    def is_alone(self, key: str, others: Iterable[Demand]) -> bool:
-        """Return True if no other invoice than one is to be paid.
+    def is_all_in_trouble(self, others: Iterable[Demand]) -> bool:
+        """Return True if there is no payment that was not tried yet, but for those behind one in trouble.
 
         Args:
-            key: of this invoice.
             others: further demands without an outcome.
         """
-        return all(demand.key == key for demand in (*self.demands, *others))
+        keys = self._refusals.keys()
+        return all(demand.key in keys for demand in (*self.demands, *others))
 
     def take_up(self, claim_ids: Collection[str]) -> None:
         """Take up claims again."""
@@ -127,19 +138,39 @@ class Left:
             self.claims[claim_id] = LeftClaim(tuple(of_claim), due, *self._why(of_claim))
         self._had_cause = self.cause is not None
 
+    def leave_unopened(self, claim_id: str, outage: Outage, now: float) -> LeftClaim:
+        """Leave a claim for later that names an invoice by an id that cannot be looked up.
+
+        Args:
+            claim_id: its id.
+            outage: why, with the payments that need it.
+            now: monotonic seconds.
+        """
+        more = f" and {len(outage.stuck) - 1:,} more" if len(outage.stuck) > 1 else ""
+        reason = f"{outage.stuck[0]}{more}: {Exception.__str__(outage)}"
+        self.claims[claim_id] = LeftClaim((), now + _UNOPENED_SECONDS, reason, _MEND_ODD)
+        return self.claims[claim_id]
+
     def _why(self, demands: Sequence[Demand]) -> tuple[str, str]:
         """Return why demands of a claim wait, and what to do, for people; nothing for a short wait."""
-        refused = [demand for demand in demands if self._refusals.of(demand.id)]
+        refused = [demand for demand in demands if self._refusals.is_worth_telling(demand.id)]
         if refused:
             error = self._refusals.error_of(refused[0].id)
             more = f" and {len(refused) - 1:,} more" if len(refused) > 1 else ""
-            mend = _MEND_ODD if error.scope is Scope.ODD else _MEND_REFUSED
-            return f"{_stuck(refused[0])}{more}: {str(error).rstrip('.')}", mend
+            return f"{_stuck(refused[0])}{more}: {str(error).rstrip('.')}", self._mend(refused[0], error)
         keys = self._refusals.keys()
-        behind = next((demand for demand in demands if demand.key in keys), None)
+        behind = next((each for each in demands if each.key in keys and self._refusals.of(each.id) is None), None)
         if behind is None:
             return "", ""
         return f"{_stuck(behind)}: an earlier file has a payment on this invoice that is not decided yet", _MEND_BEHIND
+
+    def _mend(self, demand: Demand, error: Refused) -> str:
+        known = self._refusals.of(demand.id)
+        if isinstance(error, SignInRefused) and self._refusals.lacks_right(demand.id):
+            return _MEND_RIGHT.format(mend=error.mend)
+        # A look alone never decides.
+        decides = known is not None and known.write is error and not error.scope.never_rejects
+        return _MEND_REFUSED if decides else _MEND_ODD
 
     def look_again(self) -> None:
         """Let every claim have its turn now if what may have been about all payments is over."""
@@ -161,9 +192,21 @@ def holding_up(error: Refused, demands: Sequence[Demand]) -> Outage:
     else:
         words = f"ConnectWise refuses payments: {error}" if isinstance(error, Rejection) else str(error)
         outage = Unreachable(words, error.request_id)
-        if error.scope is Scope.REFUSED:
+        if isinstance(error, AnswerLost) and error.scope is Scope.REFUSED:
             outage.mend = _MEND_MAYBE_ONE
     outage.stuck = tuple(_stuck(demand) for demand in demands)
+    return outage
+
+
+def not_found(trouble: Outage, payments: Sequence[tuple[str, Payment]]) -> Outage:
+    """Return why an invoice cannot be looked up by its id as an outage that names the payments that need it.
+
+    Args:
+        trouble: what went wrong with the first of them.
+        payments: these payments, each with the id of its claim.
+    """
+    outage = Unreachable(str(trouble), trouble.request_id)
+    outage.stuck = tuple(Stuck(claim, f"of id {payment.invoice_id}", payment.line) for claim, payment in payments)
     return outage
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
@@ -15,11 +15,12 @@ from watcher.events.catalogue import Event
 from watcher.payments.invoices import Invoice
 from watcher.payments.model import ZERO, Demand, money
 from watcher.payments.planning import must_list
+from watcher.processing.looks import Found, Looks
 
 # If none of so many invoices is found, the search itself is in doubt.
 _MANY = 20
-# How often everything that is refused is halved before the search itself is in doubt.
-_HALVINGS = 2
+
+Term = TypeVar("Term", str, int)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,36 +44,37 @@ class LookUp:
     def __init__(self, client: ConnectWise, workers: Workers) -> None:
         self._client = client
         self._workers = workers
+        self._looks = Looks(client, workers)
         self._by_id: dict[int, Invoice] = {}
         self._ahead: Batch[tuple[str, ...], dict[str, list[Invoice]]] | None = None
         self._log = structlog.get_logger()
 
-    def by_id(self, invoice_ids: Iterable[int]) -> dict[int, str]:
+    def by_id(self, invoice_ids: Iterable[int]) -> tuple[dict[int, str], dict[int, Outage]]:
         """Find invoices by ConnectWise's ids, and keep them for the next ``holdings``.
 
         Args:
             invoice_ids: the ids that all files of a batch give in place of invoice numbers.
 
         Returns:
-            The invoice numbers by id. An id that no invoice has is left out.
+            The invoice numbers by id, and why nothing is known of other ids now. An id that no invoice has is in
+            neither.
 
         Raises:
             Outage: ConnectWise cannot be asked.
         """
-        self._by_id = {}
-        groups = list(self._client.look_ups_by_id(sorted(set(invoice_ids))))
-        for group, answer in self._workers.each(self._client.find_by_id, groups):
-            if isinstance(answer, Rejection):
-                # A number of digits cannot be at fault, so the refusal is about the query itself.
-                raise Unreachable(
-                    f"ConnectWise does not look up invoices by id ({len(group)} asked): {answer}", answer.request_id
-                ) from answer
-            if isinstance(answer, PaymentWatcherError):
-                raise answer
-            self._by_id.update(answer)
-        if sum(map(len, groups)) >= _MANY and not self._by_id:
-            self._prove_search(f"it found none of {sum(map(len, groups)):,} invoice ids")
-        return {invoice_id: invoice.number.strip() for invoice_id, invoice in self._by_id.items()}
+        wanted = sorted(set(invoice_ids))
+        search = self._looks.by_id(wanted)
+        self._by_id = {each: found[0] for each, found in search.found.items() if found}
+        if len(wanted) >= _MANY and not self._by_id and not search.troubles:
+            self._looks.prove(f"it found none of {len(wanted):,} invoice ids")
+        numbers = {each: invoice.number.strip() for each, invoice in self._by_id.items()}
+        troubles = search.troubles | {each: _not_shown(each, why) for each, why in search.refusals.items()}
+        # Of an invoice that is not understood the number alone may be. Then no other payment waits for it.
+        for each, number in self._looks.make(self._client.invoice_number, list(troubles), proved=True).items():
+            if isinstance(number, str):
+                numbers[each] = number.strip()
+                del troubles[each]
+        return numbers, troubles
 
     def ahead(self, demands: Sequence[Demand], after: Batch[Any, Any]) -> None:
         """Look up the invoices of the next round while the calls of this one are under way.
@@ -89,7 +91,11 @@ class LookUp:
         self._ahead = None
 
     def holdings(
-        self, demands: Sequence[Demand], doubtful: Collection[str], in_doubt: Collection[int] = ()
+        self,
+        demands: Sequence[Demand],
+        doubtful: Collection[str],
+        in_doubt: Collection[int] = (),
+        ids: Mapping[str, int] | None = None,
     ) -> Holdings:
         """Look up what ConnectWise holds of the invoices of some demands.
 
@@ -97,15 +103,20 @@ class LookUp:
             demands: at most one for each invoice.
             doubtful: the keys of demands whose payments are listed in any case.
             in_doubt: ConnectWise's ids of invoices whose payments are listed in any case.
+            ids: ConnectWise's ids of the invoices for which a call was planned, by key. They are looked up by these.
 
         Raises:
             Outage: ConnectWise cannot be asked.
         """
-        found = Holdings(self._known(demands))
-        missing = [demand.invoice_number for demand in demands if demand.key not in found.invoices]
-        self._find(missing, found)
+        keys = {invoice_id: key for key, invoice_id in (ids or {}).items()}
+        found = Holdings(self._known([demand for demand in demands if demand.key not in keys.values()]))
+        by_id = self._looks.by_id(sorted(keys))
+        self._take(by_id, keys.__getitem__, found)
+        looked_up = {*found.invoices, *found.refusals, *found.troubles}
+        missing = [demand.invoice_number for demand in demands if demand.key not in looked_up]
+        self._take(self._looks.by_number(missing), str.casefold, found)
         if len(demands) >= _MANY and not any(found.invoices.values()) and not (found.refusals or found.troubles):
-            self._prove_search(f"it found none of {len(demands):,} invoice numbers")
+            self._looks.prove(f"it found none of {len(demands):,} invoice numbers")
         self._list_payments([demand.key for demand in demands], doubtful, in_doubt, found)
         return found
 
@@ -127,67 +138,13 @@ class LookUp:
                 known[demand.key] = meant
         return known
 
-    def _find(self, invoice_numbers: Sequence[str], found: Holdings) -> None:
-        """Look up invoices. A group that ConnectWise refuses is halved until the number at fault is alone.
-
-        A refusal of everything says nothing about the numbers.
-        """
-        groups = list(self._client.look_ups(invoice_numbers))
-        depth, proved = 0, bool(found.invoices)
-        while groups:
-            halves: list[tuple[str, ...]] = []
-            refusal: Rejection | Outage | None = None
-            for group, answer in self._workers.each(self._client.find_invoices, groups, len(groups) + 1):
-                if not isinstance(answer, PaymentWatcherError):
-                    found.invoices.update(answer)
-                    proved = True
-                elif not isinstance(answer, Rejection | Outage) or (
-                    answer.scope is Scope.LINE and isinstance(answer, Outage)
-                ):
-                    raise answer
-                else:
-                    refusal = answer
-                    halves += self._smaller(group, answer, found)
-            if refusal is not None and not proved and (depth >= _HALVINGS or not halves):
-                self._prove_search_after(refusal, alone=len(invoice_numbers) == 1)
-                proved = True
-            groups, depth = halves, depth + 1
-
-    def _smaller(self, group: tuple[str, ...], answer: Rejection | Outage, found: Holdings) -> list[tuple[str, ...]]:
-        """Return the halves of a group that was refused; of a single number, note why."""
-        if len(group) > 1:
-            self._log_refusal(Event.CONNECTWISE_RETRY, answer, attempt=1)
-            middle = len(group) // 2
-            return [group[:middle], group[middle:]]
-        if isinstance(answer, Outage):
-            found.troubles[group[0].casefold()] = answer
-        else:
-            found.refusals[group[0].casefold()] = str(answer)
-            self._log_refusal(Event.PAYMENT_REFUSED, answer, invoice_number=group[0])
-        return []
-
-    def _prove_search_after(self, refusal: Rejection | Outage, *, alone: bool) -> None:
-        """Make sure that a refusal of everything is not about the search itself."""
-        if isinstance(refusal, Rejection):
-            self._prove_search(str(refusal), refusal.request_id)
-        elif not alone:
-            raise refusal
-
-    def _prove_search(self, what: str, request_id: str | None = None) -> None:
-        """Make sure that the search works at all: it has to find an invoice that is there.
-
-        Args:
-            what: what is wrong with its answer.
-            request_id: of that answer.
-
-        Raises:
-            Unreachable: it does not work, or cannot be asked.
-        """
-        ((_, answer),) = self._workers.each(lambda _: self._client.finds_what_is_there(), [None])
-        if isinstance(answer, Outage):
-            raise answer
-        if answer is not True:
-            raise Unreachable(f"ConnectWise's search for invoices does not work: {what}", request_id)
+    def _take(self, search: Found[Term], key: Callable[[Term], str], found: Holdings) -> None:
+        """Take in what came of a search."""
+        found.invoices.update({key(term): invoices for term, invoices in search.found.items()})
+        found.troubles.update({key(term): trouble for term, trouble in search.troubles.items()})
+        for term, refusal in search.refusals.items():
+            found.refusals[key(term)] = str(refusal)
+            self._log_refusal(Event.PAYMENT_REFUSED, refusal, invoice_number=key(term))
 
     def _list_payments(
         self, keys: Sequence[str], doubtful: Collection[str], in_doubt: Collection[int], found: Holdings
@@ -199,20 +156,24 @@ class LookUp:
             for invoice_id, key in alone.items()
             if key in doubtful or invoice_id in in_doubt or must_list(found.invoices[key][0])
         }
-        refused: dict[int, Rejection] = {}
-        listed = 0
-        for invoice_id, rows in self._workers.each(self._client.list_payments, list(to_list), len(to_list) + 1):
+        answers = self._looks.make(self._client.list_payments, list(to_list), proved=False)
+        refused: dict[str, Rejection] = {}
+        for invoice_id, rows in answers.items():
             key = to_list[invoice_id]
             if isinstance(rows, Rejection):
-                refused[invoice_id] = rows
-            elif isinstance(rows, Outage) and rows.scope is not Scope.LINE:
+                refused[key] = rows
+            elif isinstance(rows, Outage):
                 found.troubles[key] = rows
-            elif isinstance(rows, PaymentWatcherError):
-                raise rows
             else:
-                listed += 1
                 found.invoices[key] = [replace(found.invoices[key][0], payments=rows)]
-        self._judge_refused({to_list[each]: answer for each, answer in refused.items()}, found, others=listed > 0)
+        listed = len(answers) - len(refused) - sum(isinstance(rows, Outage) for rows in answers.values())
+        others = listed > 0 or (bool(refused) and self._lists_another({found.invoices[key][0].id for key in refused}))
+        self._judge_refused(refused, found, others=others)
+        unasked = {to_list[invoice_id] for invoice_id in to_list.keys() - answers.keys()}
+        if unasked:
+            # All that were asked for were refused.
+            why = next(iter(found.troubles.values()), Unreachable("ConnectWise does not list payments"))
+            found.troubles.update(dict.fromkeys(unasked, why))
         self._read_again([key for key in alone.values() if key not in found.troubles], found)
 
     def _judge_refused(self, refused: dict[str, Rejection], found: Holdings, *, others: bool) -> None:
@@ -223,24 +184,30 @@ class LookUp:
             found: what is known.
             others: True if it listed those of other invoices.
         """
-        gone: set[int] = set()
         missing = [found.invoices[key][0].id for key, answer in refused.items() if isinstance(answer, Missing)]
-        for invoice_id, answer in self._workers.each(self._client.read_invoice, missing, len(missing) + 1):
-            if isinstance(answer, Outage) and answer.scope is Scope.LINE:
-                raise answer
-            if isinstance(answer, Missing):
-                gone.add(invoice_id)
+        looks = self._looks.make(self._client.read_invoice, missing, proved=True)
         for key, refusal in refused.items():
             invoice = found.invoices[key][0]
             self._log_refusal(Event.PAYMENT_REFUSED, refusal, invoice_number=invoice.number)
-            if invoice.id in gone:
+            if isinstance(looks.get(invoice.id), Missing):
                 found.invoices[key] = []
-            elif others:
+            elif others and not isinstance(refusal, Missing):
                 found.refusals[key] = str(refusal)
             else:
                 trouble = Unreachable(f"ConnectWise does not list payments: {refusal}", refusal.request_id)
                 trouble.scope = Scope.REFUSED
                 found.troubles[key] = trouble
+
+    def _lists_another(self, invoice_ids: Collection[int]) -> bool:
+        """Return True if the payments of another invoice than these can be listed."""
+
+        def list_another(_: None) -> bool:
+            another = self._client.any_invoice_id()
+            return (
+                another is not None and another not in invoice_ids and self._client.list_payments(another) is not None
+            )
+
+        return self._looks.make(list_another, [None], proved=True)[None] is True
 
     def _read_again(self, keys: Sequence[str], found: Holdings) -> None:
         """Read invoices by their ids of which the search does not tell enough.
@@ -254,11 +221,9 @@ class LookUp:
             for key in keys
             if (invoices := found.invoices[key]) and (invoices[0].is_stale or invoices[0].balance is None)
         }
-        for invoice_id, answer in self._workers.each(self._client.read_invoice, list(unsure), len(unsure) + 1):
+        for invoice_id, answer in self._looks.make(self._client.read_invoice, list(unsure), proved=True).items():
             key = unsure[invoice_id]
-            if isinstance(answer, Outage) and answer.scope is Scope.LINE:
-                raise answer
-            if isinstance(answer, PaymentWatcherError):
+            if isinstance(answer, Rejection | Outage):
                 found.troubles[key] = _unshown(answer)
                 continue
             invoice = replace(answer, payments=found.invoices[key][0].payments)
@@ -270,11 +235,11 @@ class LookUp:
         self._log.warning(event, reason=str(refusal), request_id=refusal.request_id, **keys)
 
 
-def _unshown(error: PaymentWatcherError) -> Outage:
+def _unshown(error: Rejection | Outage) -> Outage:
     """Return the trouble of an invoice that ConnectWise lists, and does not show by its id."""
     if isinstance(error, Outage):
         return error
-    trouble = Unreachable(f"ConnectWise does not show the invoice: {error}", getattr(error, "request_id", None))
+    trouble = Unreachable(f"ConnectWise does not show the invoice: {error}", error.request_id)
     trouble.scope = Scope.REFUSED
     return trouble
 
@@ -286,4 +251,11 @@ def _contradicted(invoice: Invoice) -> Unreachable:
         f"and the invoice says {money(invoice.paid or ZERO)}"
     )
     trouble.scope = Scope.ODD
+    return trouble
+
+
+def _not_shown(invoice_id: int, refusal: Rejection) -> Outage:
+    # A number of digits cannot be at fault, so the refusal is about the query itself.
+    trouble = Unreachable(f"ConnectWise does not look up invoice id {invoice_id}: {refusal}", refusal.request_id)
+    trouble.scope = Scope.REFUSED
     return trouble

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from watcher.claim import Claim
 from watcher.documents.formats import PaymentDocuments
-from watcher.errors import DocumentError
+from watcher.errors import DocumentError, Outage
 from watcher.journal.claims import Claims, Copy
 from watcher.journal.earlier import Earlier
 from watcher.journal.ledger import Known, Ledger, Opened
@@ -21,6 +21,7 @@ from watcher.lifetime import Lifetime
 from watcher.payments.demands import numbered, timely, unrepeated
 from watcher.payments.model import Payment, Record
 from watcher.processing.claimed import Asking
+from watcher.processing.left import not_found
 from watcher.processing.look_up import LookUp
 
 
@@ -79,15 +80,18 @@ class Opener:
         self._acceptance = acceptance
         self._lifetime = lifetime
 
-    def open(self, claims: Sequence[Claim]) -> list[Asking]:
+    def open(self, claims: Sequence[Claim]) -> tuple[list[Asking], dict[Claim, Outage]]:
         """Open claimed files, and write down what each asks before anything is done about it.
 
         Args:
             claims: in the order of claiming.
 
+        Returns:
+            The files, and why some of them cannot be opened now: one of their invoices cannot be looked up by its id.
+
         Raises:
             JournalTrouble: the journal cannot be used.
-            Outage: the invoices that are given by their ids cannot be looked up. No file is lost by that.
+            Outage: no invoice can be looked up by its id. No file is lost by that.
             Stopping: the process is asked to end.
         """
         claim_ids = [claim.id for claim in claims]
@@ -96,11 +100,17 @@ class Opener:
         for claim in claims:
             copy = copies.pop(claim.id, None) or self._claims.copy(claim.id)
             read.append(self._read(claim, known.get(claim.id), copy))
-        numbers = self._look_up.by_id(_ids(read))
+        numbers, troubles = self._look_up.by_id(_numberless(read).keys())
+        waiting = {
+            file.claim: not_found(troubles[stuck[0].invoice_id or 0], [(file.claim.id, payment) for payment in stuck])
+            for file in read
+            if (stuck := [payment for each, payment in _numberless([file]).items() if each in troubles])
+        }
+        read = [file for file in read if file.claim not in waiting]
         if self._acceptance.prevent_reprocessing:
             # What the earlier ones of these files ask counts for the later ones.
-            return [asking for file in read for asking in self._write_down([self._asking(file, numbers)])]
-        return self._write_down([self._asking(file, numbers) for file in read])
+            return [asking for file in read for asking in self._write_down([self._asking(file, numbers)])], waiting
+        return self._write_down([self._asking(file, numbers) for file in read]), waiting
 
     def _write_down(self, files: Sequence[tuple[Asking, bool]]) -> list[Asking]:
         """Write down what files ask that are not written down yet, and return all."""
@@ -162,10 +172,10 @@ class Opener:
         )
 
 
-def _ids(files: Iterable[_Read]) -> set[int]:
-    """Return the ids of the invoices of all payments that give no invoice number."""
+def _numberless(files: Iterable[_Read]) -> dict[int, Payment]:
+    """Return a payment of each invoice that is given by its id alone, by that id."""
     return {
-        record.invoice_id
+        record.invoice_id: record
         for file in files
         for record in file.records
         if isinstance(record, Payment) and record.invoice_id is not None and not record.invoice_number

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date
 
-from watcher.errors import Outage
+from watcher.errors import Outage, Scope, Unreachable
 from watcher.payments.model import Dates, Plan, Reject, Rules
 from watcher.payments.planning import plan
-from watcher.payments.refusals import Refusals
-from watcher.processing.look_up import LookUp
+from watcher.processing.look_up import Holdings, LookUp
 from watcher.processing.pending import Pending
 from watcher.processing.unanswered import Unanswered
 
@@ -22,7 +21,6 @@ class Planner:
         look_up: LookUp,
         rules: Rules,
         unanswered: Unanswered,
-        refusals: Refusals,
         dates: Mapping[int, date | None],
     ) -> None:
         """Plan nothing yet.
@@ -31,13 +29,11 @@ class Planner:
             look_up: finds invoices and payments.
             rules: the operator's choices about money.
             unanswered: knows on which invoices a call may still be carried out.
-            refusals: is told whose invoices were looked up.
             dates: the day that was sent last for a payment row, by its id.
         """
         self._look_up = look_up
         self._rules = rules
         self._unanswered = unanswered
-        self._refusals = refusals
         self._dates = dates
 
     def plans(self, turn: Sequence[Pending]) -> list[Plan | Outage]:
@@ -50,22 +46,34 @@ class Planner:
             Outage: it is possible for none.
         """
         doubtful = {one.demand.key for one in turn if self._is_listed(one)}
-        found = self._look_up.holdings([one.demand for one in turn], doubtful, self._unanswered.invoice_ids)
-        plans: list[Plan | Outage] = []
-        for one in turn:
-            key = one.demand.key
-            if key in found.troubles:
-                plans.append(found.troubles[key])
-            elif key in found.refusals:
-                plans.append(Plan(one.demand, Reject(found.refusals[key])))
-            else:
-                invoices = found.invoices.get(key, ())
-                earlier = self._unanswered.on(invoices)
-                dates = Dates(self._dates, one.dates_stay)
-                refused = one.refused and one.refused[0]
-                plans.append(plan(one.demand, invoices, one.intent, self._rules, one.made, earlier, dates, refused))
-        self._refusals.looked_up(one.demand.id for one in turn if one.demand.key not in found.troubles)
-        return plans
+        # A search by number may find nothing, or not understand the number; the id is certain.
+        ids = {one.demand.key: invoice_id for one in turn if (invoice_id := _known_id(one)) is not None}
+        found = self._look_up.holdings([one.demand for one in turn], doubtful, self._unanswered.invoice_ids, ids)
+        return [found.troubles.get(one.demand.key) or self._plan(one, found) for one in turn]
+
+    def _plan(self, one: Pending, found: Holdings) -> Plan | Outage:
+        key = one.demand.key
+        invoices = found.invoices.get(key, ())
+        if one.in_doubt and (key in found.refusals or not invoices):
+            # Perhaps it is set. Only a look that shows the invoice can tell.
+            invoice = f"invoice {one.demand.invoice_number}" + (f" (id {_known_id(one)})" if _known_id(one) else "")
+            why = f"refuses to show {invoice}: {found.refusals[key]}" if key in found.refusals else f"hides {invoice}"
+            trouble = Unreachable(f"ConnectWise {why}. A payment may have been set on it")
+            trouble.scope = Scope.ODD
+            return trouble
+        if key in found.refusals:
+            return Plan(one.demand, Reject(found.refusals[key]))
+        dates = Dates(self._dates, one.dates_stay)
+        # A call that was refused makes none of several payments ours.
+        intent = one.sent if all(len(invoice.paying) < 2 for invoice in invoices) else one.intent
+        earlier, refused = self._unanswered.on(invoices), one.refused and one.refused[0]
+        decided = plan(one.demand, invoices, intent, self._rules, one.made, earlier, dates, refused)
+        one.unread = False
+        if not isinstance(decided.step, Reject):
+            one.invoice_id = decided.step.invoice_id
+        elif one.in_doubt:
+            one.invoice_id = _known_id(one) or (invoices[0].id if len(invoices) == 1 else None)
+        return decided
 
     def _is_listed(self, one: Pending) -> bool:
         """Return True if the payments of a demand's invoice are listed whatever a search says of them.
@@ -75,3 +83,8 @@ class Planner:
         """
         planned_before = one.intent is not None and not self._unanswered.wait_before_post(one.demand.id)
         return one.doubtful or planned_before or self._rules.list_first
+
+
+def _known_id(one: Pending) -> int | None:
+    """Return ConnectWise's id of a demand's invoice, if a call was planned for it."""
+    return one.invoice_id if one.intent is None or one.intent.invoice_id is None else one.intent.invoice_id

@@ -15,25 +15,29 @@ from math import inf
 
 from watcher.connectwise.client import ConnectWise
 from watcher.connectwise.workers import Batch, Workers
-from watcher.errors import AnswerLost, Outage, Rejection, Stopping, Unreachable
+from watcher.errors import AnswerLost, Outage, Rejection, Stopping
+from watcher.payments.attempts import Attempts
 from watcher.payments.dated import Dated
 from watcher.payments.doubts import InDoubt
-from watcher.payments.model import Change, Create, Demand, DemandId, Intent, Plan, Reject, Rules
+from watcher.payments.model import Change, Demand, DemandId, Intent, Keep, Plan, Rules, action_of
 from watcher.payments.outcomes import Result, intend
 from watcher.payments.refusals import Refusals
-from watcher.processing.answers import Answer, Answers, is_about_one
+from watcher.processing.answers import Answer, Answers
 from watcher.processing.calls import Calls
-from watcher.processing.left import Left, holding_up
+from watcher.processing.left import Left, LeftClaim, holding_up
 from watcher.processing.look_up import LookUp
 from watcher.processing.news import News, Outcomes, Planned
 from watcher.processing.pending import OpenDemands, Pending, given_up, unplanned, without_call
 from watcher.processing.planner import Planner
+from watcher.processing.turns import Turns
 from watcher.processing.unanswered import Unanswered
 
 # The most demands of one round: enough to keep all workers busy, and few enough that what was looked up is still fresh.
 _ROUND = 1000
 # Outcomes are handed on to be written down this long after they are known, at the latest (seconds).
 _WRITE_SECONDS = 1.0
+# So many times as many payments are looked up as are tried, where those of each kind are to be among them.
+_LOOKED_UP = 4
 
 _Intents = dict[DemandId, Intent]
 _Ended = list[tuple[Pending, list[Result]]]
@@ -59,14 +63,18 @@ class Rounds:
             size: the most demands of one round.
         """
         self._refusals = Refusals()
-        self.left = Left(self._refusals)
+        self._attempts = Attempts()
+        self.left = Left(self._refusals, self._attempts)
         self._calls = Calls(client)
         self._workers = workers
         self._look_up = look_up
         self._size = size
         self._unanswered = Unanswered(workers.lifetime, client.timeout_seconds)
-        self._answers = Answers(self._unanswered, self._refusals, workers.lifetime)
-        self._planner = Planner(look_up, rules, self._unanswered, self._refusals, self._answers.dates)
+        self._answers = Answers(self._unanswered, self._refusals, self._attempts, workers.lifetime)
+        self._planner = Planner(look_up, rules, self._unanswered, self._answers.dates)
+        self._turns = Turns(self._refusals, self._attempts, self.left, self._unanswered, workers.lifetime, self._size)
+        # The demands in doubt of claims that were left.
+        self._in_doubt: dict[DemandId, Pending] = {}
 
     def run(
         self,
@@ -96,45 +104,72 @@ class Rounds:
                 outcome.
             Stopping: the program ends.
         """
-        waiting = OpenDemands(demands, intents)
-        self.left.take_up({demand.claim_id for demand in demands})
+        waiting = OpenDemands(demands, intents, self._in_doubt)
+        claim_ids = {demand.claim_id for demand in demands}
+        self.left.take_up(claim_ids)
         # Whoever is done with a demand lets go of it.
         del demands
         self._unanswered.meet(intents, doubts)
+        self._look_up.forget_ahead()
+        if stay:
+            self.nothing_follows()
+        try:
+            yield from self._all_rounds(waiting, stay=stay)
+        finally:
+            others = {key: one for key, one in self._in_doubt.items() if key[0] in self.left.claims}
+            self._in_doubt = {**others, **waiting.in_doubt()}
+
+    def _all_rounds(self, waiting: OpenDemands, *, stay: bool) -> Generator[News, None, None]:
+        """Go from round to round; the arguments are as those of ``run``."""
+        now = self._workers.lifetime.now()
+        if waiting and not self._attempts.begin(now):
+            self.left.leave(waiting.left(), self._attempts.new_files_at)
+            return
         # Until when the demands on an invoice wait, by its key: later demands on it wait, too.
         held = self._refusals.dues() | dict.fromkeys(self.left.keys(), inf)
-        fruitless, tried = 0, False
-        self._look_up.forget_ahead()
+        tried = False
         while waiting:
             now = self._workers.lifetime.now()
             held = {key: until for key, until in held.items() if until > now}
-            # Those that are refused go last: as many of them as there are workers would starve the others.
-            others = waiting.earliest(self._size, {*held, *self._refusals.keys()})
-            wanted = others or waiting.earliest(self._size, held)
-            if not wanted:
+            wanted = self._turns.next(waiting, held)
+            if not wanted or (tried and not stay and self._turns.are_others_first(waiting, held)):
                 undecided = waiting.left()
                 due = min((until for until in held.values() if until < inf), default=self.left.due or now)
                 if not stay:
-                    self.left.leave(undecided, due)
+                    if wanted and self._turns.is_outage_again(waiting):
+                        self._attempts.gave_up(now)
+                    self.left.leave(undecided, max(now, self._attempts.resumes_at) if wanted else due)
                     return
                 if tried and not self.left.will_be_decided(undecided):
-                    refused = [demand for demand in undecided if self._refusals.of(demand.id)]
-                    raise holding_up(self._refusals.error_of(refused[0].id), refused)
+                    raise self._holding_up(waiting)
                 self._workers.lifetime.sleep(due - now)
                 continue
-            later = waiting.earliest(self._size, {*held, *self._refusals.keys(), *(demand.key for demand in wanted)})
             turn, tried = waiting.begin(wanted), True
-            trouble = yield from self._round(turn, later, waiting)
-            if isinstance(trouble, Outage):
-                raise trouble
+            next_to = {*held, *self._refusals.keys(), *(demand.key for demand in wanted)}
+            later = [] if self._attempts.is_doubtful else waiting.earliest(self._size, next_to)
+            outage = yield from self._round(turn, later, waiting)
+            if outage is not None:
+                raise outage
             held |= {one.demand.key: one.held_until for one in turn if one.held_until}
-            if waiting.take_decided(turn):
-                fruitless = 0
-            elif trouble is not None:
-                fruitless += 1
-            if trouble is not None and fruitless > 1:
-                # Answers get lost even after another look, so there is no sense in going on without a pause.
-                raise Unreachable(str(trouble), trouble.request_id) from trouble
+            waiting.take_decided(turn)
+            if self._turns.is_outage(waiting, held):
+                self._attempts.gave_up(now)
+                if stay:
+                    raise self._holding_up(waiting)
+                self.left.leave(waiting.left(), self._attempts.resumes_at)
+                return
+
+    def _holding_up(self, waiting: OpenDemands) -> Outage:
+        refused = [demand for demand in waiting.left() if self._refusals.of(demand.id)]
+        return holding_up(self._refusals.error_of(refused[0].id), refused)
+
+    def nothing_follows(self) -> None:
+        """Take in that no demand will come that could show whose fault a refusal is."""
+        self._refusals.nothing_follows = True
+
+    def leave_unopened(self, claim_id: str, outage: Outage) -> LeftClaim:
+        """Leave a claim for later whose demands are not known yet, as ``Left.leave_unopened``."""
+        return self.left.leave_unopened(claim_id, outage, self._workers.lifetime.now())
 
     def preview(self, demands: Sequence[Demand]) -> Iterator[Plan]:
         """Plan demands as ``run`` would, without any call that writes.
@@ -157,8 +192,8 @@ class Rounds:
 
     def _round(
         self, turn: Sequence[Pending], later: Sequence[Demand], waiting: OpenDemands
-    ) -> Generator[News, None, Outage | AnswerLost | None]:
-        """Bring to an outcome what can be; return what kept the others from one."""
+    ) -> Generator[News, None, Outage | None]:
+        """Bring to an outcome what can be; return the outage that kept the others from one."""
         calls, intents, ended = self._prepare(turn, waiting)
         if intents:
             self._unanswered.planned(intents)
@@ -168,16 +203,16 @@ class Rounds:
         batch = self._begin(calls, later)
         unknown = {one.demand.id: intents.get(one.demand.id, one.intent) for one in calls}
         unmade: list[Pending] = []
-        refused: set[DemandId] = set()
-        trouble: Outage | AnswerLost | None = None
+        met_trouble = False
+        outage: Outage | None = None
         try:
             with closing(self._workers.gather(batch, _WRITE_SECONDS)) as gathered:
                 for answers in gathered:
                     for one, answer in answers:
                         del unknown[one.demand.id]
-                        trouble = self._answers.worse(trouble, answer)
+                        outage = self._answers.worse(outage, answer)
                     unmade += [one for one, answer in answers if isinstance(answer, Outage | Rejection)]
-                    refused |= {one.demand.id for one, answer in answers if is_about_one(answer)}
+                    met_trouble = met_trouble or any(isinstance(answer, Outage | AnswerLost) for _, answer in answers)
                     if ended := [
                         (one, results) for one, answer in answers if (results := self._take(one, answer, intents))
                     ]:
@@ -191,15 +226,10 @@ class Rounds:
             self._unanswered.lost({each: intent for each, intent in unknown.items() if each not in not_begun})
         yield from unplanned([*unmade, *batch.not_begun], intents)
         for one in calls:
-            one.held_until = self._due(one, waiting)
-        if trouble is not None or refused:
+            one.held_until = 0.0 if one.unread else self._turns.due(one, waiting)
+        if met_trouble:
             self._look_up.forget_ahead()
-        if trouble is None and batch.not_begun and len(refused) + len(batch.not_begun) == len(calls):
-            # Nothing but refusals: there is no sense in trying the others without a pause.
-            self._refusals.gave_up()
-            first = [one.demand for one in calls if one.demand.id in refused]
-            return holding_up(self._refusals.error_of(first[0].id), first)
-        return trouble
+        return outage
 
     def _take(self, one: Pending, answer: Answer, intents: _Intents) -> list[Result]:
         return self._answers.take(one, answer, intents.get(one.demand.id))
@@ -207,61 +237,53 @@ class Rounds:
     def _prepare(self, turn: Sequence[Pending], waiting: OpenDemands) -> tuple[list[Pending], _Intents, _Ended]:
         """Plan a round; return what needs a call, what is written down before it, and the results of the others."""
         calls: list[Pending] = []
-        intents: _Intents = {}
         ended: _Ended = []
         for one, decided in zip(turn, self._planner.plans(turn), strict=True):
             if isinstance(decided, Outage):
-                one.plan = Plan(one.demand, Reject(str(decided)))
-                self._answers.refused(one, decided)
-                one.held_until = self._due(one, waiting)
-            else:
-                one.plan = decided
+                self._answers.refused(one, decided, None)
+                one.plan, one.held_until = None, self._turns.due(one, waiting)
+                continue
+            one.plan = decided
             if results := self._results(one, decided, waiting):
                 ended.append((one, results))
-            elif isinstance(decided, Plan) and one.plan is decided and not self._is_held(one, waiting):
+            elif one.plan is not None:
                 calls.append(one)
-                intent = intend(decided, one.intent)
-                if intent is not None and intent != one.intent:
-                    intents[one.demand.id] = intent
+        calls = self._turns.chosen(calls, waiting)
+        planned = {one.demand.id: intend(one.plan, one.intent) for one in calls if one.plan is not None}
+        intents = {
+            one.demand.id: intent
+            for one in calls
+            if (intent := planned[one.demand.id]) is not None and intent != one.intent
+        }
         return calls, intents, ended
 
-    def _results(self, one: Pending, decided: Plan | Outage, waiting: OpenDemands) -> list[Result]:
+    def _results(self, one: Pending, decided: Plan, waiting: OpenDemands) -> list[Result]:
         """Return the results of a demand that needs no call any more; else none."""
-        if isinstance(decided, Plan):
-            if results := without_call(one, decided):
-                return results
-            if one.refused_again is not None:
-                # A 404, although the invoice and the row are there.
-                self._answers.refused(one, one.refused_again)
-                one.refused = None
+        if results := without_call(one, decided):
+            if isinstance(decided.step, Keep):
+                self._found_done(one, decided)
+            return results
+        if one.refused_again is not None:
+            # A 404, although the invoice and the row are there.
+            self._answers.refused(one, one.refused_again, action_of(one.step))
+            one.refused, one.unread = None, False
         refusal = self._refusals.of(one.demand.id)
-        if refusal is None or not self._refusals.is_records(one.demand.id, alone=self._is_alone(one, waiting)):
+        if refusal is None or not self._turns.is_records(one, waiting):
             return []
-        if isinstance(decided, Plan) and isinstance(decided.step, Change) and decided.step.clear_date:
+        if isinstance(decided.step, Change) and decided.step.clear_date:
             # It may be the date that cannot be taken off; the amount can be set without that.
-            one.dates_stay, one.plan = str(refusal.error), None
+            one.dates_stay, one.plan = str(refusal.write), None
             self._refusals.forget(one.demand.id)
             return []
         return given_up(one, refusal)
 
-    def _due(self, one: Pending, waiting: OpenDemands) -> float:
-        """Return when a demand has its next turn (monotonic seconds); 0 for now."""
-        if self._refusals.of(one.demand.id) is None:
-            return 0.0
-        return self._refusals.due(one.demand.id, alone=self._is_alone(one, waiting))
-
-    def _is_alone(self, one: Pending, waiting: OpenDemands) -> bool:
-        """Return True if no other invoice is to be paid."""
-        return self.left.is_alone(one.demand.key, waiting.left())
-
-    def _is_held(self, one: Pending, waiting: OpenDemands) -> bool:
-        """Return True if a demand's next call has to wait: it may make a second payment, or was refused just now."""
-        now = self._workers.lifetime.now()
-        seconds = self._unanswered.wait_before_post(one.demand.id) if isinstance(one.step, Create) else 0.0
-        if seconds:
-            self._answers.log_hold(one, seconds)
-        one.held_until = max(self._due(one, waiting), now + seconds if seconds else 0.0)
-        return one.held_until > now
+    def _found_done(self, one: Pending, decided: Plan) -> None:
+        """Take in that ConnectWise holds what is asked."""
+        if decided.applied and one.sent is not None and self._refusals.of(one.demand.id) is not None:
+            # The call went well, whatever was said of it.
+            self._answers.went_well(one.sent.action)
+        else:
+            self._refusals.unchanged()
 
     def _outcomes(self, ended: _Ended) -> Outcomes:
         """Take what has come to its end, with what is not known of its invoices."""
@@ -287,7 +309,7 @@ class Rounds:
             return self._calls.make(one.step)
 
         last = max(len(calls) - self._workers.count, 0)
-        batch = self._workers.begin(call, calls[:last], patience=self._refusals.patience)
+        batch = self._workers.begin(call, calls[:last], patience=self._turns.patience(calls))
         self._look_up.ahead(later, after=batch)
         self._workers.add(batch, call, calls[last:])
         return batch

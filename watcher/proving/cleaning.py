@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from watcher.connectwise.client import ConnectWise
-from watcher.errors import AnswerLost, FolderTrouble, Missing, Rejection, Scope, SignInRefused, Unreachable
+from watcher.errors import AnswerLost, FolderTrouble, Missing, Rejection, SignInRefused, Unreachable
 from watcher.lifetime import Lifetime
 from watcher.payments.invoices import HeldPayment
 from watcher.payments.model import Remove, money
@@ -149,7 +149,7 @@ def _remove(client: ConnectWise, noted: Noted, own: list[HeldPayment]) -> str:
             # The next list shows if it was carried out.
             reason = str(lost)
         except (SignInRefused, Unreachable) as error:
-            if error.scope is Scope.LINE:
+            if error.scope.is_no_answer:
                 raise
             reason = str(error)
     return reason

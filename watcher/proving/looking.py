@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from watcher.connectwise.client import ConnectWise
 from watcher.connectwise.recorded import Answered, RecordingGateway
-from watcher.errors import ConnectWiseError, Missing, Outage, Scope, Stopping, Unreachable
+from watcher.errors import ConnectWiseError, Missing, Outage, Stopping, Unreachable
 from watcher.proving import books, lookups
 from watcher.proving.facts import Seen, seen
 from watcher.proving.findings import Finding, unknown
@@ -100,7 +100,7 @@ class Looks:
             self.gateway.once("GET", path)
         except (ConnectWiseError, Outage) as error:
             # 502 to 504 are nobody's answer.
-            line_is_down = isinstance(error, Unreachable) and error.scope is Scope.LINE
+            line_is_down = isinstance(error, Unreachable) and error.scope.is_no_answer
             if isinstance(error, Stopping) or len(self.gateway.answers) == before or line_is_down:
                 raise
         return self.gateway.answers[-1]
@@ -111,7 +111,7 @@ class Looks:
         try:
             return call(), ""
         except (ConnectWiseError, Outage) as error:
-            if len(self.gateway.answers) == before or (isinstance(error, Unreachable) and error.scope is Scope.LINE):
+            if len(self.gateway.answers) == before or (isinstance(error, Unreachable) and error.scope.is_no_answer):
                 raise
             return None, self.gateway.answers[-1].words
 
@@ -170,7 +170,7 @@ class Looks:
         except Missing:
             understood = True
         except (ConnectWiseError, Outage) as error:
-            if isinstance(error, Unreachable) and error.scope is Scope.LINE:
+            if isinstance(error, Unreachable) and error.scope.is_no_answer:
                 raise
         return lookups.no_such_invoice(self.gateway.answers[-1].words, understood=understood)
 

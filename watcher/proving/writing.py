@@ -173,7 +173,7 @@ class TestInvoice:
         except Contradicted as odd:
             return Tried(done=True, words=self._words, status=self._status, note=str(odd))
         except AnswerLost as lost:
-            if lost.scope is Scope.LINE:
+            if lost.scope.is_no_answer:
                 raise Unreachable(str(lost), lost.request_id) from lost
             return Tried(done=False, words=self._words, status=self._status, note=str(lost))
         return Tried(done=True, words=self._words, status=self._status)
@@ -190,7 +190,7 @@ class TestInvoice:
         if lost.payment_id is not None:
             self._notes.made(lost.payment_id)
             return Tried(done=True, words=self._words, status=self._status, payment_id=lost.payment_id, note=str(lost))
-        if lost.scope is Scope.LINE:
+        if lost.scope.is_no_answer:
             # Whoever cleans up looks for it.
             raise Unreachable(str(lost), lost.request_id) from lost
         words, status = self._words, self._status

@@ -12,6 +12,7 @@ from support.line import Hurried, Line
 from watcher.daemon import service as services
 from watcher.errors import Unreachable
 from watcher.journal.withdrawals import Withdrawals
+from watcher.payments.attempts import Attempts
 from watcher.payments.refusals import Refusals
 from watcher.processing.claimed import Tally
 from watcher.processing.left import Left
@@ -39,7 +40,7 @@ class Idle:
         cause: none.
     """
 
-    left = Left(Refusals())
+    left = Left(Refusals(), Attempts())
     cause = None
 
     def is_open(self, _claim):
@@ -58,6 +59,9 @@ class Idle:
 
     def keep_only(self, claim_ids):
         """Nothing is known of any."""
+
+    def nothing_follows(self):
+        """Nothing came."""
 
 
 class Failing(Idle):

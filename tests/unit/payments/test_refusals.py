@@ -1,4 +1,4 @@
-"""Whose fault it is that a payment is refused, by evidence, in pretended time."""
+"""Whose fault it is that a payment is not taken, by evidence, in pretended time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from watcher.errors import AnswerLost, Scope, SignInRefused, Unreachable
 from watcher.payments.model import Action
 from watcher.payments.refusals import Refusals
 
-THIS, OTHER = demand("100"), demand("100", number="CW-2")
+THIS, OTHER = demand("100"), replace(demand("100", number="CW-2"), claim_id="another claim")
 
 
 def server_error():
@@ -28,6 +28,11 @@ def forbidden():
     return error
 
 
+def lost():
+    """Return a write that got no answer."""
+    return AnswerLost("did not answer in time")
+
+
 def odd():
     """Return a look that is not understood."""
     error = Unreachable("ConnectWise's answer is not understood")
@@ -35,44 +40,73 @@ def odd():
     return error
 
 
-def refused(at, error=server_error, *, well_at=None, action=Action.CREATE, well=Action.CREATE):
-    """Return what is known after refusals at some times, with a good payment of another invoice at one time."""
+def events(*given, error=server_error):
+    """Return what is known after refusals of this (``-``) and of another payment (``o``), and good ones (``+``)."""
     refusals = Refusals()
-    for now in at:
-        refusals.refused(THIS, action, error(), now)
-        if well_at == now:
-            refusals.went_well(well)
+    for what, now in given:
+        if what == "+":
+            refusals.went_well(Action.CREATE, now)
+        else:
+            refusals.refused(THIS if what == "-" else OTHER, Action.CREATE, error(), now)
     return refusals
 
 
+def is_records(refusals, *, nothing_else=False, of=THIS):
+    """Return True if this payment is to be rejected."""
+    return refusals.is_often_enough(of.id) and refusals.can_be_records(of.id, nothing_else=nothing_else)
+
+
 @pytest.mark.parametrize(
-    ("at", "well_at", "records"),
+    ("given", "nothing_else", "records"),
     [
-        pytest.param([0, 30, 61], 0, True, id="three rounds over a minute"),
-        pytest.param([0, 61], 0, False, id="two rounds"),
-        pytest.param([0, 1, 2, 3, 59], 0, False, id="less than a minute"),
-        pytest.param([0, 30, 61], None, False, id="nothing else went well"),
-        pytest.param([0, 30, 61], 61, False, id="something went well only now: what came before may be an outage"),
-        pytest.param([0, 30, 61, 90, 122], 61, True, id="a minute after that"),
+        pytest.param("-0 +0 -30 +40 -61", False, True, id="three rounds over a minute, and a good one before the last"),
+        pytest.param("-0 +0 -61 +61", False, False, id="two rounds"),
+        pytest.param("-0 +0 -1 -2 -3 +4 -59", False, False, id="less than a minute"),
+        pytest.param("-0 -30 -61", False, False, id="nothing else went well"),
+        pytest.param(
+            "-0 +0 -30 -61", False, False, id="nothing went well between the last two, and others are to come"
+        ),
+        pytest.param("-0 +0 -30 -61", True, True, id="there is no other payment to try"),
+        pytest.param("-0 -30 -61", True, True, id="it is alone"),
+        pytest.param("-0 -30 -61 +61", False, False, id="something went well only now: it may have been an outage"),
+        pytest.param("-0 -30 -61 +61 -90 -122", True, True, id="a minute after that"),
+        pytest.param("-0 +0 -30 o31 +40 -61", True, True, id="another is refused, and others went well since"),
+        pytest.param("-0 +0 o5 -30 -61", True, False, id="another is refused for the first time since: an outage"),
+        pytest.param("-0 +0 -30 +35 o40 -61", True, False, id="and so it is a moment later"),
+        pytest.param("-0 o0 -30 o30 -61 o61", True, False, id="all are refused"),
+        pytest.param("-0 o0 +0 -30 o30 -61 o61", True, True, id="both were refused while others went well"),
     ],
 )
-def test_a_fault_is_the_records_if_others_go_well_meanwhile(at, well_at, records):
-    """It takes three rounds over a minute, and a good payment in between."""
-    assert refused(at, well_at=well_at).is_records(THIS.id, alone=False) is records
+def test_a_fault_is_the_records_if_others_go_well_meanwhile(given, nothing_else, records):
+    """It takes three rounds over a minute, a good call in between, and no sign of an outage."""
+    refusals = events(*((each[0], float(each[1:])) for each in given.split()))
+    assert is_records(refusals, nothing_else=nothing_else) is records
 
 
-def test_a_payment_alone_needs_a_look_up_of_its_own_invoice():
-    """Where there is no other payment, that shows that ConnectWise answers."""
-    refusals = refused([0, 30, 61])
-    assert not refusals.is_records(THIS.id, alone=True)
-    refusals.looked_up([THIS.id])
-    assert refusals.is_records(THIS.id, alone=True)
-    assert not refusals.is_records(THIS.id, alone=False)
+@pytest.mark.parametrize(("good", "records"), [(0, False), (1, False), (2, True)])
+def test_where_nothing_follows_what_went_well_before_counts(good, records):
+    """Two payments at the end of all are refused: they are at fault if at least as many went well before them."""
+    refusals = events(("-", 0), ("o", 0), ("-", 30), ("o", 30), ("-", 61), ("o", 61))
+    refusals.nothing_follows = True
+    for _ in range(good):
+        refusals.unchanged()
+    assert is_records(refusals, nothing_else=True) is records
 
 
-def test_an_odd_answer_never_becomes_the_records():
-    """That ConnectWise is not understood is its own trouble."""
-    assert not refused([0, 30, 61, 900], odd, well_at=0).is_records(THIS.id, alone=False)
+@pytest.mark.parametrize("error", [lost, odd])
+def test_no_answer_and_an_odd_one_never_become_the_records(error):
+    """That ConnectWise is silent, or not understood, is its own trouble."""
+    refusals = events(("-", 0), ("+", 0), ("-", 30), ("+", 40), ("-", 61), ("+", 70), ("-", 900), error=error)
+    assert not is_records(refusals, nothing_else=True)
+
+
+def test_a_look_that_goes_wrong_is_no_refusal():
+    """Only refusals of the call itself count."""
+    refusals = events(("-", 0), ("+", 0))
+    for now in (20, 61, 120):
+        refusals.refused(THIS, None, server_error(), now)
+    assert not refusals.is_often_enough(THIS.id)
+    assert refusals.of(THIS.id).due == 180
 
 
 @pytest.mark.parametrize(
@@ -88,8 +122,9 @@ def test_a_403_to_all_of_one_kind_is_a_missing_right(count, well, records):
         for each in demands:
             refusals.refused(each, Action.CREATE, forbidden(), now)
         if now == 0:
-            refusals.went_well(well)
-    assert refusals.is_records(demands[0].id, alone=False) is records
+            refusals.went_well(well, now)
+    assert is_records(refusals, nothing_else=True, of=demands[0]) is records
+    assert refusals.lacks_right(demands[0].id) is not records
 
 
 def test_tries_come_at_once_then_within_a_minute_then_ever_later():
@@ -97,26 +132,22 @@ def test_tries_come_at_once_then_within_a_minute_then_ever_later():
     refusals, now, pauses = Refusals(), 0.0, []
     for _ in range(9):
         refusals.refused(THIS, Action.CREATE, server_error(), now)
-        pauses.append(refusals.due(THIS.id) - now)
-        now = refusals.due(THIS.id)
+        pauses.append(refusals.of(THIS.id).due - now)
+        now = refusals.of(THIS.id).due
     assert pauses == [0, 20, 41, 60, 120, 240, 300, 300, 300]
 
 
-def test_patience_grows_until_the_outage_is_long():
-    """Good payments may stand behind many bad ones. In a long outage few are tried at a time."""
-    refusals, patience = Refusals(), []
-    for _ in range(6):
-        patience.append(refusals.patience)
-        refusals.gave_up()
-    assert patience == [8, 16, 32, 64, 8, 8]
-    refusals.went_well(Action.CREATE)
-    assert refusals.patience == 8
+def test_an_answer_that_was_lost_once_is_not_told():
+    """It is read back at once; only if that goes on do people hear of it."""
+    refusals = events(("-", 0), error=lost)
+    assert not refusals.is_worth_telling(THIS.id)
+    refusals.refused(THIS, Action.CREATE, lost(), 30)
+    assert refusals.is_worth_telling(THIS.id)
 
 
 def test_what_is_over_is_forgotten():
     """A payment with an outcome, and the payments of a claim that is withdrawn."""
-    refusals = refused([0])
-    refusals.refused(OTHER, Action.CREATE, server_error(), 0)
+    refusals = events(("-", 0), ("o", 0))
     refusals.forget(THIS.id)
     assert refusals.of(THIS.id) is None
     refusals.keep_only([])
