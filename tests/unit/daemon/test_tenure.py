@@ -25,7 +25,7 @@ class Markers(dict[str, str]):
         """Return the marker of an inbox."""
         return self.get(inbox)
 
-    def remember_marker(self, inbox: str, marker: str) -> None:
+    def remember(self, inbox: str, marker: str) -> None:
         """Remember the marker of an inbox."""
         self[inbox] = marker
 
