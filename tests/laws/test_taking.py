@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 from support.claims import leave_strays, ready, scanned
-from support.documents import leave_socket
+from support.connectwise import invoice
+from support.documents import document, drop, files, leave_socket
 from support.line import Line, stepping
+from support.network import Fault, Strike, Unreliable
+from support.program import command, configure, until
 from support.steps import Interrupted, interrupted_at, listening
 
 from watcher.errors import FolderTrouble
@@ -161,3 +164,20 @@ def test_the_start_after_that_can_be_ended_at_any_step(worlds, moment, meanwhile
         if len(steps) < step:
             return
     pytest.fail("a start has more steps than this test goes through")
+
+
+def test_the_next_files_are_claimed_while_connectwise_answers_about_these(folders, start_sandbox):
+    """A share that is slow holds up nobody then; all are paid once, in order of arrival, and told of once."""
+    names = [f"{number:03}" for number in range(130)]
+    for name in names:
+        drop(folders.inbox, f"{name}.xml", document((f"CW-{name}", "100.00")))
+    sandbox = start_sandbox(*(invoice(f"CW-{name}", "100.00") for name in names))
+    claimed = Fault(meanwhile=lambda: until(lambda: not files(folders.inbox)))
+    with Unreliable(sandbox.url, Strike(claimed, "POST", nth=60)) as network:
+        config = configure(folders, network.url, inbox={"settle_seconds": 0.2})
+        ended = command("run", "--once", "--config", config)
+        paid = [request.path for request in network.requests if request.method == "POST"]
+    assert ended.code == 0
+    assert len(paid) == len(set(paid)) == len(names)
+    assert sorted(path.name[:3] for path in files(folders.success)) == names
+    assert list(folders.work.iterdir()) == []

@@ -126,6 +126,8 @@ class Service:
             tally += self._process(claims)
             # Files may come in without end.
             self._batches.audit()
+            if self._batches.is_behind:
+                tally += self._batches.settle()
             claims = self._next_claims()
         tally += self._batches.settle()
         self._forget_finished(())
@@ -146,7 +148,9 @@ class Service:
 
     def _prepare(self) -> None:
         """Begin to claim the next batch while ConnectWise answers about this one, if more files are ready."""
-        if self._lifetime.ending or self._arrivals.is_claiming or self._arrivals.settling != 0.0:
+        if self._lifetime.ending or self._arrivals.is_claiming or self._batches.is_behind:
+            return
+        if self._arrivals.settling != 0.0:
             return
         # What is wrong with a folder, the next turn says.
         with suppress(FolderTrouble):

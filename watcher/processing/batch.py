@@ -21,6 +21,8 @@ from watcher.processing.publishing import Publisher
 from watcher.processing.rounds import Rounds
 from watcher.processing.telling import log_payment
 
+# If more files than these are being published, folders are slower than ConnectWise.
+_MANY = 200
 # So many results are written down at once. Each piece is a sign of life.
 _AT_ONCE = 1000
 
@@ -156,6 +158,11 @@ class Batches:
             Stopping: the program ends.
         """
         return _tally(self._publisher.settle())
+
+    @property
+    def is_behind(self) -> bool:
+        """True if so many files are being published that no more should be taken: what they hold takes memory."""
+        return self._publisher.under_way > _MANY
 
     def is_open(self, claim: Claim) -> bool:
         """Return True if a claim that was processed has not come to its end."""

@@ -171,6 +171,11 @@ class Publisher:
         return ended
 
     @property
+    def under_way(self) -> int:
+        """How many files are being published."""
+        return sum(len(piece) for piece in self._lane.pieces)
+
+    @property
     def busy(self) -> set[Claim]:
         """The claims that are being published, or that wait by themselves to be published."""
         return {one.file.claim for piece in self._lane.pieces for one in piece} | self.held.keys()

@@ -38,10 +38,12 @@ class Idle:
     Attributes:
         left: no claim.
         cause: none.
+        is_behind: never.
     """
 
     left = Left(Refusals(), Attempts())
     cause = None
+    is_behind = False
 
     def is_open(self, _claim):
         """Have come to its end with each claim."""
