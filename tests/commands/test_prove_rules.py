@@ -88,6 +88,7 @@ class Row:
         says: what else stands in the output with a test invoice.
         paid: the invoices on which something else is paid in the end than on a plain ConnectWise.
         told: words in a result file, by invoice, where something else is paid.
+        waits: words in the reason why a file waits in the end.
         awaited: the last payment may still come, so the notes stay.
     """
 
@@ -99,6 +100,7 @@ class Row:
     says: str = AS_IT_WAS
     paid: dict[str, list[tuple[str, str | None]]] = field(default_factory=dict)
     told: dict[str, str] = field(default_factory=dict)
+    waits: str = ""
     awaited: bool = False
 
 
@@ -241,14 +243,14 @@ ROWS = {
         {"rows": f'{HIDDEN} (500 "String'},
         codes=(2, 2),
         paid={"CW-2": [("40.00", None)]},
-        told={"CW-2": "Nothing is known to be changed"},
+        waits="ConnectWise answered 500",
     ),
     "payments that may not be listed": Row(
         {"hides": ("CW-2",), "hides_status": 403},
         {"rows": f'{HIDDEN} (403 "You do not have'},
         codes=(2, 2),
         paid={"CW-2": [("40.00", None)]},
-        told={"CW-2": "not allow this (403)"},
+        waits="not allow this (403)",
     ),
     "test payments that cannot be listed": Row(
         {"hides": ("TEST-1",)}, {"rows": "(TEST-1) cannot be listed"}, codes=(2, 2), says=UNLISTED
@@ -391,6 +393,7 @@ def test_the_money_is_right_with_what_is_suggested(folders, start_sandbox, name)
     drop(folders.inbox, "b.xml", document(*SECOND))
     with closing(Line(folders, sandbox.url, lifetime=Passing(), **sections)) as line, line.service() as service:
         service.run()
+        reasons = " ".join(wait.reason for wait in line.waits.all())
     sandbox.pass_time(ENOUGH)
     held = {
         number: [(str(each["amount"]), each["paymentDate"] and each["paymentDate"][:10]) for each in rows]
@@ -398,6 +401,8 @@ def test_the_money_is_right_with_what_is_suggested(folders, start_sandbox, name)
         for rows in [payments_of(sandbox, number)]
     }
     assert held == AFTER | row.paid
+    assert row.waits in reasons
+    assert bool(row.waits) is bool(reasons)
     said = [each for file in files(folders.fail) if file.suffix == ".xml" for each in records(file)]
     assert {each["InvoiceNumber"].upper() for each in said} == set(row.told)
     assert all(row.told[each["InvoiceNumber"].upper()] in each["ErrorMessage"] for each in said)

@@ -31,8 +31,8 @@ class Event(StrEnum):
     ENTRY_IGNORED = "inbox.ignored", "an entry is no payment file and is left alone; logged once", "file reason"
     FILE_WAITING = (
         "file.waiting",
-        "a file waits by itself: it is not whole yet, cannot be read or moved, or its results cannot be published; "
-        "logged once for each reason",
+        "a file waits by itself: it is not whole yet, cannot be read or moved, holds a payment that ConnectWise does "
+        "not take, or its results cannot be published; logged once for each reason",
         "file claim reason mend",
     )
     FILE_OVERDUE = (
@@ -90,8 +90,8 @@ class Event(StrEnum):
     )
     PAYMENT_REFUSED = (
         "payment.refused",
-        "ConnectWise refused a call; the invoice is looked up once more before that counts. After a 500 or 403 the "
-        "payment is tried again for a minute or more, and other payments go on",
+        "ConnectWise refused a call; the invoice is looked up once more before that counts. After a 500, a 403 "
+        "or a page the payment is tried again for a minute or more, and other payments go on",
         "claim invoice_number reason request_id",
     )
     LINE_WAITING = (
