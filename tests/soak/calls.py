@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
@@ -58,11 +58,13 @@ class Point:
         call: the system call.
         number: the how-many-th of the thread, from 1.
         what: its arguments in the counted run.
+        reads: another thread opens a file only to read it where it comes there.
     """
 
     call: str
     number: int
     what: str = "beyond those of the counted run"
+    reads: bool = False
 
     def __str__(self) -> str:
         return f"{self.call}:{self.number} ({self.what})"
@@ -74,6 +76,8 @@ class Point:
         still be opened to be read, which strace cannot tell apart.
         """
         if stroke is Stroke.FULL and self.call in OPENING:
+            return False
+        if stroke.fails and self.reads:
             return False
         return not stroke.fails or (
             self.call in _ON_DISK and not _SAID.match(self.what) and "journal.db.lock" not in self.what
@@ -95,6 +99,7 @@ def points_in(log: Path, told: Callable[[str], str]) -> list[Point]:
     """
     points: dict[tuple[str, int], Point] = {}
     counts: dict[tuple[str, str], int] = {}
+    reading: set[tuple[str, int]] = set()
     for line in log.read_text(errors="replace").splitlines():
         if (entry := _ENTRY.match(line)) is None:
             continue
@@ -102,7 +107,9 @@ def points_in(log: Path, told: Callable[[str], str]) -> list[Point]:
         number = counts[thread, call] = counts.get((thread, call), 0) + 1
         if call not in OPENING or _MAY_CREATE.search(rest):
             points.setdefault((call, number), Point(call, number, told(rest)[:100]))
-    return list(points.values())
+        else:
+            reading.add((call, number))
+    return [replace(point, reads=place in reading) for place, point in points.items()]
 
 
 def striking(point: Point, stroke: Stroke, log: Path) -> list[str]:
