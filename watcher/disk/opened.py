@@ -82,22 +82,12 @@ class OpenFolder:
         Raises:
             OSError: it cannot be opened.
         """
-        try:
-            with self._at(name):
-                descriptor = os.open(name, _READING, dir_fd=self.descriptor)
-        except OSError as error:
-            if error.errno not in _NO_FILE:
-                raise
-            yield None
-            return
-        try:
-            if stat.S_ISREG(os.fstat(descriptor).st_mode):
-                with open(descriptor, "rb", closefd=False) as file:
-                    yield file
-            else:
+        with self._file(name) as found:
+            if found is None:
                 yield None
-        finally:
-            os.close(descriptor)
+            else:
+                with open(found[0], "rb", closefd=False) as file:
+                    yield file
 
     def read(self, name: str, limit: int) -> tuple[os.stat_result, bytes | None] | None:
         """Read a file in it whole, as ``reading`` does.
@@ -113,19 +103,27 @@ class OpenFolder:
         Raises:
             OSError: it cannot be read.
         """
+        with self._file(name) as found:
+            if found is None:
+                return None
+            descriptor, facts = found
+            with self._at(name):
+                return facts, _content(descriptor, facts.st_size, limit)
+
+    @contextmanager
+    def _file(self, name: str) -> Iterator[tuple[int, os.stat_result] | None]:
+        """Open a regular file; yield its descriptor and what the system says of it, None if it is none."""
         try:
             with self._at(name):
                 descriptor = os.open(name, _READING, dir_fd=self.descriptor)
         except OSError as error:
             if error.errno not in _NO_FILE:
                 raise
-            return None
+            yield None
+            return
         try:
             facts = os.fstat(descriptor)
-            if not stat.S_ISREG(facts.st_mode):
-                return None
-            with self._at(name):
-                return facts, _content(descriptor, facts.st_size, limit)
+            yield (descriptor, facts) if stat.S_ISREG(facts.st_mode) else None
         finally:
             os.close(descriptor)
 
