@@ -194,6 +194,15 @@ def test_the_clean_up_survives_lost_answers_of_its_own(prove):
     assert rows(proof) == []
 
 
+def test_a_list_that_does_not_come_is_no_matter_of_the_invoice(prove):
+    """ConnectWise is away: nobody is told to take another invoice."""
+    proof = prove()
+    done = proof(*WRITES, strikes=(Strike(RESET_BEFORE, "GET", r"/payments\?"),))
+    assert done.code == 69
+    assert "another throw-away invoice" not in done.out + done.err
+    assert proof.sandbox.books()["writes"] == []
+
+
 def test_a_proof_that_breaks_off_before_its_first_write_says_nothing_of_payments(prove):
     """Nothing was written, so nothing is removed."""
     proof = prove()

@@ -230,7 +230,7 @@ def _rows(looks: Looks, number: str, invoice_id: int) -> list[Seen]:
     try:
         looks.client.list_payments(invoice_id)
     except (Rejection, SignInRefused, Unreachable) as error:
-        if error.scope is Scope.LINE and not isinstance(error, Rejection):
+        if error.scope.is_no_answer and not isinstance(error, Rejection):
             raise
         said = f"The payments of invoice {number} cannot be listed, and nothing was written: {error}"
         if isinstance(error, SignInRefused):

@@ -9,7 +9,7 @@ import structlog
 
 from watcher.connectwise.client import ConnectWise
 from watcher.connectwise.workers import Workers
-from watcher.errors import AnswerLost, Missing, Outage, PaymentWatcherError, Rejection, Scope, Stopping
+from watcher.errors import AnswerLost, Missing, Outage, PaymentWatcherError, Rejection, Stopping
 from watcher.events.catalogue import Event
 from watcher.journal.doubts import Doubts
 from watcher.payments.dated import Dated
@@ -88,7 +88,7 @@ class Audit:
             answer = self._make(step)
             if isinstance(answer, AnswerLost):
                 self._log_fault(Event.PAYMENT_UNKNOWN, doubt, answer)
-                if answer.scope is Scope.LINE or not _is_about_date(step):
+                if answer.scope.is_no_answer or not _is_about_date(step):
                     return
                 # ConnectWise does not take the date. No further try would help, so people are told.
                 rows = self._rows(doubt.invoice_id)

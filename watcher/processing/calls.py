@@ -8,7 +8,7 @@ from itertools import count
 import structlog
 
 from watcher.connectwise.client import ConnectWise, Written
-from watcher.errors import AnswerLost, ConnectWiseError, Contradicted, Outage, Scope, Stopping
+from watcher.errors import AnswerLost, ConnectWiseError, Contradicted, Outage, Stopping
 from watcher.events.catalogue import Event
 from watcher.payments.model import ZERO, Call, Create, Remove, listed, money
 
@@ -83,7 +83,7 @@ class Calls:
                 return payment_id
             raise AnswerLost("the payment was made, but not read back", payment_id=payment_id) from error
         except (ConnectWiseError, Outage) as error:
-            if looks_good and self._have_agreed and self._balances_are_true and error.scope is not Scope.LINE:
+            if looks_good and self._have_agreed and self._balances_are_true and not error.scope.is_no_answer:
                 # This invoice cannot be listed. The next payment is proved instead.
                 self._made = count()
                 return payment_id

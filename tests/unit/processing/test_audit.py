@@ -260,6 +260,22 @@ def test_a_date_that_comes_late_and_stays_is_told_once(line, books, network, fau
     assert audited(line, batches) == []
 
 
+def test_a_date_is_set_again_in_the_next_audit_if_the_answer_was_lost(line, books, network):
+    """Nobody knows if it was carried out: the invoice stays in doubt."""
+    network.strike(Strike(RESET_AND_LATER, "PATCH", nth=1))
+    batches = line.batches
+    pay(line, batches, ("CW-2", WHOLE, FIRST_DAY), name="a.xml")
+    pay(line, batches, ("CW-2", "40.00", SECOND_DAY), name="b.xml")
+    network.deliver()
+    network.strike(Strike(RESET_BEFORE, "PATCH", nth=2))
+    (amount,) = audited(line, batches)
+    assert "40.00 was set again" in amount["reason"]
+    assert dates(books, "CW-2") == [("40.00", FIRST_DAY)]
+    (day,) = audited(line, batches)
+    assert day["reason"].endswith("the date was taken off again")
+    assert dates(books, "CW-2") == [("40.00", "")]
+
+
 def test_a_removal_that_comes_late_is_undone_with_the_date(line, books, network):
     """The payment that is made anew is the one that was set last."""
     network.strike(Strike(RESET_AND_LATER, "DELETE", nth=1), Strike(INVALID_400, "DELETE"))

@@ -78,13 +78,14 @@ class Hidden(Stub):
     """A ConnectWise that does not list the payments of one invoice."""
 
     hidden = False
+    scope = Scope.REFUSED
 
     def list_payments(self, invoice_id):
         """Refuse it while it is hidden."""
         if self.hidden:
             self.asked.append("payments")
             error = Unreachable("ConnectWise answered 500")
-            error.scope = Scope.REFUSED
+            error.scope = self.scope
             raise error
         return super().list_payments(invoice_id)
 
@@ -98,6 +99,18 @@ def test_an_invoice_that_cannot_be_listed_makes_no_payment_that_looks_good_unkno
     stub.hidden = True
     made += [calls.make(POST) for _ in range(2)]
     assert (set(made), stub.asked) == ({7}, ["payments"] * 3)
+
+
+def test_a_payment_is_unknown_while_nothing_answers():
+    """That a list does not come says nothing of the invoice: it is asked for again."""
+    stub = Hidden(Written(7), [OURS])
+    calls = Calls(stub)
+    for _ in range(200):
+        calls.make(POST)
+    stub.hidden, stub.scope = True, Scope.LOST
+    with pytest.raises(AnswerLost) as lost:
+        calls.make(POST)
+    assert (lost.value.payment_id, lost.value.scope) == (7, Scope.LOST)
 
 
 def test_a_payment_that_cannot_be_listed_is_unknown_before_any_list_agreed():
