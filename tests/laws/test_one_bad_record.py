@@ -293,6 +293,31 @@ def test_one_id_that_cannot_be_looked_up_holds_up_no_other_file(folders, books, 
         assert "invoice of id 1001 (line 3): " in named(logs, "file.waiting")[0]["reason"]
 
 
+def test_no_later_file_overtakes_one_whose_invoice_cannot_be_looked_up(folders, books):
+    """A later file names the same invoice by number: its payment waits, and is the last one in the end."""
+    strikes = (
+        Strike(CONVERTING_500, "GET", r"conditions=id%20in%20\((.*,)?1001[,)]"),
+        Strike(CONVERTING_500, "GET", r"/1001\?"),
+    )
+    (number, *_), other = IDS, GOOD[3]
+    with Unreliable(books.url, *strikes) as network:
+        by_id = {"amount": "40.00", "paymentDate": DAY, "invoice/id": "1001"}
+        drop(folders.inbox, "a.xml", invoice_payments(by_id))
+        drop(folders.inbox, "b.xml", document((number, "60.00"), (other, TOTAL)))
+        before = []
+
+        def better():
+            before.append((paid(books, number), paid(books, other)))
+            network.strike()
+
+        logs = served(folders, network.url, Day(better, at=100))
+    assert before == [([[]], [[TOTAL]])]
+    assert paid(books, number) == [["60.00"]]
+    assert files(folders.fail) == []
+    reasons = {entry["file"]: entry["reason"] for entry in named(logs, "file.waiting")}
+    assert "an earlier file has a payment on this invoice" in reasons["b.xml"]
+
+
 @pytest.mark.parametrize("unchanged", [False, True], ids=["the first time", "once more"])
 def test_bad_records_at_the_end_of_a_document_without_folders_are_decided(start_sandbox, unchanged):
     """Nothing follows them, so what went well before them counts: it is not given up for ever."""

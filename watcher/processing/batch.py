@@ -12,7 +12,7 @@ from watcher.payments.demands import demands_of
 from watcher.payments.model import Demand, DemandId, Intent, Rules
 from watcher.payments.outcomes import Result
 from watcher.processing.audit import Audit
-from watcher.processing.claimed import Asking, Decided, Tally
+from watcher.processing.claimed import Asking, Decided, Tally, Unopened
 from watcher.processing.left import Left
 from watcher.processing.memory import Memory
 from watcher.processing.news import Outcomes, Planned
@@ -140,10 +140,10 @@ class Batches:
                 raise
         self._tell_of_left(files)
 
-    def _leave(self, unopened: Mapping[Claim, Outage]) -> None:
+    def _leave(self, unopened: Mapping[Claim, Unopened]) -> None:
         """Leave files for later that cannot be opened now."""
-        for claim, outage in unopened.items():
-            left = self._rounds.leave_unopened(claim.id, outage)
+        for claim, file in unopened.items():
+            left = self._rounds.leave_unopened(claim.id, file)
             self._publisher.waiting.hold_up(claim, left.reason, left.mend)
 
     def nothing_follows(self) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from watcher.claim import Claim
+from watcher.errors import Outage
 from watcher.payments.model import Intent, Record
 from watcher.payments.outcomes import Result, Totals
 
@@ -31,6 +32,21 @@ class Asking:
     refusal: str | None = None
     outcomes: frozenset[int] = frozenset()
     intents: dict[int, Intent] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Unopened:
+    """What is known of a claimed file that cannot be opened now.
+
+    Attributes:
+        outage: why, with the payments that need what cannot be looked up.
+        keys: the keys of the invoices that it names, as far as their numbers are known.
+        invoice_ids: ConnectWise's ids of the invoices that it names by these.
+    """
+
+    outage: Outage
+    keys: frozenset[str]
+    invoice_ids: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)

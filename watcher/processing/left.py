@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 from watcher.errors import AnswerLost, Outage, Rejection, Scope, SignInRefused, Stuck, Unreachable
 from watcher.payments.attempts import Attempts
-from watcher.payments.model import Demand, Payment
+from watcher.payments.model import Demand, DemandId, Payment
 from watcher.payments.refusals import Refusals, Refused
+from watcher.processing.claimed import Unopened
 
 _MEND_REFUSED = (
     "It is tried again. If ConnectWise goes on refusing it for a minute while it takes other payments, it is rejected"
@@ -35,12 +36,14 @@ class LeftClaim:
         demands: these demands.
         due: when its turn comes again (monotonic seconds).
         reason, mend: what keeps a demand from its outcome, and what to do, for people; empty for a short wait.
+        unopened: what is known of its file, if its demands are not known yet.
     """
 
     demands: tuple[Demand, ...]
     due: float
     reason: str = ""
     mend: str = ""
+    unopened: Unopened | None = None
 
 
 class Left:
@@ -61,6 +64,8 @@ class Left:
         self._attempts = attempts
         self._refusals = refusals
         self._had_cause = False
+        # The demands behind files that cannot be opened.
+        self._behind: set[DemandId] = set()
 
     @property
     def cause(self) -> Outage | None:
@@ -118,6 +123,7 @@ class Left:
         """Take up claims again."""
         for claim_id in claim_ids:
             self.claims.pop(claim_id, None)
+        self._behind = {demand_id for demand_id in self._behind if demand_id[0] not in claim_ids}
 
     def keep_only(self, claim_ids: Collection[str]) -> None:
         """Forget claims other than these: nothing is left of them."""
@@ -138,18 +144,36 @@ class Left:
             self.claims[claim_id] = LeftClaim(tuple(of_claim), due, *self._why(of_claim))
         self._had_cause = self.cause is not None
 
-    def leave_unopened(self, claim_id: str, outage: Outage, now: float) -> LeftClaim:
+    def leave_unopened(self, claim_id: str, file: Unopened, now: float) -> LeftClaim:
         """Leave a claim for later that names an invoice by an id that cannot be looked up.
 
         Args:
             claim_id: its id.
-            outage: why, with the payments that need it.
+            file: what is known of its file.
             now: monotonic seconds.
         """
+        outage = file.outage
         more = f" and {len(outage.stuck) - 1:,} more" if len(outage.stuck) > 1 else ""
         reason = f"{outage.stuck[0]}{more}: {Exception.__str__(outage)}"
-        self.claims[claim_id] = LeftClaim((), now + _UNOPENED_SECONDS, reason, _MEND_ODD)
+        self.claims[claim_id] = LeftClaim((), now + _UNOPENED_SECONDS, reason, _MEND_ODD, file)
         return self.claims[claim_id]
+
+    def is_behind_unopened(self, demand: Demand, invoice_id: int | None) -> bool:
+        """Return True if an earlier file that cannot be opened now may ask the same invoice; remember it.
+
+        Args:
+            demand: what a later file asks.
+            invoice_id: ConnectWise's id of its invoice; None if it is not known.
+        """
+        # The ids of claims sort in the order of claiming.
+        is_behind = any(
+            claim_id < demand.claim_id and (demand.key in file.keys or invoice_id in file.invoice_ids)
+            for claim_id, claim in self.claims.items()
+            if (file := claim.unopened) is not None
+        )
+        if is_behind:
+            self._behind.add(demand.id)
+        return is_behind
 
     def _why(self, demands: Sequence[Demand]) -> tuple[str, str]:
         """Return why demands of a claim wait, and what to do, for people; nothing for a short wait."""
@@ -159,7 +183,14 @@ class Left:
             more = f" and {len(refused) - 1:,} more" if len(refused) > 1 else ""
             return f"{_stuck(refused[0])}{more}: {str(error).rstrip('.')}", self._mend(refused[0], error)
         keys = self._refusals.keys()
-        behind = next((each for each in demands if each.key in keys and self._refusals.of(each.id) is None), None)
+        behind = next(
+            (
+                each
+                for each in demands
+                if each.id in self._behind or (each.key in keys and self._refusals.of(each.id) is None)
+            ),
+            None,
+        )
         if behind is None:
             return "", ""
         return f"{_stuck(behind)}: an earlier file has a payment on this invoice that is not decided yet", _MEND_BEHIND

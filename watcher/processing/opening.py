@@ -20,7 +20,7 @@ from watcher.journal.ledger import Known, Ledger, Opened
 from watcher.lifetime import Lifetime
 from watcher.payments.demands import numbered, timely, unrepeated
 from watcher.payments.model import Payment, Record
-from watcher.processing.claimed import Asking
+from watcher.processing.claimed import Asking, Unopened
 from watcher.processing.left import not_found
 from watcher.processing.look_up import LookUp
 
@@ -80,14 +80,15 @@ class Opener:
         self._acceptance = acceptance
         self._lifetime = lifetime
 
-    def open(self, claims: Sequence[Claim]) -> tuple[list[Asking], dict[Claim, Outage]]:
+    def open(self, claims: Sequence[Claim]) -> tuple[list[Asking], dict[Claim, Unopened]]:
         """Open claimed files, and write down what each asks before anything is done about it.
 
         Args:
             claims: in the order of claiming.
 
         Returns:
-            The files, and why some of them cannot be opened now: one of their invoices cannot be looked up by its id.
+            The files, and what is known of those that cannot be opened now: an invoice cannot be looked up by
+            its id.
 
         Raises:
             JournalTrouble: the journal cannot be used.
@@ -102,7 +103,7 @@ class Opener:
             read.append(self._read(claim, known.get(claim.id), copy))
         numbers, troubles = self._look_up.by_id(_numberless(read).keys())
         waiting = {
-            file.claim: not_found(troubles[stuck[0].invoice_id or 0], [(file.claim.id, payment) for payment in stuck])
+            file.claim: _unopened(file, numbers, troubles[stuck[0].invoice_id or 0], stuck)
             for file in read
             if (stuck := [payment for each, payment in _numberless([file]).items() if each in troubles])
         }
@@ -180,6 +181,17 @@ def _numberless(files: Iterable[_Read]) -> dict[int, Payment]:
         for record in file.records
         if isinstance(record, Payment) and record.invoice_id is not None and not record.invoice_number
     }
+
+
+def _unopened(file: _Read, numbers: Mapping[int, str], trouble: Outage, stuck: Sequence[Payment]) -> Unopened:
+    """Return what is known of a file some of whose payments name invoices that cannot be looked up."""
+    named = [record.invoice_number for record in file.records if record.invoice_number]
+    ids = _numberless([file]).keys()
+    return Unopened(
+        not_found(trouble, [(file.claim.id, payment) for payment in stuck]),
+        frozenset(number.casefold() for number in (*named, *(numbers[each] for each in ids if each in numbers))),
+        frozenset(ids),
+    )
 
 
 def _external_ids(records: Sequence[Record]) -> list[str]:

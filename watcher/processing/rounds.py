@@ -19,11 +19,12 @@ from watcher.errors import AnswerLost, Outage, Rejection, Stopping
 from watcher.payments.attempts import Attempts
 from watcher.payments.dated import Dated
 from watcher.payments.doubts import InDoubt
-from watcher.payments.model import Change, Demand, DemandId, Intent, Keep, Plan, Rules, action_of
+from watcher.payments.model import Change, Demand, DemandId, Intent, Keep, Plan, Reject, Rules, action_of
 from watcher.payments.outcomes import Result, intend
 from watcher.payments.refusals import Refusals
 from watcher.processing.answers import Answer, Answers
 from watcher.processing.calls import Calls
+from watcher.processing.claimed import Unopened
 from watcher.processing.left import Left, LeftClaim, holding_up
 from watcher.processing.look_up import LookUp
 from watcher.processing.news import News, Outcomes, Planned
@@ -167,9 +168,9 @@ class Rounds:
         """Take in that no demand will come that could show whose fault a refusal is."""
         self._refusals.nothing_follows = True
 
-    def leave_unopened(self, claim_id: str, outage: Outage) -> LeftClaim:
+    def leave_unopened(self, claim_id: str, file: Unopened) -> LeftClaim:
         """Leave a claim for later whose demands are not known yet, as ``Left.leave_unopened``."""
-        return self.left.leave_unopened(claim_id, outage, self._workers.lifetime.now())
+        return self.left.leave_unopened(claim_id, file, self._workers.lifetime.now())
 
     def preview(self, demands: Sequence[Demand]) -> Iterator[Plan]:
         """Plan demands as ``run`` would, without any call that writes.
@@ -242,6 +243,10 @@ class Rounds:
             if isinstance(decided, Outage):
                 self._answers.refused(one, decided, None)
                 one.plan, one.held_until = None, self._turns.due(one, waiting)
+                continue
+            invoice_id = None if isinstance(decided.step, Reject) else decided.step.invoice_id
+            if self.left.is_behind_unopened(one.demand, invoice_id):
+                one.plan, one.held_until = None, inf
                 continue
             one.plan = decided
             if results := self._results(one, decided, waiting):
