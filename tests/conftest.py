@@ -18,6 +18,7 @@ from support.program import alone
 from watcher.connectwise.client import ConnectWise
 from watcher.connectwise.http import Gateway
 from watcher.connectwise.pace import Pace
+from watcher.disk import naming
 from watcher.folders.layout import Folders
 from watcher.lifetime import Lifetime
 from watcher.sandbox import InvoiceSeed, Sandbox
@@ -25,6 +26,12 @@ from watcher.sandbox import InvoiceSeed, Sandbox
 # How long an example takes says how busy the machine is, and nothing of the program.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
+
+
+@pytest.fixture(autouse=True)
+def _no_file_system_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a file system is made to answer in one test is not remembered in the next one."""
+    monkeypatch.setattr(naming, "_unknown", set())
 
 
 def pytest_xdist_auto_num_workers() -> int:

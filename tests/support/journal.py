@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -70,3 +70,8 @@ def environment() -> dict[str, str]:
     """Return the environment of another Python process that imports this module and the program."""
     tests = Path(__file__).parents[1]
     return {**os.environ, "PYTHONPATH": f"{tests}:{tests.parent}"}
+
+
+def decided_at(ledger: Ledger, claim: Claim) -> datetime:
+    """Return when the last record of a file got its outcome; when it was opened if none has one (aware)."""
+    return ledger.decisions([claim.id])[claim.id].decided_at

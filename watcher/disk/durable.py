@@ -69,19 +69,6 @@ class Rights:
 _USUAL = Rights()
 
 
-def sync_file(path: Path) -> None:
-    """Bring a file's content to disk.
-
-    Raises:
-        OSError: that is not possible.
-    """
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def sync_folder(folder: Path) -> None:
     """Bring the names in a folder to disk.
 
@@ -106,23 +93,6 @@ def reading(path: Path) -> Iterator[BufferedReader | None]:
     """
     with opened(path.parent) as folder, folder.reading(path.name) as file:
         yield file
-
-
-def place(aside: Path, target: Path) -> bool:
-    """Give a finished file its final name in place of its first one. Another file is never replaced.
-
-    Args:
-        aside: the file.
-        target: its final name.
-
-    Returns:
-        False if the name is taken.
-
-    Raises:
-        OSError: the name cannot be given.
-    """
-    with opened(aside.parent) as source, opened(target.parent) as folder:
-        return give_name(source, aside.name, folder, target.name)
 
 
 def write_new(target: Path, content: Content, rights: Rights = _USUAL) -> None:

@@ -17,8 +17,10 @@ from watcher.disk.opened import OpenFolder
 
 # The flag of renameat2(2).
 _RENAME_NOREPLACE = 1
-# The answers of a file system that does not know a call, or knows no links. They stay what they are.
-_NOT_KNOWN = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM)
+# The answers of a file system that does not know a call, which it never will.
+_NOT_KNOWN = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
+# One that knows no links says that they are not permitted (link(2)).
+_NO_LINKS = (*_NOT_KNOWN, errno.EPERM)
 # The calls that a file system does not know, by its device: on a share each attempt costs a round trip or two.
 _unknown: set[tuple[int, str]] = set()
 
@@ -52,7 +54,7 @@ def give_name(source: OpenFolder, aside: str, folder: OpenFolder, name: str) -> 
         except FileExistsError:
             return False
         except OSError as error:
-            if error.errno in _NOT_KNOWN:
+            if error.errno in _NO_LINKS:
                 _unknown.add((device, "link"))
         else:
             source.unlink(aside)

@@ -30,10 +30,6 @@ class Folders:
         """Return where a claimed file lay in the inbox."""
         return self.inbox / claim.name
 
-    def dropped_beside(self, claim: Claim) -> Path:
-        """Return where a claimed file is put back if its name in the inbox has been taken again."""
-        return self.inbox / claim.published_name
-
     # --- work --------------------------------------------------------------------------------------------------
 
     def place(self, claim_id: str) -> Path:

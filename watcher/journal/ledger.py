@@ -300,13 +300,6 @@ class Ledger:
                 return
             after = page[-1].position
 
-    def decided_at(self, claim_id: str) -> datetime:
-        """Return when the last record of an opened file got its outcome; when it was opened if none has one (aware)."""
-        last = sql.select(sql.func.max(PAYMENTS.c.decided_at)).where(PAYMENTS.c.claim == claim_id).scalar_subquery()
-        query = sql.select(sql.func.coalesce(last, FILES.c.opened_at)).where(FILES.c.claim == claim_id)
-        with self._database.transaction() as connection:
-            return datetime.fromisoformat(connection.execute(query).scalar_one())
-
 
 def _put_doubt(connection: sql.Connection, doubt: InDoubt) -> None:
     """Write down a doubt, beside the calls on the same invoice that are in doubt already."""

@@ -17,8 +17,8 @@ from support.rights import no_special_rights
 from support.steps import Interrupted, interrupted_at, listening
 
 from watcher.disk import naming
-from watcher.disk.durable import Rights, place, reading, sync_file, sync_folder, write_new, write_whole
-from watcher.disk.opened import is_aside
+from watcher.disk.durable import Rights, reading, sync_folder, write_new, write_whole
+from watcher.disk.opened import is_aside, opened
 from watcher.errors import FolderTrouble, NameTaken
 
 
@@ -102,6 +102,12 @@ def test_regular_file_is_read_and_closed(tmp_path):
 # --- names that replace nothing ---------------------------------------------------------------------------------------
 
 
+def place(aside: Path, target: Path) -> bool:
+    """Give a file its final name, as the program does; return False if the name is taken."""
+    with opened(aside.parent) as source, opened(target.parent) as folder:
+        return naming.give_name(source, aside.name, folder, target.name)
+
+
 @pytest.mark.parametrize("knows", ["renames", "links"])
 def test_name_is_given_if_it_is_free(tmp_path, monkeypatch, knows):
     """A file gets its name in place of the first one; a name that is taken stays what it is."""
@@ -138,6 +144,17 @@ def test_name_is_given_whatever_the_system_says_to_a_link(tmp_path, refusing, nu
         f"{tmp_path.name}/third": b"new",
     }
     assert (tmp_path / "link").is_symlink()
+
+
+@pytest.mark.parametrize(("number", "asked"), [(errno.EINVAL, 1), (errno.ENOSYS, 1), (errno.EIO, 2), (errno.EPERM, 2)])
+def test_call_that_a_file_system_does_not_know_is_made_once(tmp_path, monkeypatch, number, asked):
+    """On a share each attempt costs a round trip. Any other refusal may pass, so the call is made again."""
+    calls = []
+    monkeypatch.setattr(naming, "_renameat2", lambda: lambda *_: calls.append(1) or number)
+    for name in ("one", "two"):
+        (tmp_path / "aside").write_bytes(b"new")
+        assert place(tmp_path / "aside", tmp_path / name)
+    assert len(calls) == asked
 
 
 def test_rename_that_fails_too_is_an_error(tmp_path):
@@ -280,10 +297,7 @@ def test_exact_rights_do_not_depend_on_the_umask(tmp_path, umask, mode):
 
 def test_sync_of_what_is_not_there_is_an_error(tmp_path):
     """A sync that cannot be made is never passed over."""
-    sync_file(Path(__file__))
     sync_folder(tmp_path)
-    with pytest.raises(FileNotFoundError):
-        sync_file(tmp_path / "nothing")
     with pytest.raises(FileNotFoundError):
         sync_folder(tmp_path / "nothing")
     with pytest.raises(NotADirectoryError):
@@ -304,9 +318,6 @@ def test_folder_that_knows_no_sync_is_no_error(monkeypatch):
     for refused[0] in (errno.EIO, errno.ENOSPC):
         with pytest.raises(OSError, match=os.strerror(refused[0])):
             sync_folder(Path("/"))
-    refused[0] = errno.EINVAL
-    with pytest.raises(OSError, match="Invalid"):
-        sync_file(Path(__file__))
 
 
 # --- files that may be replaced ---------------------------------------------------------------------------------------

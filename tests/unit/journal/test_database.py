@@ -15,7 +15,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from support.journal import FIRST, SECOND, applied, begin, claimed, environment, payment
+from support.journal import FIRST, SECOND, applied, begin, claimed, decided_at, environment, payment
 
 from watcher.claim import Claim
 from watcher.errors import ConfigurationError, JournalTrouble
@@ -222,7 +222,7 @@ def test_an_empty_file_becomes_a_journal(file, reopen):
     """A journal file that a crash left empty, or an administrator made, is used."""
     file.touch()
     begin(reopen(), FIRST, "digest", [payment(0)])
-    assert Ledger(reopen()).decided_at(FIRST.id)
+    assert decided_at(Ledger(reopen()), FIRST)
 
 
 def test_damage_that_is_met_at_work_is_reported_with_its_mend(file, url, reopen):

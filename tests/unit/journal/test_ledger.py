@@ -10,7 +10,20 @@ from decimal import Decimal
 
 import pytest
 from sqlalchemy.exc import IntegrityError
-from support.journal import CLOCKS, FIRST, SECOND, THIRD, applied, begin, claimed, demand, payment, rejected, results_of
+from support.journal import (
+    CLOCKS,
+    FIRST,
+    SECOND,
+    THIRD,
+    applied,
+    begin,
+    claimed,
+    decided_at,
+    demand,
+    payment,
+    rejected,
+    results_of,
+)
 
 from watcher.claim import Claim
 from watcher.journal.claims import Claims
@@ -158,10 +171,10 @@ def test_a_file_is_opened_at_a_time(database, ledger):
     claimed(database, FIRST)
     at = datetime(2026, 3, 1, 0, 30, tzinfo=timezone(timedelta(hours=2)))
     ledger.open(FIRST.id, [payment(0), payment(1)], at=at)
-    assert ledger.decided_at(FIRST.id) == at
+    assert decided_at(ledger, FIRST) == at
     ledger.record([(FIRST.id, applied(0))], at=at + timedelta(minutes=1))
     ledger.record([(FIRST.id, applied(1))], at=datetime(2026, 2, 28, 22, 45, tzinfo=UTC))
-    assert ledger.decided_at(FIRST.id) == datetime(2026, 2, 28, 22, 45, tzinfo=UTC)
+    assert decided_at(ledger, FIRST) == datetime(2026, 2, 28, 22, 45, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -221,14 +234,14 @@ def test_the_judgement_of_a_file_is_known_after_a_start(reopen, refusal):
 def test_a_file_is_decided_with_its_last_record(database, ledger, file):
     """A file is decided when its last record is. If no record is decided, the time of its opening counts."""
     begin(database, FIRST, "digest", [payment(0), payment(1)])
-    begun = ledger.decided_at(FIRST.id)
+    begun = decided_at(ledger, FIRST)
     assert begun.tzinfo is not None
     assert timedelta(0) <= datetime.now(UTC) - begun < timedelta(minutes=1)
     ledger.record([(FIRST.id, applied(0))])
     with closing(sqlite3.connect(file)) as other, other:
         other.execute("UPDATE payments SET decided_at = '2999-01-01T00:00:00.000+00:00' WHERE outcome IS NOT NULL")
     ledger.record([(FIRST.id, applied(1))])
-    assert ledger.decided_at(FIRST.id) == datetime(2999, 1, 1, tzinfo=UTC)
+    assert decided_at(ledger, FIRST) == datetime(2999, 1, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -259,7 +272,7 @@ def test_a_receipt_is_adopted_by_a_journal_that_does_not_know_its_file(database,
     ledger.adopt(SECOND.id, [], "it is cut off", DECIDED)
     assert (judged(database, FIRST), results_of(ledger, FIRST)) == (("digest", None), [applied(0), rejected(1)])
     assert (judged(database, SECOND), results_of(ledger, SECOND)) == (("other", "it is cut off"), [])
-    assert ledger.decided_at(FIRST.id) == ledger.decided_at(SECOND.id) == DECIDED
+    assert decided_at(ledger, FIRST) == decided_at(ledger, SECOND) == DECIDED
 
 
 def test_a_receipt_adds_only_the_outcomes_that_are_missing(database, ledger):
@@ -279,7 +292,7 @@ def test_an_older_journal_learns_how_its_calls_ended(database, ledger):
     ledger.adopt(FIRST.id, [applied(0), rejected(1)], None, DECIDED)
     assert intents_of(ledger, FIRST) == {}
     assert results_of(ledger, FIRST) == [applied(0), rejected(1)]
-    assert ledger.decided_at(FIRST.id) == DECIDED
+    assert decided_at(ledger, FIRST) == DECIDED
 
 
 def test_a_receipt_is_adopted_again_after_a_crash_in_between(database, ledger):
@@ -289,7 +302,7 @@ def test_a_receipt_is_adopted_again_after_a_crash_in_between(database, ledger):
     for _ in range(2):
         ledger.adopt(FIRST.id, [applied(0), rejected(1)], None, DECIDED)
         assert results_of(ledger, FIRST) == [applied(0), rejected(1)]
-        assert ledger.decided_at(FIRST.id) == DECIDED
+        assert decided_at(ledger, FIRST) == DECIDED
 
 
 def test_the_receipt_of_a_record_that_cannot_be_read_is_adopted(database, ledger):
@@ -306,7 +319,7 @@ def test_an_empty_files_receipt_is_adopted(database, ledger):
     ledger.adopt(FIRST.id, [], None, DECIDED)
     known = ledger.known(FIRST.id)
     assert (known.decided, known.intents, known.refusal) == (frozenset(), {}, None)
-    assert ledger.decided_at(FIRST.id) == DECIDED
+    assert decided_at(ledger, FIRST) == DECIDED
 
 
 # --- externalIds ------------------------------------------------------------------------------------------------------
@@ -366,12 +379,12 @@ def test_what_was_written_is_there_after_a_start(reopen):
     ledger.intend([(demand(FIRST, 1), Intent(Action.CREATE, Decimal("10.00")))])
     ledger.record([(FIRST.id, applied(0))])
     Inboxes(database).remember("/srv/a", "one")
-    begun = ledger.decided_at(FIRST.id)
+    begun = decided_at(ledger, FIRST)
     ledger = Ledger(database := reopen())
     assert results_of(ledger, FIRST) == [applied(0)]
     assert intents_of(ledger, FIRST) == {1: Intent(Action.CREATE, Decimal("10.00"))}
     assert Inboxes(database).marker("/srv/a") == "one"
-    assert ledger.decided_at(FIRST.id) == begun
+    assert decided_at(ledger, FIRST) == begun
 
 
 def test_what_was_written_is_on_disk_when_the_call_returns(database, ledger, file):
