@@ -34,7 +34,7 @@ Mode = Literal["native", "polling", "off"]
 # How often a polled folder is listed (seconds). Only new names bring the next scan forward: to ask for the facts of
 # every entry would cost a round trip each.
 _POLL_SECONDS = 5.0
-# Without inode numbers, what is listed under one name counts as one file.
+# The observer tells files apart by inode numbers. The names stand in for them here, as numbers of at most 62 bits.
 _NUMBERS = (1 << 62) - 1
 # On these file systems others write without the knowledge of this kernel (mount(8)).
 _REMOTE = (

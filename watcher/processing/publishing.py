@@ -2,42 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from typing import BinaryIO
+from collections.abc import Iterable, Sequence
 
 from watcher.claim import Claim
-from watcher.disk.durable import Made
 from watcher.disk.lane import Lane
-from watcher.disk.side_by_side import side_by_side
-from watcher.errors import FileTrouble, FolderTrouble, Stopping
+from watcher.errors import FileTrouble
 from watcher.folders.outboxes import Outboxes
 from watcher.folders.work import Work
-from watcher.journal.claims import Claims, Copy
+from watcher.journal.claims import Claims
 from watcher.journal.ledger import Decision, Ledger
 from watcher.lifetime import Lifetime
-from watcher.payments.outcomes import Result, total
-from watcher.payments.receipt import read_receipt, receipt, refusal_note
+from watcher.payments.outcomes import total
+from watcher.payments.receipt import read_receipt
 from watcher.processing.claimed import Asking, Decided
 from watcher.processing.letting_go import LettingGo
+from watcher.processing.result_files import Outgoing, ResultFiles
 from watcher.processing.telling import log_file
 from watcher.processing.waiting import WaitingFiles
-
-
-@dataclass(slots=True)
-class _Outgoing:
-    """A file that is being published.
-
-    Attributes:
-        file: the file.
-        copy: our copy of it.
-        original: the content of its original; None if that is gone.
-    """
-
-    file: Decided
-    copy: Copy
-    original: bytes | BinaryIO | None = None
 
 
 class Publisher:
@@ -67,15 +48,14 @@ class Publisher:
             lifetime: of this process.
         """
         self.held: dict[Claim, Decided] = {}
-        self._work = work
         self._outboxes = outboxes
         self._claims = claims
         self._ledger = ledger
         self.waiting = waiting
-        self._lifetime = lifetime
+        self._files = ResultFiles(work, outboxes, ledger, lifetime)
         self._leaving = LettingGo(work, outboxes, waiting, lifetime)
         # What is published while the work goes on.
-        self._lane: Lane[Sequence[_Outgoing], dict[Claim, FileTrouble]] = Lane("publishing")
+        self._lane: Lane[Sequence[Outgoing], dict[Claim, FileTrouble]] = Lane("publishing")
         # The files that are published and were not returned yet, and what others have to wait for.
         self._ended: list[Decided] = []
         self._troubles: dict[Claim, FileTrouble] = {}
@@ -128,15 +108,15 @@ class Publisher:
             FolderTrouble: a step is not possible now, for no file.
         """
         copies = self._claims.small_copies([file.claim.id for file in files if file.results is not None])
-        together = [_Outgoing(file, copies[file.claim.id]) for file in files if file.claim.id in copies]
+        together = [Outgoing(file, copies[file.claim.id]) for file in files if file.claim.id in copies]
         if together:
             for one in together:
                 one.original = one.copy.content
-            self._lane.begin(self._put_out, together)
+            self._lane.begin(self._files.put_out, together)
         for file in files:
             if file.claim.id not in copies:
                 self._drain()
-                self._publish_alone(_Outgoing(file, self._claims.copy(file.claim.id)))
+                self._publish_alone(Outgoing(file, self._claims.copy(file.claim.id)))
 
     def published(self) -> list[Decided]:
         """Write down which files are published by now, and return those that were not returned before.
@@ -192,32 +172,15 @@ class Publisher:
         return {file.claim: self._troubles[file.claim] for file in files if file.claim in self._troubles}
 
     def _decided(self, file: Asking, decision: Decision) -> Decided:
-        results = self._results(file.claim) if decision.results is None else decision.results
+        results = self._files.results(file.claim) if decision.results is None else decision.results
         decided_at, totals = decision.decided_at, total(results)
         return Decided(file.claim, file.digest, file.begun, file.refusal, totals, decided_at, decision.results)
 
-    def _publish_alone(self, one: _Outgoing) -> None:
+    def _publish_alone(self, one: Outgoing) -> None:
         """Publish a large file in this thread, which alone may read its parts from the journal."""
-        try:
-            with self._original(one.file.claim, one.copy) as one.original:
-                troubles = self._put_out([one])
-        except FileTrouble as trouble:
-            troubles = {one.file.claim: trouble}
-        self._end([one], troubles)
+        self._end([one], self._files.put_out_alone(one))
 
-    def _put_out(self, outgoing: Sequence[_Outgoing]) -> dict[Claim, FileTrouble]:
-        """Take files through each step but the journal's; return what single files have to wait for."""
-        troubles: dict[Claim, FileTrouble] = {}
-        with self._outboxes.stage():
-            # Receipts first, so that they can say what became of the files if the journal is lost before the end.
-            for step in (self._put_out_receipt, self._put_out_results):
-                going = [one for one in outgoing if one.file.claim not in troubles]
-                came = side_by_side(step, going, self._lifetime.alive)
-                self._outboxes.sync()
-                troubles |= {one.file.claim: trouble for one, trouble in zip(going, came, strict=True) if trouble}
-        return troubles
-
-    def _end(self, outgoing: Sequence[_Outgoing], troubles: dict[Claim, FileTrouble]) -> None:
+    def _end(self, outgoing: Sequence[Outgoing], troubles: dict[Claim, FileTrouble]) -> None:
         """Write down which files are published, and begin to let go of them."""
         done = [one.file for one in outgoing if one.file.claim not in troubles]
         self._troubles |= troubles
@@ -234,57 +197,6 @@ class Publisher:
             log_file(file)
         self._ended += done
         self._leaving.begin([(file.claim, file.digest) for file in done])
-
-    def _put_out_receipt(self, one: _Outgoing) -> FileTrouble | None:
-        """Put a file's receipt into the archive, and the note beside a refused file into the outbox."""
-        file = one.file
-
-        def receipt_of() -> Iterator[bytes]:
-            results = self._results_of(file)
-            return receipt(file.claim, file.digest, file.decided_at, file.totals, results, file.refusal)
-
-        self._go_on()
-        try:
-            self._outboxes.publish_receipt(file.claim, Made(receipt_of))
-            if file.refusal is not None:
-                # The same words whatever became of the original: an earlier attempt may have published them.
-                note = refusal_note(file.claim, file.claim.published_name, file.refusal)
-                self._outboxes.publish_note(file.claim, note)
-        except FileTrouble as trouble:
-            return trouble
-        return None
-
-    def _put_out_results(self, one: _Outgoing) -> FileTrouble | None:
-        """Put everything else of a file into the outboxes and the archive."""
-        claim, totals = one.file.claim, one.file.totals
-        self._go_on()
-        try:
-            if one.file.refusal is not None:
-                if one.original is not None:
-                    self._outboxes.publish_fail(claim, one.original)
-            else:
-                if totals.succeeded:
-                    self._outboxes.publish_success(claim, self._result_file(one, rejected=False))
-                if totals.rejected:
-                    self._outboxes.publish_fail(claim, self._result_file(one, rejected=True))
-            self._outboxes.archive(claim, one.original)
-        except FileTrouble as trouble:
-            return trouble
-        return None
-
-    def _result_file(self, one: _Outgoing, *, rejected: bool) -> Made:
-        # Late, as in documents.formats.
-        from watcher.documents.writing import result_file
-
-        document = one.copy.document or one.copy.content or b""
-        return Made(lambda: result_file(document, self._results_of(one.file), rejected=rejected))
-
-    def _results_of(self, file: Decided) -> Iterable[Result]:
-        return self._results(file.claim) if file.results is None else file.results
-
-    def _results(self, claim: Claim) -> Iterator[Result]:
-        """Yield the outcomes of a large file's records from the journal, with signs of life."""
-        return self._lifetime.through(self._ledger.results(claim.id))
 
     def tidy(self) -> list[Decided]:
         """Let go of the originals that could not be deleted so far, and try again what could not be published.
@@ -313,26 +225,3 @@ class Publisher:
         """
         self._leaving.begin([(claim, digest)])
         self._drain()
-
-    def _go_on(self) -> None:
-        """Raise Stopping if the process is asked to end: what is not published yet is published by the next start."""
-        if self._lifetime.ending:
-            raise Stopping("asked to end while files were published")
-
-    @contextmanager
-    def _original(self, claim: Claim, copy: Copy) -> Iterator[bytes | BinaryIO | None]:
-        """Give our copy of a file.
-
-        Of one that is too large for a copy it is the file in work; None if that is gone, or was changed since it was
-        taken.
-        """
-        if copy.content is not None:
-            yield copy.content
-            return
-        with ExitStack() as stack:
-            try:
-                same = self._work.is_still(claim, copy.digest)
-                file = stack.enter_context(self._work.opened(claim))
-            except FolderTrouble as trouble:
-                raise FileTrouble(f"its original in work cannot be read: {trouble}", trouble.mend) from trouble
-            yield file if same else None
