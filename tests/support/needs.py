@@ -1,7 +1,8 @@
 """The programs that some tests need, and the Debian packages that bring them.
 
-``python -m support.needs`` prints all packages, so that whoever prepares a machine can install them. The end of a test
-run lists what was skipped, and which of the packages would have changed that.
+``python -m support.needs`` prints the packages whose programs are missing here, so that whoever prepares a machine can
+install them. A program that is there already may come from elsewhere, and Debian's package could conflict with that.
+The end of a test run lists what was skipped, and which of the packages would have changed that.
 """
 
 from __future__ import annotations
@@ -54,13 +55,18 @@ def needs(*programs: str) -> str:
     return str(shutil.which(programs[0], path=PLACES))
 
 
+def packages(programs: Iterable[str]) -> list[str]:
+    """Return the packages, sorted, that bring those of the programs that are missing here."""
+    return sorted({PACKAGES[name] for name in programs if shutil.which(name, path=PLACES) is None})
+
+
 def missing(*programs: str) -> str:
     """Return which of the programs are missing and which packages bring them; empty if all are there."""
     absent = [name for name in programs if shutil.which(name, path=PLACES) is None]
-    packages = dict.fromkeys(PACKAGES[name] for name in absent)
+    bringing = packages(absent)
     if not absent:
         return ""
-    return f"needs {', '.join(absent)} (package{'s' * (len(packages) > 1)} {', '.join(packages)})"
+    return f"needs {', '.join(absent)} (package{'s' * (len(bringing) > 1)} {', '.join(bringing)})"
 
 
 def skipped(reasons: Iterable[str]) -> Iterator[str]:
@@ -80,4 +86,4 @@ def skipped(reasons: Iterable[str]) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(" ".join(sorted(set(PACKAGES.values()))) + "\n")
+    sys.stdout.write(" ".join(packages(PACKAGES)) + "\n")
