@@ -54,7 +54,7 @@ def call_rows() -> Iterator[Row]:
             name = f"Calls that ask a file server, a file of {what}"
             yield Row(name, calls.asking / len(files), 1, target=target)
             if len(files) > 1:
-                yield Row("Syncs of folders and files there, a file of a hundred", calls.syncs / len(files), 1, target=3.2)
+                yield Row("Syncs of the share, a file of a hundred", calls.syncs / len(files), 1, target=3.2)
                 yield Row("Commits of the journal, a file of a hundred", calls.commits / len(files), 2, target=0.3)
         yield Row("Calls that ask a file server, a scan that finds nothing", _idle(daemon, trace, folders), 1, target=4)
 
