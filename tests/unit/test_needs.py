@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from support.needs import PACKAGES, missing, skipped
+from support.needs import PACKAGES, missing, packages, skipped
 
 
 def test_what_was_skipped_is_listed_once_with_the_packages_to_install(monkeypatch, tmp_path):
@@ -11,7 +11,7 @@ def test_what_was_skipped_is_listed_once_with_the_packages_to_install(monkeypatc
     share, trace = missing("smbclient", "smbd"), missing("strace")
     assert list(skipped([f"Skipped: {trace}", f"Skipped: {share}", f"Skipped: {trace}", "Skipped: needs root"])) == [
         "   2 tests: needs strace (package strace)",
-        "   1 test: needs smbclient, smbd (packages smbclient, samba)",
+        "   1 test: needs smbclient, smbd (packages samba, smbclient)",
         "   1 test: needs root",
         "On Debian and Ubuntu: apt-get install samba smbclient strace",
     ]
@@ -23,4 +23,12 @@ def test_what_is_there_is_not_missing(monkeypatch, tmp_path):
         (tmp_path / name).touch(mode=0o700)
     monkeypatch.setattr("support.needs.PLACES", str(tmp_path))
     assert missing(*PACKAGES) == ""
+    assert packages(PACKAGES) == []
     assert list(skipped([])) == []
+
+
+def test_packages_are_those_of_missing_programs_alone(monkeypatch, tmp_path):
+    """A program that is there, from wherever, brings no package that could conflict with it."""
+    (tmp_path / "node").touch(mode=0o700)
+    monkeypatch.setattr("support.needs.PLACES", str(tmp_path))
+    assert packages(["node", "npm", "smbd", "smbpasswd"]) == ["npm", "samba"]
