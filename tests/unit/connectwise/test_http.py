@@ -248,6 +248,16 @@ def test_trouble_that_passes_is_not_noticed(sandbox, fault, failures):
     assert [entry["attempt"] for entry in logs if entry["event"] == "connectwise.retry"] == [*range(1, failures + 1)]
 
 
+@pytest.mark.parametrize(("fault", "tries"), [(SILENT_BEFORE, 1), (TIMED_OUT_500, TRIES)], ids=["silence", "500"])
+def test_call_that_others_wait_for_hangs_once(sandbox, fault, tries):
+    """If it hung until its timeout, it is not repeated at once; any other trouble takes no time."""
+    with Unreliable(sandbox.url, Strike(fault)) as network:
+        gate = gateway(network.url, timeout_seconds=impatience(fault))
+        with pytest.raises(Unreachable):
+            gate.get(PAYMENTS, hurried=True)
+        assert len(network.requests) == tries
+
+
 def test_repetitions_pause_and_the_pauses_grow(sandbox):
     """The first pause is at least half a second, and each pause is longer than the one before."""
     lifetime = Hurried()
