@@ -31,8 +31,6 @@ from watcher.errors import Slowed, Unreachable
 from watcher.events.catalogue import Event
 from watcher.events.redaction import redactor
 
-# If ConnectWise answers nothing but 429 for longer, that is an outage (seconds).
-_LONGEST_SLOWED = 60.0
 # How often a call that is safe to repeat is tried before it is an outage.
 _TRIES = 3
 
@@ -181,14 +179,14 @@ class Gateway:
                 self._pace.answered()
                 return self._content(answer, reads)
             seconds = faults.retry_after(answer)
-            lasts = self._pace.hold(seconds)
+            is_outage = self._pace.hold(seconds)
             self._log.warning(
                 Event.CONNECTWISE_SLOWED,
                 retry_after_seconds=seconds,
                 requests_per_minute=round(self._pace.requests_per_minute),
                 request_id=faults.request_id(answer),
             )
-            if lasts >= _LONGEST_SLOWED:
+            if is_outage:
                 raise Slowed(
                     "ConnectWise has answered nothing but 429 (too many requests) for a minute or more",
                     faults.request_id(answer),
