@@ -172,10 +172,19 @@ def test_a_difference_is_named_with_its_setting_which_makes_the_money_right(prov
             assert (rows[0]["paymentDate"] is None) == (amount != "100.00")
 
 
-def test_a_date_that_nothing_takes_off_is_left(prove, folders, monkeypatch):
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        page(400, '{"code":"InvalidObject","message":"no PUT"}'),
+        page(405, '{"code":"MethodNotAllowed","message":"no PUT"}'),
+        page(404, "<html><body>404 - File or directory not found.</body></html>", "text/html"),
+    ],
+    ids=["400", "405", "404 HTML"],
+)
+def test_a_date_that_nothing_takes_off_is_left(prove, folders, monkeypatch, refusal):
     """ConnectWise refuses each way: then the program does not try, and sets the amount alone."""
     proof = prove(OTHER, TEST, date_removal="refused")
-    refuses_put = Strike(page(400, '{"code":"InvalidObject","message":"no PUT"}'), "PUT")
+    refuses_put = Strike(refusal, "PUT")
     done = proof(*WRITES, strikes=(refuses_put,))
     assert done.code == 1
     assert 'clear_date = "never"' in done.out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from decimal import Decimal
 
@@ -174,7 +175,9 @@ def test_a_payment_alone_is_rejected_if_its_invoice_can_be_looked_up(folders, bo
     assert "ConnectWise refused this payment" in row["ErrorMessage"]
     assert "holds up" not in row["ErrorMessage"]
     assert 60 <= lifetime.now() < 150
-    assert named(logs, "line.waiting")[0]["invoice_number"] == number
+    told = named(logs, "line.waiting")[0]
+    assert told["invoice_number"] == number
+    assert "this payment alone, it is rejected after a minute" in told["mend"]
 
 
 @pytest.mark.parametrize("method", ["POST", "PATCH", "DELETE"])
@@ -372,6 +375,20 @@ def test_a_missing_right_fails_nothing_although_other_payments_are_changed(folde
     assert paid(books, *old) == [[TOTAL]] * 3
     assert paid(books, *[*IDS][:4]) == [[TOTAL]] * 4
     assert files(folders.fail) == []
+
+
+def test_a_list_that_hangs_keeps_others_waiting_for_one_timeout(folders, start_sandbox):
+    """The good payments of its file are made after one call without an answer; it is asked again later."""
+    paying = (PaymentSeed(Decimal(1)),)
+    books = start_sandbox(*(invoice(number, TOTAL, payments=paying) for number in [*IDS][:3]))
+    with Unreliable(books.url, Strike(SILENT_BEFORE, "GET", r"/1001/payments\?")) as network:
+        drop(folders.inbox, "pay.xml", document(*((number, TOTAL) for number in [*IDS][:3])))
+        lifetime = Day(network.strike, at=30)
+        served(folders, network.url, lifetime, timeout_seconds=1)
+        paths = [request.path for request in network.requests]
+    changed = next(place for place, path in enumerate(paths) if re.search(r"/100[23]/payments/", path))
+    assert sum("/1001/payments?" in path for path in paths[:changed]) == 1
+    assert paid(books, *[*IDS][:3]) == [[TOTAL]] * 3
 
 
 def test_an_answer_that_is_not_understood_holds_up_its_invoice_alone(folders, start_sandbox):

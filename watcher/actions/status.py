@@ -83,11 +83,11 @@ class Status:
         if not self.running:
             return "not asked: no daemon runs"
         if self.line and self.line.cause == SignInRefused.__name__:
-            return "refuses the sign-in"
+            return "refuses the sign-in, or what the API member has no right to do"
         if self.line and self.line.cause == Slowed.__name__:
             return "answers nothing but 429 (too many requests)"
         if self.line and self.line.cause == Unreachable.__name__:
-            return "cannot be reached"
+            return "cannot be reached, or is in trouble"
         return "answers" if self.line and self.line.answered_at else "not asked yet"
 
     def as_json(self) -> dict[str, Any]:

@@ -131,7 +131,7 @@ def batches_of(
         publisher: publishes what they come to.
     """
     ledger, earlier = Ledger(database), Earlier(database)
-    rules, look_up = rules_of(settings), LookUp(client, workers)
+    rules, look_up = rules_of(settings), LookUp(client.hurried(), workers)
     acceptance = Acceptance(
         documents_of(settings, workers.lifetime), settings.inbox.max_file_bytes, settings.payments.prevent_reprocessing
     )

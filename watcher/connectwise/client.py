@@ -55,15 +55,27 @@ class Written:
 class ConnectWise:
     """The calls that this program makes. Safe to use from several threads."""
 
-    def __init__(self, gateway: Gateway, ways: Ways = Ways()) -> None:  # noqa: B008  (it cannot change)
+    def __init__(
+        self,
+        gateway: Gateway,
+        ways: Ways = Ways(),  # noqa: B008  (it cannot change)
+        *,
+        hurried: bool = False,
+    ) -> None:
         """Make no call yet.
 
         Args:
             gateway: makes the calls.
             ways: how a payment row is changed.
+            hurried: do not repeat a look that hung until its timeout.
         """
         self._gateway = gateway
         self._ways = ways
+        self._hurried = hurried
+
+    def hurried(self) -> ConnectWise:
+        """Return the same for looks that others wait for: one that hung until its timeout is not repeated at once."""
+        return ConnectWise(self._gateway, self._ways, hurried=True)
 
     def answered_at(self) -> datetime | None:
         """Return when ConnectWise last gave a good answer, aware; None before the first."""
@@ -127,7 +139,7 @@ class ConnectWise:
         Raises:
             Missing: there is no such invoice.
         """
-        return self._gateway.get(f"/finance/invoices/{invoice_id}?fields={_INVOICE_FIELDS}", reads=rows.invoice)
+        return self._get(f"/finance/invoices/{invoice_id}?fields={_INVOICE_FIELDS}", reads=rows.invoice)
 
     def invoice_number(self, invoice_id: int) -> str:
         """Return the number of an invoice, whatever else ConnectWise says of it.
@@ -135,7 +147,7 @@ class ConnectWise:
         Raises:
             Missing: there is no such invoice.
         """
-        return self._gateway.get(f"/finance/invoices/{invoice_id}?fields=id,invoiceNumber", reads=rows.number)
+        return self._get(f"/finance/invoices/{invoice_id}?fields=id,invoiceNumber", reads=rows.number)
 
     def finds_what_is_there(self) -> bool:
         """Return True if the search finds an invoice that ConnectWise is known to have."""
@@ -144,9 +156,7 @@ class ConnectWise:
             return False
         # Its id is enough: another part of it may not be understood.
         conditions = _quoted(f"id in ({seen})")
-        return seen in self._gateway.get(
-            f"/finance/invoices?pageSize=1&fields=id&conditions={conditions}", reads=rows.ids
-        )
+        return seen in self._get(f"/finance/invoices?pageSize=1&fields=id&conditions={conditions}", reads=rows.ids)
 
     def carry_out(self, call: Call) -> Written:
         """Make the one writing call of a plan.
@@ -180,12 +190,15 @@ class ConnectWise:
 
     def version(self) -> str:
         """Return the version of ConnectWise. This proves that it can be reached, not that the keys are right."""
-        return self._gateway.get("/system/info", reads=rows.version)
+        return self._get("/system/info", reads=rows.version)
 
     def any_invoice_id(self) -> int | None:
         """Return the id of one invoice, or None if there is none; proves the sign-in and the right to read invoices."""
-        ids = self._gateway.get("/finance/invoices?pageSize=1&fields=id", reads=rows.ids)
+        ids = self._get("/finance/invoices?pageSize=1&fields=id", reads=rows.ids)
         return ids[0] if ids else None
+
+    def _get(self, path: str, *, reads: Reads[Read]) -> Read:
+        return self._gateway.get(path, reads=reads, hurried=self._hurried)
 
     def _change(self, call: Change, row: str) -> None:
         """Change a payment row in the way that the operator chose."""
@@ -193,7 +206,7 @@ class ConnectWise:
             raise Rejection(refusal)
         reads = _about(call.invoice_id, rows.told)
         if self._ways.puts(call):
-            held = self._gateway.get(row, reads=_about(call.invoice_id, rows.record))
+            held = self._get(row, reads=_about(call.invoice_id, rows.record))
             told = self._gateway.once("PUT", row, self._ways.record(held, call), reads=reads)
         else:
             told = self._gateway.once("PATCH", row, self._ways.operations(call), reads=reads)
@@ -218,7 +231,7 @@ class ConnectWise:
         """Yield the rows of a list, page by page, each id once: a row that is listed twice is still one row."""
         seen: dict[int, Row] = {}
         for page in range(1, _MOST_PAGES + 1):
-            found = self._gateway.get(path if page == 1 else _page(path, page), reads=_agreeing(seen, reads))
+            found = self._get(path if page == 1 else _page(path, page), reads=_agreeing(seen, reads))
             new = {row.id: row for row in found if row.id not in seen}
             yield from new.values()
             if len(found) < _PAGE_SIZE:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import ssl
 from collections.abc import Callable, Iterator
+from http.client import HTTPException
 from typing import Any
 
 import requests
@@ -267,7 +268,10 @@ def _trouble(error: Exception) -> str:
     for words, kinds in _TROUBLES:
         if any(isinstance(cause, kinds) for cause in causes):
             return words
-    return f"could not be reached: {_innermost(error)}"
+    # A connection that ended before an answer is both.
+    broken = any(isinstance(cause, HTTPException) and not isinstance(cause, ConnectionError) for cause in causes)
+    words = "gave an answer that cannot be read" if broken else "could not be reached"
+    return f"{words}: {_innermost(error)}"
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

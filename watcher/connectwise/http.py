@@ -7,6 +7,7 @@ the payments are read back before anything else is done.
 from __future__ import annotations
 
 import base64
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -30,8 +31,6 @@ from watcher.errors import Slowed, Unreachable
 from watcher.events.catalogue import Event
 from watcher.events.redaction import redactor
 
-# If ConnectWise answers nothing but 429 for longer, that is an outage (seconds).
-_LONGEST_SLOWED = 60.0
 # How often a call that is safe to repeat is tried before it is an outage.
 _TRIES = 3
 
@@ -133,12 +132,13 @@ class Gateway:
         """Return the whole URL of a path of the API, which is quoted already."""
         return f"{self._account.url}{path}"
 
-    def get(self, path: str, *, reads: Reads[Read] = anything) -> Read:
+    def get(self, path: str, *, reads: Reads[Read] = anything, hurried: bool = False) -> Read:
         """Make a GET, a few times if need be: it is safe to repeat.
 
         Args:
             path: below the API's root, with its query, quoted.
             reads: gets the JSON of the answer, numbers with a point as Decimal; None for 204 or an empty body.
+            hurried: do not repeat a call that hung until its timeout.
 
         Returns:
             What ``reads`` returns.
@@ -147,9 +147,10 @@ class Gateway:
             Rejection: ConnectWise refuses this record; ``Missing`` if it is not there.
             Unreachable, SignInRefused: the line waits.
         """
+        longest = self.timeout_seconds if hurried else math.inf
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(_may_pass),
-            stop=tenacity.stop_after_attempt(_TRIES),
+            stop=tenacity.stop_after_attempt(_TRIES) | tenacity.stop_after_delay(longest),
             wait=tenacity.wait_exponential_jitter(multiplier=0.5, max=5),
             sleep=self._pace.sleep,
             before_sleep=self._log_retry,
@@ -178,14 +179,14 @@ class Gateway:
                 self._pace.answered()
                 return self._content(answer, reads)
             seconds = faults.retry_after(answer)
-            lasts = self._pace.hold(seconds)
+            is_outage = self._pace.hold(seconds)
             self._log.warning(
                 Event.CONNECTWISE_SLOWED,
                 retry_after_seconds=seconds,
                 requests_per_minute=round(self._pace.requests_per_minute),
                 request_id=faults.request_id(answer),
             )
-            if lasts >= _LONGEST_SLOWED:
+            if is_outage:
                 raise Slowed(
                     "ConnectWise has answered nothing but 429 (too many requests) for a minute or more",
                     faults.request_id(answer),

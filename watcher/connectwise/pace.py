@@ -5,7 +5,13 @@ from __future__ import annotations
 import threading
 
 from watcher.connectwise.rate import Rate
+from watcher.errors import Slowed
 from watcher.lifetime import Lifetime
+
+# If ConnectWise answers nothing but 429 for longer, that is an outage (seconds).
+_LONGEST_SLOWED = 60.0
+# If no call may be made for longer even then, people are told before the next one (seconds).
+_PATIENCE_SECONDS = 30.0
 
 # How often a waiting turn looks whether a hold has come meanwhile (seconds).
 _LOOK_SECONDS = 1.0
@@ -43,6 +49,7 @@ class Pace:
         """Wait for the next turn.
 
         Raises:
+            Slowed: nothing but 429s have come for a minute, and the latest one asks to wait for much longer.
             Stopping: the process is asked to end.
         """
         while True:
@@ -63,21 +70,20 @@ class Pace:
         """
         self._lifetime.sleep(seconds)
 
-    def hold(self, seconds: float) -> float:
+    def hold(self, seconds: float) -> bool:
         """Let no turn begin for the time that a 429 asks for, and learn from it.
 
         Returns:
-            For how long nothing but 429s have come (seconds).
+            True if nothing but 429s have come for so long that it is an outage.
         """
         with self._lock:
             now = self._lifetime.now()
             if self._held_since is None:
                 self._held_since = now
-            lasts = now - self._held_since
-            self._rate.learn(self._lifetime.now(), seconds)
+            self._rate.learn(now, seconds)
             self._next = self._rate.next_turn()
             self._holds += 1
-            return lasts
+            return self._is_outage(now)
 
     def answered(self) -> None:
         """Take in an answer that is no 429."""
@@ -86,9 +92,18 @@ class Pace:
     def _wait_for(self, turn: float, holds: int) -> bool:
         """Wait until a turn begins; return False as soon as a hold makes it void."""
         while holds == self._holds:
-            left = turn - self._lifetime.now()
+            now = self._lifetime.now()
+            left = turn - now
+            if left > _PATIENCE_SECONDS and self._is_outage(now):
+                raise Slowed(
+                    f"ConnectWise answered 429 (too many requests), and no call may be made for {left:.0f} seconds"
+                )
             # A turn that is due waits for nothing, but is not given either if the process is asked to end.
             self._lifetime.sleep(min(max(left, 0.0), _LOOK_SECONDS))
             if left <= 0:
                 return True
         return False
+
+    def _is_outage(self, now: float) -> bool:
+        """Return True if nothing but 429s have come for so long that it is an outage."""
+        return self._held_since is not None and now - self._held_since >= _LONGEST_SLOWED

@@ -17,6 +17,7 @@ _MEND_REFUSED = (
 _MEND_MAYBE_ONE = (
     "Nothing is lost while ConnectWise is down. If it refuses this payment alone, it is rejected after a minute"
 )
+_MEND_MAYBE_ONE_RIGHT = "If ConnectWise refuses this payment alone, it is rejected after a minute. Otherwise: {mend}"
 _MEND_RIGHT = "{mend}. No payment is rejected for it, and all are tried again every few minutes"
 _MEND_BEHIND = "The order of files is kept for each invoice; nothing needs to be done"
 _MEND_ODD = (
@@ -219,7 +220,9 @@ def holding_up(error: Refused, demands: Sequence[Demand]) -> Outage:
     """
     outage: Outage
     if isinstance(error, SignInRefused):
-        outage = SignInRefused(str(error), error.mend, error.request_id)
+        alone = len(demands) == 1 and error.scope is Scope.REFUSED
+        mend = _MEND_MAYBE_ONE_RIGHT.format(mend=error.mend) if alone else error.mend
+        outage = SignInRefused(str(error), mend, error.request_id)
     else:
         words = f"ConnectWise refuses payments: {error}" if isinstance(error, Rejection) else str(error)
         outage = Unreachable(words, error.request_id)

@@ -19,6 +19,7 @@ from watcher.errors import (
     PaymentWatcherError,
     Rejection,
     Scope,
+    SignInRefused,
     Stopping,
     Unreachable,
 )
@@ -30,6 +31,8 @@ from watcher.proving.notes import Noted, Notes
 
 # How often the payments are read again after a lost answer (seconds).
 _LOOK_SECONDS = 5.0
+# Answers to a method or a path that this ConnectWise does not offer.
+_NOT_OFFERED = (404, 405)
 
 
 class Intruded(PaymentWatcherError):
@@ -170,6 +173,11 @@ class TestInvoice:
             call()
         except Rejection as error:
             return self._refused(error)
+        except SignInRefused:
+            if self._status not in _NOT_OFFERED:
+                raise
+            # This ConnectWise has other ways, or none.
+            return Tried(done=False, words=self._words, status=self._status)
         except Contradicted as odd:
             return Tried(done=True, words=self._words, status=self._status, note=str(odd))
         except AnswerLost as lost:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import errno
+import http.client
 import json
 import os
 import ssl
@@ -215,8 +216,13 @@ def test_certificate_that_is_not_trusted_is_the_operators(method):
         (CONNECTED["no answer in time"], "did not answer in time"),
         (CONNECTED["reset"], "could not be reached: reset"),
         (FileNotFoundError(errno.ENOENT, "No such file", "ca.pem"), "could not be reached: No such file"),
+        (
+            wrapped(http.client.HTTPException("got more than 100 headers")),
+            "gave an answer that cannot be read: got more than 100 headers",
+        ),
+        (wrapped(http.client.RemoteDisconnected("No answer")), "could not be reached: No answer"),
     ],
-    ids=["no address", "not connected", "no answer", "reset", "certificate file"],
+    ids=["no address", "not connected", "no answer", "reset", "certificate file", "no sound HTTP", "closed"],
 )
 def test_error_is_reported_in_plain_words(error, words):
     """The host is named, and what went wrong with it."""

@@ -248,6 +248,16 @@ def test_trouble_that_passes_is_not_noticed(sandbox, fault, failures):
     assert [entry["attempt"] for entry in logs if entry["event"] == "connectwise.retry"] == [*range(1, failures + 1)]
 
 
+@pytest.mark.parametrize(("fault", "tries"), [(SILENT_BEFORE, 1), (TIMED_OUT_500, TRIES)], ids=["silence", "500"])
+def test_call_that_others_wait_for_hangs_once(sandbox, fault, tries):
+    """If it hung until its timeout, it is not repeated at once; any other trouble takes no time."""
+    with Unreliable(sandbox.url, Strike(fault)) as network:
+        gate = gateway(network.url, timeout_seconds=impatience(fault))
+        with pytest.raises(Unreachable):
+            gate.get(PAYMENTS, hurried=True)
+        assert len(network.requests) == tries
+
+
 def test_repetitions_pause_and_the_pauses_grow(sandbox):
     """The first pause is at least half a second, and each pause is longer than the one before."""
     lifetime = Hurried()
@@ -316,10 +326,10 @@ def test_repetition_is_logged_with_its_request_id(sandbox):
 
 @pytest.mark.parametrize(
     ("retry_after", "seconds"),
-    [("17", 17), ("1", 1), ("0.4", 0.4), (None, 30), ("soon", 30), ("0", 0.1), ("-5", 30), ("nan", 30), ("86400", 600)],
+    [("17", 17), ("1", 1), ("0.4", 0.4), (None, 30), ("soon", 30), ("0", 0.1), ("-5", 30), ("nan", 30), ("80", 80)],
 )
 def test_429_is_waited_out_for_as_long_as_it_says(sandbox, retry_after, seconds):
-    """The wait is the Retry-After, or thirty seconds without a usable one; never under 0.1 or over 600 seconds."""
+    """The wait is the Retry-After, or thirty seconds without a usable one; never under 0.1 seconds."""
     lifetime = Hurried()
     with Unreliable(sandbox.url, Strike(too_many(retry_after), nth=1)) as network, capture_logs() as logs:
         assert gateway(network.url, lifetime).get(PAYMENTS) == []
@@ -355,6 +365,21 @@ def test_nothing_but_429_for_a_minute_is_an_outage(sandbox, method):
         assert 80 <= lifetime.now() < 82
     assert caught.value.request_id == "request-429"
     assert sandbox.books()["writes"] == []
+
+
+@pytest.mark.parametrize(("retry_after", "seconds"), [("120", 120), ("86400", 600)])
+def test_429_that_asks_for_a_long_wait_is_an_outage_after_a_minute(sandbox, retry_after, seconds):
+    """So it is told while no call is made; the wait is never over 600 seconds, and then the call goes through."""
+    lifetime = Hurried()
+    with Unreliable(sandbox.url, Strike(too_many(retry_after), nth=1)) as network:
+        gate = gateway(network.url, lifetime)
+        with pytest.raises(Slowed, match="no call may be made for"):
+            gate.get(PAYMENTS)
+        assert 60 <= lifetime.now() < 62
+        assert len(network.requests) == 1
+        lifetime.sleep(seconds - 80)
+        assert gate.get(PAYMENTS) == []
+        assert seconds <= lifetime.now() < seconds + 1
 
 
 def test_429s_with_good_answers_between_them_are_no_outage(sandbox):

@@ -90,6 +90,23 @@ def test_location_and_department_are_found(client: Client) -> None:
     assert len(numbers(client, conditions="location/id = 2 and department/id = 10 and locationId = 2")) == 25
 
 
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "NOT (id = 1001)",
+        "id = 1001 and not (id = 1002)",
+        "type = Standard",
+        "invoiceNumber = 5",
+        "status/name in (Sent)",
+    ],
+)
+def test_conditions_that_no_public_client_sends_are_refused(client: Client, condition: str) -> None:
+    """Whether ConnectWise takes them is unknown. They are refused in its own way, and never misread."""
+    response = client.get(INVOICES, params={"conditions": condition})
+    assert response.status_code == 400
+    assert response.json()["code"] == "ApiFindCondition"
+
+
 def test_an_unknown_name_in_conditions_is_named(client: Client) -> None:
     """The code and the words are those of the live API."""
     response = client.get(INVOICES, params={"conditions": "invoiceDate > [2025-01-01]"})
