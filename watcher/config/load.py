@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import SettingsError
 
-from watcher.config.settings import SECTIONS, FoldersSection, Settings
+from watcher.config.settings import SECTIONS, TABLES, FoldersSection, Settings
 from watcher.errors import ConfigurationError, Fault
 
 PLACES = (Path("payment-watcher.toml"), Path("/etc/payment-watcher/payment-watcher.toml"))
@@ -80,6 +80,8 @@ def load(path: Path | None, *, folders: bool, account: bool = True) -> Settings:
     named = settings.folders.model_dump() if settings is not None and settings.folders else content.get("folders")
     if isinstance(named, dict):
         faults += _folder_faults(named)
+    if settings is not None:
+        faults += _table_faults(settings)
     if settings is None or faults:
         raise ConfigurationError((*([] if path else [_no_file()]), *faults))
     return settings
@@ -104,7 +106,7 @@ def _resolve(content: dict[str, Any], base: Path) -> None:
         if not isinstance(given, dict):
             continue
         for key in keys:
-            if isinstance(given.get(key), str) and given[key]:
+            if isinstance(given.get(key), str) and given[key] and Path(given[key]) != TABLES:
                 given[key] = str(base / Path(given[key]).expanduser())
 
 
@@ -163,6 +165,18 @@ def _folder_faults(given: dict[str, Any]) -> list[Fault]:
             problem = f"is the same folder as {other}: {folder}"
             faults.append(Fault(f"folders.{key}", problem, "Give each a folder of its own."))
     return faults
+
+
+def _table_faults(settings: Settings) -> list[Fault]:
+    """Find tables whose columns are not named, and names of columns that nobody asks for."""
+    if settings.inbox.takes_tables and settings.csv is None:
+        mend = (
+            "Name the columns number, amount and date in [csv]; payment-watcher init DIR --format NAME shows examples."
+        )
+        return [Fault("csv", 'is missing, and inbox.transform = "csv"', mend)]
+    if settings.csv is not None and not settings.inbox.takes_tables:
+        return [Fault("csv", "is set, but nothing uses it", 'Set transform = "csv" in [inbox], or take [csv] out.')]
+    return []
 
 
 def _no_file() -> Fault:

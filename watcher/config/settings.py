@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FilePath, SecretStr, model_validator
+from pydantic import Field, FilePath, SecretStr, model_validator
 from pydantic_settings import (
     BaseSettings,
     NestedSecretsSettingsSource,
@@ -18,13 +18,12 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from watcher.config.section import Section
+from watcher.config.table import CsvSection
 from watcher.config.values import Address, Codebase, Days, JournalUrl, ServiceUrl, Site, WholePath
 
-
-class Section(BaseModel):
-    """A section of the configuration file; unknown keys are faults."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True, hide_input_in_errors=True)
+# The value of inbox.transform that is no stylesheet.
+TABLES = Path("csv")
 
 
 class ConnectWiseSection(Section):
@@ -123,7 +122,11 @@ class FoldersSection(Section):
 class InboxSection(Section):
     """When a file of the inbox is taken."""
 
-    pattern: str = Field("*.xml", min_length=1, description="The names of payment files; letter case is ignored.")
+    pattern: str = Field(
+        "*.xml",
+        min_length=1,
+        description='The names of payment files; letter case is ignored. With transform = "csv" the default is *.csv.',
+    )
     settle_seconds: float = Field(
         5, ge=0, le=3600, description="A file is taken once it has not changed for so long (seconds)."
     )
@@ -142,9 +145,22 @@ class InboxSection(Section):
     max_file_bytes: int = Field(67108864, ge=1, description="Files larger than so many bytes are refused unread.")
     transform: Path | None = Field(
         None,
-        description="An XSLT 1.0 stylesheet that turns the accounting system's own XML into a payment document.",
+        description='"csv" for tables, as [csv] says; or an XSLT 1.0 stylesheet that turns the accounting system\'s '
+        "own XML into a payment document.",
         examples=["sage.xsl"],
     )
+
+    @property
+    def takes_tables(self) -> bool:
+        """True if files are tables (CSV)."""
+        return self.transform == TABLES
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named_as_tables_are(cls, given: Any) -> Any:
+        if isinstance(given, dict) and str(given.get("transform")) == str(TABLES):
+            return {"pattern": "*.csv"} | given
+        return given
 
 
 class PaymentsSection(Section):
@@ -251,6 +267,7 @@ class Settings(BaseSettings):
     connectwise: ConnectWiseSection
     folders: FoldersSection | None = None
     inbox: InboxSection = InboxSection()
+    csv: CsvSection | None = None
     payments: PaymentsSection = PaymentsSection()
     journal: JournalSection = Field(default_factory=JournalSection)
     logging: LoggingSection = LoggingSection()
@@ -282,6 +299,7 @@ SECTIONS: dict[str, type[Section]] = {
     "connectwise": ConnectWiseSection,
     "folders": FoldersSection,
     "inbox": InboxSection,
+    "csv": CsvSection,
     "payments": PaymentsSection,
     "journal": JournalSection,
     "logging": LoggingSection,

@@ -1,0 +1,458 @@
+"""Reads the records of a table (CSV); every fault names its row and its column. Pure.
+
+A table is read from the document that ``table_terms.packed`` makes: the file's bytes with the terms under which they
+are read.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from enum import Enum, auto
+
+from watcher.documents.encoding import CutOff, shown
+from watcher.documents.table_layout import Layout, folded, layout_of
+from watcher.documents.table_terms import Column, Terms, packed, unpacked
+from watcher.documents.table_text import Rows, script_of
+from watcher.documents.table_values import Amounts, Dates, odd_character, spreadsheet_habit
+from watcher.documents.values import bounded_id, is_invoice_number
+from watcher.errors import DocumentError
+from watcher.payments.model import ZERO, Misfit, Payment, Record, listed, money
+
+# As in documents.reading.
+_MOST_RECORDS = 500_000
+# The most values that a message or a preview names.
+_MOST_VALUES = 10
+_OPEN_END = (
+    "its last line has no line break at its end, so nobody can know if more is to come. If the program that writes "
+    "it never ends the last line, set csv.open_end = true"
+)
+
+
+class Kind(Enum):
+    """What a row is."""
+
+    TITLE = auto()
+    HEADING = auto()
+    LEFT_OUT = auto()
+    RECORD = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of a table.
+
+    Attributes:
+        kind: what it is.
+        line: the line where it begins, from 1.
+        cells: its cells as they came, without what results have added.
+        left_out: why it does not count; empty if it does.
+    """
+
+    kind: Kind
+    line: int
+    cells: list[str]
+    left_out: str = ""
+
+
+class Table:
+    """A table with the terms under which it is read.
+
+    Attributes:
+        terms: how it is read.
+        script: how its text is written.
+        layout: where everything stands in it.
+        left_out: how many rows do not count, by the reason; known once all rows are read.
+        wrapped: how many lines belong to a row that began on an earlier line; known once all rows are read.
+        never: the values of ``csv.only`` that no row has; known once all rows are read.
+    """
+
+    def __init__(self, document: bytes) -> None:
+        """Find out how the table is written, and where everything stands in it.
+
+        Args:
+            document: the table with its terms.
+
+        Raises:
+            DocumentError: it cannot be read as a table with these terms.
+        """
+        self.terms, self._content = unpacked(document)
+        self.script = script_of(self._content, self.terms.form.encoding)
+        self.layout = layout_of(self._content, self.script, self.terms)
+        self.left_out: Counter[str] = Counter()
+        self.wrapped = 0
+        self.never: tuple[str, ...] = ()
+
+    def rows(self) -> Iterator[Row]:
+        """Yield all rows in order. None of them may be used before the last one is read.
+
+        Raises:
+            CutOff: the table is cut off.
+            DocumentError: it cannot be read.
+        """
+        rows = Rows(self._content, self.script, self.layout.delimiter)
+        sums = _Sums(self.terms) if self.terms.form.totals and not self.layout.is_result else None
+        chosen = _Chosen(self.terms, self.layout)
+        counted = 0
+        held: Row | None = None
+        for line, cells in rows:
+            row = self._row(line, cells, chosen)
+            if sums is None or row.kind in (Kind.TITLE, Kind.HEADING) or not any(cell.strip() for cell in cells):
+                counted += self._count(row)
+                yield row
+                continue
+            # The last row is none of the payments: each row waits until another one follows.
+            if held is not None:
+                sums.add(held.line, self._cell(held.cells, self.terms.columns.amount))
+                counted += self._count(held)
+                yield held
+            held = row
+        self.wrapped, self.never = rows.wrapped, chosen.never
+        if sums is not None:
+            if held is None:
+                raise CutOff("The file is cut off: the row with the sum (csv.totals) is missing.")
+            sums.check(held.line, self._cell(held.cells, self.terms.columns.amount), rows.is_ended)
+            last = Row(Kind.LEFT_OUT, held.line, held.cells, "the sum of the file (csv.totals)")
+            self._count(last)
+            yield last
+        elif not rows.is_ended and not self.terms.form.open_end:
+            raise CutOff(f"The file is cut off: {_OPEN_END}.")
+        if not counted:
+            chosen.refuse_if_all_are_left_out()
+
+    def _count(self, row: Row) -> int:
+        if row.left_out:
+            self.left_out[row.left_out] += 1
+        return row.kind is Kind.RECORD
+
+    def _row(self, line: int, cells: list[str], chosen: _Chosen) -> Row:
+        layout = self.layout
+        if line < layout.start:
+            return Row(Kind.TITLE, line, cells, "" if not cells else "above the headings")
+        if layout.headings and line == layout.start:
+            return Row(Kind.HEADING, line, list(layout.headings))
+        theirs = layout.theirs(cells)
+        if not any(cell.strip() for cell in theirs):
+            return Row(Kind.LEFT_OUT, line, theirs, "empty rows")
+        # A row with too many or too few cells is no row of a kind that does not count: nobody can know.
+        reason = chosen.left_out(theirs) if len(theirs) == layout.width else ""
+        return Row(Kind.LEFT_OUT if reason else Kind.RECORD, line, theirs, reason)
+
+    def _cell(self, cells: list[str], column: Column) -> str:
+        place = self.layout.columns[column]
+        return cells[place].strip() if place < len(cells) else ""
+
+
+class _Chosen:
+    """Knows which rows count (``csv.only``, ``csv.invoice_lines``)."""
+
+    def __init__(self, terms: Terms, layout: Layout) -> None:
+        self._only = [
+            (layout.named(column), layout.columns[column], {folded(value) for value in values}, values)
+            for column, values in terms.columns.only.items()
+        ]
+        columns = terms.columns
+        named = (columns.number, columns.amount, columns.date, *columns.external_id, columns.currency)
+        self._payment = [layout.columns[each] for each in named if each is not None]
+        self._seen: set[tuple[str, ...]] | None = set() if terms.form.invoice_lines else None
+        self._others: dict[str, None] = {}
+        self._found: set[tuple[int, str]] = set()
+
+    @property
+    def never(self) -> tuple[str, ...]:
+        """The values that are asked for and that no row has had."""
+        return tuple(
+            f'{name} "{shown(value)}"'
+            for name, place, _, values in self._only
+            for value in values
+            if value != "*" and (place, folded(value)) not in self._found
+        )
+
+    def left_out(self, cells: list[str]) -> str:
+        """Return why a row does not count; an empty text if it does."""
+        for name, place, wanted, _ in self._only:
+            value = cells[place].strip()
+            known = folded(value)
+            if known in wanted:
+                self._found.add((place, known))
+            elif not value or "*" not in wanted:
+                return self._unwanted(name, value)
+        if self._seen is not None:
+            payment = tuple(cells[place].strip() for place in self._payment)
+            if payment in self._seen:
+                return "further lines of an invoice (csv.invoice_lines)"
+            self._seen.add(payment)
+        return ""
+
+    def _unwanted(self, name: str, value: str) -> str:
+        reason = f'{name} is "{shown(value)}"' if value else f"{name} is empty"
+        if reason in self._others or len(self._others) < _MOST_VALUES:
+            self._others[reason] = None
+            return reason
+        return f"{name} has further values"
+
+    def refuse_if_all_are_left_out(self) -> None:
+        """Refuse a table none of whose rows counts: most likely the setting is wrong."""
+        if not self._others:
+            return
+        wanted = [f'{name} "{shown(value)}"' for name, _, _, values in self._only for value in values]
+        raise DocumentError(
+            f"No row counts: csv.only asks for {listed(wanted)}, but {listed(list(self._others))}. "
+            "Correct csv.only if some of these are payments; if none is, nothing is lost with this file."
+        )
+
+
+class _Sums:
+    """Adds up a table whose last row holds the sum (``csv.totals``)."""
+
+    def __init__(self, terms: Terms) -> None:
+        self._amounts = Amounts(terms.notation)
+        self._sum = ZERO
+        self._unreadable: list[int] = []
+
+    def add(self, line: int, text: str) -> None:
+        """Take in the amount of a row."""
+        amount = self._amounts.amount(text) if text else ZERO
+        if amount is None:
+            self._unreadable.append(line)
+        else:
+            self._sum += amount
+
+    def check(self, line: int, text: str, is_ended: bool) -> None:
+        """Make sure that the last row holds the sum of the others.
+
+        Raises:
+            CutOff: it does not.
+        """
+        said = self._amounts.amount(text)
+        if said is not None and said == self._sum and not self._unreadable:
+            return
+        holds = f"{money(said)}" if said is not None else f'"{shown(text)}", which is no amount'
+        lacks = (
+            f" without the {len(self._unreadable):,} amounts that cannot be read (rows {listed(self._unreadable)})"
+            if self._unreadable
+            else ""
+        )
+        end = "" if is_ended else " Its last line has no line break either."
+        raise CutOff(
+            "The file is cut off or altered: the last row must hold the sum of all rows above it (csv.totals). "
+            f"It holds {holds}; they add up to {money(self._sum)}{lacks}.{end} Export it again.",
+            line,
+            unit="row",
+        )
+
+
+class Reader:
+    """Reads records from the rows of a table.
+
+    Attributes:
+        contradictions: how many values contradict a setting, and the first of them with its row, by the setting.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._layout = table.layout
+        self._columns = table.terms.columns
+        self._notation = table.terms.notation
+        self._amounts = Amounts(self._notation)
+        self._dates = Dates(self._notation.date_format)
+        self.contradictions: dict[str, tuple[int, str, int]] = {}
+        self._negative = [
+            (table.layout.columns[column], {folded(value) for value in values})
+            for column, values in self._columns.negative.items()
+        ]
+
+    def records(self) -> Iterator[Record]:
+        """Read the table record by record, as the function ``records`` does."""
+        position = 0
+        needs_period = self._notation.period_cells is not None
+        for row in self._table.rows():
+            if needs_period:
+                self._take_period(row.cells)
+                needs_period = False
+            if row.kind is not Kind.RECORD:
+                continue
+            if position == _MOST_RECORDS:
+                problem = f"The file holds more than {_MOST_RECORDS:,} payments. Split it."
+                raise DocumentError(problem, row.line, unit="row")
+            yield self._record(position, row)
+            position += 1
+
+    def _take_period(self, cells: list[str]) -> None:
+        """Take the period of the file from the cells of its first row (``csv.period_cells``).
+
+        Raises:
+            DocumentError: it does not stand there, or is longer than a year.
+        """
+        places = self._notation.period_cells or (0, 0)
+        found = [cells[place - 1].strip() if place <= len(cells) else "" for place in places]
+        days = [_day_of_digits(text) for text in found]
+        first, last = days
+        if first is None or last is None or not first <= last:
+            raise DocumentError(
+                f'Its cells {places[0]} and {places[1]} (csv.period_cells) hold "{shown(found[0])}" and '
+                f'"{shown(found[1])}"; the first and the last day of the period must stand there, like 20160101 and '
+                "20161231.",
+                1,
+                unit="row",
+            )
+        if (last - first).days > 365:
+            raise DocumentError(
+                f"The period from {first} to {last} is longer than a year, so a date without a year can mean two days. "
+                "Export a shorter period.",
+                1,
+                unit="row",
+            )
+        self._dates.period = (first, last)
+
+    def _record(self, position: int, row: Row) -> Record:
+        """Read the record of a row."""
+        layout, columns = self._layout, self._columns
+        if len(row.cells) != layout.width:
+            number = self._value(row, columns.number)
+            have = (
+                f"row {row.line}: it has {len(row.cells)} cells where {_expected(layout)}; a delimiter within a cell "
+            )
+            return Misfit(position, row.line, shown(number), None, f"{have}needs quotation marks around the cell")
+        faults: list[str] = []
+        number = self._number(row, faults)
+        amount = self._amount(row, faults)
+        day = self._day(row, faults)
+        if faults or amount is None or day is None:
+            return Misfit(position, row.line, shown(number), amount, "; ".join(faults))
+        return Payment(
+            position,
+            row.line,
+            number,
+            amount,
+            day,
+            external_id=self._external_id(row),
+            currency="" if columns.currency is None else self._value(row, columns.currency),
+        )
+
+    def _value(self, row: Row, column: Column) -> str:
+        place = self._layout.columns[column]
+        return row.cells[place].strip() if place < len(row.cells) else ""
+
+    def _fault(self, row: Row, column: Column, problem: str) -> str:
+        return f"row {row.line}, column {self._layout.named(column)}: {problem}"
+
+    def _number(self, row: Row, faults: list[str]) -> str:
+        column, terms = self._columns.number, self._table.terms
+        number = self._value(row, column)
+        if not number:
+            faults.append(self._fault(row, column, "the invoice number is missing"))
+            return ""
+        written = number
+        if terms.remove_prefix:
+            number = number.removeprefix(terms.remove_prefix)
+        if terms.add_prefix and not folded(number).startswith(folded(terms.add_prefix)):
+            number = terms.add_prefix + number
+        habit = spreadsheet_habit(written)
+        if habit is not None:
+            faults.append(self._fault(row, column, f'"{shown(written)}" {habit}'))
+        elif not is_invoice_number(number):
+            odd = odd_character(written)
+            faults.append(
+                self._fault(
+                    row,
+                    column,
+                    f'"{shown(number)}" is not a possible invoice number: one to fifteen letters, digits, spaces and '
+                    f"- _ . / # are accepted{f'; it has {odd}' if odd else ''}",
+                )
+            )
+        return number
+
+    def _amount(self, row: Row, faults: list[str]) -> Decimal | None:
+        column = self._columns.amount
+        text = self._value(row, column)
+        amount = self._amounts.amount(text) if text else None
+        if amount is None:
+            faults.append(self._fault(row, column, self._amounts.why_not(text) if text else "the amount is missing"))
+            self._contradicts("csv.decimal, csv.thousands, csv.currency_sign", text, row)
+            return None
+        if self._notation.reverse:
+            amount = ZERO - amount
+        if any(folded(row.cells[place]) in wanted for place, wanted in self._negative):
+            amount = ZERO - amount
+        if amount < 0 and not self._notation.negative_amounts:
+            faults.append(
+                self._fault(
+                    row,
+                    column,
+                    f'"{shown(text)}" counts as {money(amount)}: amounts below zero are accepted only with '
+                    'payments.amounts = "each"',
+                )
+            )
+            return None
+        return amount
+
+    def _day(self, row: Row, faults: list[str]) -> date | None:
+        column = self._columns.date
+        text = self._value(row, column)
+        day = self._dates.day(text) if text else None
+        if day is None:
+            faults.append(self._fault(row, column, self._dates.why_not(text) if text else "the date is missing"))
+            self._contradicts("csv.date_format", text, row)
+        return day
+
+    def _contradicts(self, setting: str, text: str, row: Row) -> None:
+        if text:
+            count, first, line = self.contradictions.get(setting, (0, shown(text), row.line))
+            self.contradictions[setting] = (count + 1, first, line)
+
+    def _external_id(self, row: Row) -> str:
+        parts = [self._value(row, column) for column in self._columns.external_id]
+        # An id that lacks a part could be the same for two payments.
+        return bounded_id(" / ".join(parts)) if all(parts) else ""
+
+
+def _expected(layout: Layout) -> str:
+    return f"the headings have {layout.width}" if layout.headings else f"the other rows have {layout.width}"
+
+
+def _day_of_digits(text: str) -> date | None:
+    if len(text) != 8 or not text.isascii() or not text.isdigit():
+        return None
+    try:
+        return date(int(text[:4]), int(text[4:6]), int(text[6:]))
+    except ValueError:
+        return None
+
+
+def records(document: bytes) -> Iterator[Record]:
+    """Read a table record by record.
+
+    Args:
+        document: the table with its terms.
+
+    Yields:
+        Its records in order. None of them may be used before the last one is read.
+
+    Raises:
+        DocumentError: the table is cut off, or cannot be read.
+    """
+    yield from Reader(Table(document)).records()
+
+
+def unfinished(data: bytes, terms: Terms) -> str | None:
+    """Return what a table still misses, in words; None if it is whole, or broken in another way.
+
+    Args:
+        data: the bytes that have been written so far.
+        terms: how it is to be read.
+    """
+    if not data:
+        return "it is empty"
+    try:
+        for _ in Table(packed(terms, data)).rows():
+            pass
+    except CutOff as error:
+        problem = error.problem.removesuffix(".").removeprefix("The file is cut off: ")
+        return f"{problem[:1].lower()}{problem[1:]}"
+    except DocumentError:
+        return None
+    return None

@@ -1,0 +1,194 @@
+"""Finds the delimiter, the heading row and the columns of a table by the headings that were declared. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from watcher.documents.encoding import CutOff, shown
+from watcher.documents.table_terms import Column, Terms
+from watcher.documents.table_text import Rows, Script
+from watcher.errors import DocumentError
+
+DELIMITERS = (",", ";", "\t", "|")
+# What results add to a table. People drop a corrected fail file in again without removing it.
+MESSAGES = ("ErrorMessage", "WarningMessage")
+# The heading row stands among so many first rows.
+_MOST_TITLES = 30
+# The most headings that a message names.
+_MOST_NAMED = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where everything stands in a table.
+
+    Attributes:
+        delimiter: stands between cells.
+        start: the row of the headings; without headings, the first row that counts.
+        headings: the headings, without ours; none if there is no heading row.
+        messages: the indexes of the cells that results have added.
+        columns: the index of each column that is read, by its heading or position, among the cells without ours.
+        width: how many cells a row has, without ours.
+    """
+
+    delimiter: str
+    start: int
+    headings: tuple[str, ...]
+    messages: frozenset[int]
+    columns: dict[Column, int]
+    width: int
+
+    @property
+    def is_result(self) -> bool:
+        """True if the table is a result file that was dropped in again."""
+        return bool(self.messages)
+
+    def named(self, column: Column) -> str:
+        """Return a column as messages name it."""
+        if self.headings and self.columns[column] < len(self.headings):
+            return shown(self.headings[self.columns[column]].strip())
+        return str(column)
+
+    def theirs(self, cells: list[str]) -> list[str]:
+        """Return the cells of a row as they came, without what results have added."""
+        for place, cell in enumerate(cells):
+            if cell.startswith(_MARKED):
+                # A row without headings, or with too many or too few cells: its message says itself what it is.
+                return cells[:place]
+        kept = [cell for place, cell in enumerate(cells) if place not in self.messages] if self.messages else cells
+        while len(kept) > self.width and not kept[-1].strip():
+            kept = kept[:-1]
+        return kept
+
+
+_MARKED = tuple(f"{name}: " for name in MESSAGES)
+
+
+def folded(text: str) -> str:
+    """Return a heading or value as it is compared: without blanks around it, letter case does not count."""
+    return " ".join(text.split()).casefold()
+
+
+def layout_of(data: bytes, script: Script, terms: Terms) -> Layout:
+    """Find out where everything stands in a table.
+
+    Raises:
+        CutOff: the table ends before its headings do.
+        DocumentError: a heading is missing or stands there twice, or the delimiter cannot be known.
+    """
+    columns = terms.columns.named()
+    headings = [column for column in columns if isinstance(column, str)]
+    candidates = (terms.form.delimiter,) if terms.form.delimiter else DELIMITERS
+    if not headings:
+        return _by_position(data, script, terms, candidates)
+    wanted = {folded(heading) for heading in headings}
+    best: tuple[int, int, int, list[str]] | None = None
+    broken: DocumentError | None = None
+    readable = False
+    for delimiter in candidates:
+        try:
+            for row, cells in _first_rows(data, script, delimiter):
+                there = {folded(cell) for cell in cells}
+                if wanted <= there:
+                    return _by_headings(row, cells, delimiter, columns)
+                found = (len(wanted & there), len(cells), -row, cells)
+                if cells and (best is None or found[:3] > best[:3]):
+                    best = found
+            readable = True
+        except DocumentError as error:
+            broken = error if broken is None or (error.line or 0) > (broken.line or 0) else broken
+    if broken is not None and not readable:
+        raise broken
+    raise _missing(best, headings, columns)
+
+
+def _first_rows(
+    data: bytes, script: Script, delimiter: str, most: int = _MOST_TITLES
+) -> Iterator[tuple[int, list[str]]]:
+    for count, (row, cells) in enumerate(Rows(data, script, delimiter), 1):
+        yield row, cells
+        if count == most:
+            return
+
+
+def _by_headings(row: int, cells: list[str], delimiter: str, columns: dict[Column, str]) -> Layout:
+    ours = {folded(name) for name in MESSAGES}
+    messages = frozenset(place for place, cell in enumerate(cells) if folded(cell) in ours)
+    headings = tuple(cell for place, cell in enumerate(cells) if place not in messages)
+    places = [folded(heading) for heading in headings]
+    found: dict[Column, int] = {}
+    for column, setting in columns.items():
+        if isinstance(column, int):
+            found[column] = _checked(column, len(headings), setting, row)
+            continue
+        same = [place for place, heading in enumerate(places, 1) if heading == folded(column)]
+        if len(same) > 1:
+            raise DocumentError(
+                f'The heading "{shown(column)}" (csv.{setting}) stands {len(same)} times in it, in columns '
+                f"{', '.join(map(str, same))}: nobody can know which one counts. Rename one, or give csv.{setting} "
+                "the number of the column.",
+                row,
+                unit="row",
+            )
+        found[column] = same[0] - 1
+    return Layout(delimiter, row, headings, messages, found, len(headings))
+
+
+def _checked(position: int, width: int, setting: str, row: int) -> int:
+    if position > width:
+        raise DocumentError(f"It has {width} columns, but csv.{setting} names column {position}.", row, unit="row")
+    return position - 1
+
+
+def _missing(
+    best: tuple[int, int, int, list[str]] | None, headings: Sequence[str], columns: dict[Column, str]
+) -> DocumentError:
+    if best is None:
+        return CutOff("The file has no row yet.")
+    _, _, negative_row, cells = best
+    there = {folded(cell) for cell in cells}
+    absent = [heading for heading in headings if folded(heading) not in there]
+    named = ", ".join(f'"{shown(heading)}" (csv.{columns[heading]})' for heading in absent)
+    seen = [f'"{shown(cell.strip())}"' for cell in cells if cell.strip()]
+    more = f" and {len(seen) - _MOST_NAMED} more" if len(seen) > _MOST_NAMED else ""
+    listed = ", ".join(seen[:_MOST_NAMED])
+    return DocumentError(
+        f"The {'heading is' if len(absent) == 1 else 'headings are'} missing: {named}. All headings must stand in one "
+        f"of the first {_MOST_TITLES} rows; the one that comes closest has {listed}{more}. "
+        "Let [csv] name headings that are there, or export the file with these columns.",
+        -negative_row,
+        unit="row",
+    )
+
+
+def _by_position(data: bytes, script: Script, terms: Terms, candidates: Sequence[str]) -> Layout:
+    columns = terms.columns.named()
+    needed = max(column for column in columns if isinstance(column, int))
+    fitting: list[tuple[str, int]] = []
+    for delimiter in candidates:
+        counts: Counter[int] = Counter()
+        try:
+            for row, cells in _first_rows(data, script, delimiter, _MOST_TITLES + terms.form.first_row):
+                marked = next((place for place, cell in enumerate(cells) if cell.startswith(_MARKED)), len(cells))
+                if row >= terms.form.first_row and any(cell.strip() for cell in cells):
+                    counts[marked] += 1
+        except DocumentError:
+            if len(candidates) == 1:
+                raise
+            continue
+        if counts and (width := counts.most_common(1)[0][0]) >= needed:
+            fitting.append((delimiter, width))
+    if len(fitting) != 1:
+        which = "none" if not fitting else "more than one"
+        raise DocumentError(
+            f"The table needs {needed} columns, and {which} of the delimiters "
+            f"{' '.join(repr(each) for each in candidates)} gives as many. Set csv.delimiter, or correct the "
+            "positions in [csv].",
+            terms.form.first_row,
+            unit="row",
+        )
+    ((delimiter, width),) = fitting
+    places: dict[Column, int] = {column: int(column) - 1 for column in columns}
+    return Layout(delimiter, terms.form.first_row, (), frozenset(), places, width)
