@@ -114,6 +114,13 @@ class Table:
         if sums is not None:
             if held is None:
                 raise CutOff("The file is cut off: the row with the sum (csv.totals) is missing.")
+            if self._is_payment(held):
+                raise CutOff(
+                    "The file is cut off: its last row must hold the sum of all rows above it (csv.totals), but it is "
+                    "a payment with a number and a date.",
+                    held.line,
+                    unit="row",
+                )
             sums.check(held.line, self._cell(held.cells, self.terms.columns.amount), rows.is_ended)
             last = Row(Kind.LEFT_OUT, held.line, held.cells, "the sum of the file (csv.totals)")
             self._count(last)
@@ -140,6 +147,11 @@ class Table:
         # A row with too many or too few cells is no row of a kind that does not count: nobody can know.
         reason = chosen.left_out(theirs) if len(theirs) == layout.width else ""
         return Row(Kind.LEFT_OUT if reason else Kind.RECORD, line, theirs, reason)
+
+    def _is_payment(self, row: Row) -> bool:
+        """Return True if a row has an invoice number and a date: an equal payment must not be taken for the sum."""
+        number, day = (self._cell(row.cells, column) for column in (self.terms.columns.number, self.terms.columns.date))
+        return bool(day) and any(letter.isdigit() for letter in number)
 
     def _cell(self, cells: list[str], column: Column) -> str:
         place = self.layout.columns[column]
@@ -232,9 +244,7 @@ class _Sums:
             return
         holds = f"{money(said)}" if said is not None else f'"{shown(text)}", which is no amount'
         lacks = (
-            f" without the {len(self._unreadable):,} amounts that cannot be read (rows {listed(self._unreadable)})"
-            if self._unreadable
-            else ""
+            f" without the amounts that cannot be read (rows {listed(self._unreadable)})" if self._unreadable else ""
         )
         end = "" if is_ended else " Its last line has no line break either."
         raise CutOff(

@@ -53,10 +53,11 @@ class Layout:
 
     def theirs(self, cells: list[str]) -> list[str]:
         """Return the cells of a row as they came, without what results have added."""
-        for place, cell in enumerate(cells):
-            if cell.startswith(_MARKED):
-                # A row without headings, or with too many or too few cells: its message says itself what it is.
-                return cells[:place]
+        if self.messages or not self.headings or len(cells) != self.width:
+            for place, cell in enumerate(cells):
+                if cell.startswith(_MARKED):
+                    # A row without headings, or with too many or too few cells: its message says itself what it is.
+                    return cells[:place]
         kept = [cell for place, cell in enumerate(cells) if place not in self.messages] if self.messages else cells
         while len(kept) > self.width and not kept[-1].strip():
             kept = kept[:-1]
@@ -88,17 +89,22 @@ def layout_of(data: bytes, script: Script, terms: Terms) -> Layout:
     broken: DocumentError | None = None
     readable = False
     for delimiter in candidates:
+        there: set[str] = set()
+        row, cells = 0, [""]
         try:
             for row, cells in _first_rows(data, script, delimiter):
                 there = {folded(cell) for cell in cells}
                 if wanted <= there:
-                    return _by_headings(row, cells, delimiter, columns)
+                    break
                 found = (len(wanted & there), len(cells), -row, cells)
                 if cells and (best is None or found[:3] > best[:3]):
                     best = found
-            readable = True
         except DocumentError as error:
             broken = error if broken is None or (error.line or 0) > (broken.line or 0) else broken
+        else:
+            readable = True
+            if wanted <= there:
+                return _by_headings(row, cells, delimiter, columns)
     if broken is not None and not readable:
         raise broken
     raise _missing(best, headings, columns)

@@ -63,6 +63,7 @@ class Script:
     def name(self) -> str:
         """The encoding as people write it."""
         name = {"utf-16-le": "UTF-16", "utf-16-be": "UTF-16", "utf-8": "UTF-8"}.get(self.encoding, self.encoding)
+        name = name.replace("cp125", "windows-125")
         return f"{name} with a byte-order mark" if self.mark else name
 
 

@@ -116,9 +116,9 @@ class Amounts:
             return odd.replace("its 1st character", f"its {ordinal(place)} character")
         if others:
             return f'"{shown(others)}" is not accepted; csv.currency_sign can declare a currency sign'
-        for separator in (".", ","):
+        for separator in ".,' \u00a0\u202f\u2019":
             if separator in bare and separator not in (notation.decimal, notation.thousands):
-                return f'"{separator}" is neither csv.decimal ("{notation.decimal}") nor csv.thousands'
+                return f'"{shown(separator)}" is neither csv.decimal ("{notation.decimal}") nor csv.thousands'
         if notation.thousands and notation.thousands in bare:
             return f'"{notation.thousands}" (csv.thousands) must stand between groups of three digits'
         if (odd := odd_character(text)) is not None:

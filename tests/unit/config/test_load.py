@@ -591,3 +591,72 @@ def test_shortest_configuration_of_the_readme_works(load):
     """The example of the README loads as it stands."""
     (example,) = re.findall(r"```toml\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     assert load(example).folders.inbox == Path("/srv/payments/inbox")
+
+
+# --- tables ----------------------------------------------------------------------------------------------------
+
+CSV = WHOLE + '[inbox]\ntransform = "csv"\n[csv]\nnumber = "Nr"\namount = "Paid"\ndate = "Day"\n'
+
+
+def test_tables_are_taken_by_another_name_unless_told(load):
+    """With transform = "csv" the pattern is *.csv; "csv" is no stylesheet beside the file."""
+    assert load(CSV).inbox.pattern == "*.csv"
+    assert load(CSV).inbox.takes_tables
+    assert load(CSV.replace("[csv]", 'pattern = "*.txt"\n[csv]')).inbox.pattern == "*.txt"
+    assert load(WHOLE + '[inbox]\ntransform = "csv.xsl"\n').inbox.takes_tables is False
+
+
+def test_tables_need_their_section_and_it_needs_them(faults):
+    """A section that nothing uses would be a surprise."""
+    assert set(faults(WHOLE + '[inbox]\ntransform = "csv"\n')) == {"csv"}
+    assert set(faults(CSV.replace('transform = "csv"\n', ""))) == {"csv"}
+    found = faults(WHOLE + '[inbox]\ntransform = "csv"\n[csv]\n')
+    assert set(found) == {"csv.number", "csv.amount", "csv.date"}
+    assert 'For example: number = "InvoiceNumber"' in found["csv.number"].mend
+
+
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [
+        ("decimal = ';'", "csv.decimal"),
+        ("thousands = '.'", "csv.thousands"),
+        ("thousands = '_'", "csv.thousands"),
+        ("date_format = '%d %b %Y'", "csv.date_format"),
+        ("date_format = '%d%m'", "csv.period_cells"),
+        ("period_cells = [15, 16]", "csv.period_cells"),
+        ("date_format = '%d%m'\nperiod_cells = [0, 16]", "csv.period_cells"),
+        ("encoding = 'utf-7'", "csv.encoding"),
+        ("encoding = 'rot13'", "csv.encoding"),
+        ("encoding = 'utf-16'", "csv.encoding"),
+        ("delimiter = ':'", "csv.delimiter"),
+        ("sign = 'minus'", "csv.sign"),
+        ("external_id = true", "csv.external_id"),
+        ("external_id = ['']", "csv.external_id"),
+        ("currency = 0", "csv.currency"),
+        ("currency = 201", "csv.currency"),
+        ("only = ['a']", "csv.only"),
+        ("only = { Type = [] }", "csv.only"),
+        ("only = { Type = [1.5] }", "csv.only"),
+        ("negative = 'x'", "csv.negative"),
+        ("first_row = 0", "csv.first_row"),
+        ("surprise = 1", "csv.surprise"),
+    ],
+)
+def test_each_fault_of_a_table_names_its_key(faults, line, key):
+    """With what is wrong and an example."""
+    assert set(faults(CSV + line)) == {key}
+
+
+def test_two_values_cannot_have_one_column(faults):
+    """The amount is not the date."""
+    assert set(faults(CSV.replace('date = "Day"', 'date = "Paid"'))) == {"csv.date"}
+
+
+def test_section_of_tables_becomes_terms(load):
+    """Values and headings as they are written; a key of digits is a position; a blank may stand between thousands."""
+    text = 'thousands = " "\ndelimiter = "tab"\nsign = "reverse"\n'
+    text += 'only = { 3 = [7, "a"], "T x" = "b" }\nexternal_id = "R"\n'
+    terms = load(CSV + text).csv.terms(negative_amounts=False)
+    assert terms.columns.only == {3: ("7", "a"), "T x": ("b",)}
+    assert terms.columns.external_id == ("R",)
+    assert (terms.notation.thousands, terms.notation.reverse, terms.form.delimiter) == (" ", True, "\t")
