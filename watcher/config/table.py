@@ -10,9 +10,7 @@ from pydantic import AfterValidator, ConfigDict, Field, PlainValidator, field_va
 from pydantic_core.core_schema import ValidationInfo
 
 from watcher.config.section import Section
-from watcher.documents.table_terms import Column, Columns, Form, Notation, Terms
-from watcher.documents.table_text import MOST_COLUMNS
-from watcher.documents.table_values import pattern_of
+from watcher.documents.table_terms import MOST_COLUMNS, Column, Columns, Form, Notation, Terms
 
 _ENCODINGS = {
     codecs.lookup(name).name
@@ -57,6 +55,9 @@ def _values(given: Any) -> dict[Column, tuple[str, ...]]:
 
 def _date_format(text: str) -> str:
     if text != "iso":
+        # Late, as in documents.formats.
+        from watcher.documents.table_values import pattern_of
+
         pattern_of(text)
     return text
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from enum import Enum, auto
+from typing import NamedTuple
 
 from watcher.documents.encoding import CutOff, shown
 from watcher.documents.table_layout import Layout, folded, layout_of
@@ -41,8 +41,7 @@ class Kind(Enum):
     RECORD = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """A row of a table.
 
     Attributes:
@@ -100,7 +99,7 @@ class Table:
         held: Row | None = None
         for line, cells in rows:
             row = self._row(line, cells, chosen)
-            if sums is None or row.kind in (Kind.TITLE, Kind.HEADING) or not any(cell.strip() for cell in cells):
+            if sums is None or row.kind in (Kind.TITLE, Kind.HEADING) or _is_blank(cells):
                 counted += self._count(row)
                 yield row
                 continue
@@ -125,10 +124,30 @@ class Table:
             last = Row(Kind.LEFT_OUT, held.line, held.cells, "the sum of the file (csv.totals)")
             self._count(last)
             yield last
-        elif not rows.is_ended and not self.terms.form.open_end:
-            raise CutOff(f"The file is cut off: {_OPEN_END}.")
+        else:
+            self._check_end(rows)
         if not counted:
             chosen.refuse_if_all_are_left_out()
+
+    def finish(self) -> None:
+        """Make sure that the table is whole.
+
+        Raises:
+            CutOff: it is not.
+            DocumentError: it cannot be read.
+        """
+        if self.terms.form.totals:
+            for _ in self.rows():
+                pass
+            return
+        rows = Rows(self._content, self.script, self.layout.delimiter)
+        for _ in rows:
+            pass
+        self._check_end(rows)
+
+    def _check_end(self, rows: Rows) -> None:
+        if not rows.is_ended and not self.terms.form.open_end:
+            raise CutOff(f"The file is cut off: {_OPEN_END}.")
 
     def _count(self, row: Row) -> int:
         if row.left_out:
@@ -142,7 +161,7 @@ class Table:
         if layout.headings and line == layout.start:
             return Row(Kind.HEADING, line, list(layout.headings))
         theirs = layout.theirs(cells)
-        if not any(cell.strip() for cell in theirs):
+        if _is_blank(theirs):
             return Row(Kind.LEFT_OUT, line, theirs, "empty rows")
         # A row with too many or too few cells is no row of a kind that does not count: nobody can know.
         reason = chosen.left_out(theirs) if len(theirs) == layout.width else ""
@@ -420,6 +439,10 @@ class Reader:
         return bounded_id(" / ".join(parts)) if all(parts) else ""
 
 
+def _is_blank(cells: list[str]) -> bool:
+    return not "".join(cells).strip()
+
+
 def _expected(layout: Layout) -> str:
     return f"the headings have {layout.width}" if layout.headings else f"the other rows have {layout.width}"
 
@@ -458,8 +481,7 @@ def unfinished(data: bytes, terms: Terms) -> str | None:
     if not data:
         return "it is empty"
     try:
-        for _ in Table(packed(terms, data)).rows():
-            pass
+        Table(packed(terms, data)).finish()
     except CutOff as error:
         problem = error.problem.removesuffix(".").removeprefix("The file is cut off: ")
         return f"{problem[:1].lower()}{problem[1:]}"

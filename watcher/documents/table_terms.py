@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
+# The most columns of a table.
+MOST_COLUMNS = 200
 # A heading; or a position, from 1, where the table has no heading row.
 Column = str | int
 # Values by the heading or position of their column.

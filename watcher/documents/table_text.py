@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from watcher.documents.encoding import CutOff
+from watcher.documents.table_terms import MOST_COLUMNS
 from watcher.errors import DocumentError
 
-MOST_COLUMNS = 200
 # The longest row (characters), and how much is decoded at once (bytes).
 _LONGEST_ROW = 1 << 20
 _CHUNK = 1 << 16

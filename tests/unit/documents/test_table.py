@@ -9,8 +9,7 @@ import pytest
 from support.tables import DATA, SECTION, document, table, terms
 
 from watcher.documents.formats import PaymentDocuments, read, unfinished
-from watcher.documents.table_terms import packed
-from watcher.documents.table_text import MOST_COLUMNS
+from watcher.documents.table_terms import MOST_COLUMNS, packed
 from watcher.errors import DocumentError
 from watcher.payments.model import Misfit, Payment
 
