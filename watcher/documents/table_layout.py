@@ -53,18 +53,28 @@ class Layout:
 
     def theirs(self, cells: list[str]) -> list[str]:
         """Return the cells of a row as they came, without what results have added."""
-        if self.messages or not self.headings or len(cells) != self.width:
-            for place, cell in enumerate(cells):
-                if cell.startswith(_MARKED):
-                    # A row without headings, or with too many or too few cells: its message says itself what it is.
-                    return cells[:place]
+        may_be_marked = self.messages or not self.headings or len(cells) != self.width
+        if may_be_marked and "Message: " in "\0".join(cells):
+            # A row without headings, or with too many or too few cells: its message says itself what it is.
+            cells = cells[: marked_at(cells)]
+            return cells if self.headings else cells[: self._end(cells)]
         kept = [cell for place, cell in enumerate(cells) if place not in self.messages] if self.messages else cells
-        while len(kept) > self.width and not kept[-1].strip():
-            kept = kept[:-1]
-        return kept
+        return kept[: self._end(kept)]
+
+    def _end(self, cells: list[str]) -> int:
+        """Return how many cells a row has, without empty ones beyond the last column."""
+        end = len(cells)
+        while end > self.width and not cells[end - 1].strip():
+            end -= 1
+        return end
 
 
 _MARKED = tuple(f"{name}: " for name in MESSAGES)
+
+
+def marked_at(cells: list[str]) -> int:
+    """Return the index of the cell that says itself that it is a message; the number of cells if none does."""
+    return next((place for place, cell in enumerate(cells) if cell.startswith(_MARKED)), len(cells))
 
 
 def folded(text: str) -> str:
@@ -177,9 +187,8 @@ def _by_position(data: bytes, script: Script, terms: Terms, candidates: Sequence
         counts: Counter[int] = Counter()
         try:
             for row, cells in _first_rows(data, script, delimiter, _MOST_TITLES + terms.form.first_row):
-                marked = next((place for place, cell in enumerate(cells) if cell.startswith(_MARKED)), len(cells))
                 if row >= terms.form.first_row and any(cell.strip() for cell in cells):
-                    counts[marked] += 1
+                    counts[marked_at(cells)] += 1
         except DocumentError:
             if len(candidates) == 1:
                 raise

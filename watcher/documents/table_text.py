@@ -16,6 +16,8 @@ from watcher.documents.encoding import CutOff
 from watcher.documents.table_terms import MOST_COLUMNS
 from watcher.errors import DocumentError
 
+# More rows take too long, also if they are empty.
+_MOST_ROWS = 1_000_000
 # The longest row (characters), and how much is decoded at once (bytes).
 _LONGEST_ROW = 1 << 20
 _CHUNK = 1 << 16
@@ -164,11 +166,10 @@ class Rows:
             DocumentError: the bytes are no table.
         """
         reader = csv.reader(self._lines(), delimiter=self._delimiter, strict=True)
-        following = iter(reader)
-        while True:
+        for _ in range(_MOST_ROWS):
             self._row, self._size = reader.line_num + 1, 0
             try:
-                cells = next(following)
+                cells = next(reader)
             except StopIteration:
                 return
             except csv.Error as error:
@@ -179,6 +180,7 @@ class Rows:
                 )
             self.wrapped += reader.line_num - self._row
             yield self._row, cells
+        raise DocumentError(f"The file has more than {_MOST_ROWS:,} rows. Split it.", self._row, unit="row")
 
     def _lines(self) -> Iterator[str]:
         end = "\r" if self._script.newline == "\r" else "\n"

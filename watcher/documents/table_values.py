@@ -78,7 +78,8 @@ class Amounts:
         if text in self._known:
             return self._known[text]
         amount = self._read(text)
-        if len(self._known) < 8192:
+        # What is too long for an amount must not be remembered.
+        if len(self._known) < 8192 and len(text) <= _LONGEST:
             # A table has many payments of the same amounts. Each value takes memory once.
             self._known[text] = amount
         return amount
@@ -157,7 +158,7 @@ class Dates:
         if text in self._known:
             return self._known[text]
         day = self._read(text)
-        if len(self._known) < 1024:
+        if len(self._known) < 1024 and len(text) <= _LONGEST:
             self._known[text] = day
         return day
 
