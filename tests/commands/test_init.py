@@ -84,7 +84,7 @@ def test_init_writes_the_settings_for_an_accounting_system(tmp_path):
     assert f"payment-watcher try FILE --config {file}" in ended.out
     assert 'payments.amounts = "each"' in ended.out
     loaded = config.load(file, folders=True)
-    assert (loaded.csv.number, loaded.csv.date_format) == ("Invoice Paid", "%m/%d/%y")
+    assert (loaded.table.number, loaded.table.date_format) == ("Invoice Paid", "%m/%d/%y")
     assert "Cash Receipts Journal" in file.read_text()
 
 

@@ -39,9 +39,10 @@ def rules_of(settings: Settings) -> Rules:
 
 def table_of(settings: Settings) -> Terms | None:
     """Return how tables (CSV) are read; None if files are no tables."""
-    if settings.csv is None or not settings.inbox.takes_tables:
-        return None
-    return settings.csv.terms(negative_amounts=False)
+    section = settings.table
+    # Where every record is one payment, one of less than zero takes an earlier one back.
+    each = settings.payments.model_dump().get("amounts") == "each"
+    return None if section is None else section.terms(negative_amounts=each)
 
 
 def documents_of(settings: Settings, lifetime: Lifetime) -> PaymentDocuments:

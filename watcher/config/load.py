@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import SettingsError
 
+from watcher.config.section import Section
 from watcher.config.settings import SECTIONS, TABLES, FoldersSection, Settings
 from watcher.errors import ConfigurationError, Fault
 
@@ -75,6 +76,7 @@ def load(path: Path | None, *, folders: bool, account: bool = True) -> Settings:
     if not account and isinstance(content.setdefault("connectwise", {}), dict):
         content["connectwise"] = dict.fromkeys(_KEYS, "not needed") | content["connectwise"]
     settings, faults = _checked(content)
+    faults += _csv_faults(settings.csv if settings is not None else content.get("csv"))
     if folders and "folders" not in content and (settings is None or settings.folders is None):
         faults.append(Fault("folders", "is missing", "Name the folders inbox, success and fail in [folders]."))
     named = settings.folders.model_dump() if settings is not None and settings.folders else content.get("folders")
@@ -123,14 +125,14 @@ def _checked(content: dict[str, Any]) -> tuple[Settings | None, list[Fault]]:
         return None, [Fault(section, "cannot be set as a whole in the environment", mend)]
 
 
-def _fault(detail: dict[str, Any]) -> Fault:
+def _fault(detail: dict[str, Any], section: type[Section] | None = None) -> Fault:
     """Put one of pydantic's findings into words: its key, what is wrong, and what to do."""
     location = [str(part) for part in detail["loc"]]
     key = ".".join(location)
-    section = SECTIONS.get(location[0])
+    section = section or SECTIONS.get(location[0])
     name = location[1] if len(location) > 1 else ""
     if detail["type"] == "extra_forbidden":
-        known = list(section.model_fields) if section and name else list(SECTIONS)
+        known = list(section.model_fields) if section and name else list(Settings.model_fields)
         close = difflib.get_close_matches(location[-1], known, 1)
         mend = f"Did you mean {close[0]}?" if close else f"Known are {', '.join(known)}."
         return Fault(key, "is not a setting", mend)
@@ -165,6 +167,21 @@ def _folder_faults(given: dict[str, Any]) -> list[Fault]:
             problem = f"is the same folder as {other}: {folder}"
             faults.append(Fault(f"folders.{key}", problem, "Give each a folder of its own."))
     return faults
+
+
+def _csv_faults(given: Any) -> list[Fault]:
+    """Find the faults of the section ``[csv]``."""
+    if not isinstance(given, dict):
+        return []
+    # Late, as in config.settings.
+    from watcher.config.table import CsvSection
+
+    try:
+        CsvSection.model_validate(given)
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        return [_fault(dict(detail) | {"loc": ("csv", *detail["loc"])}, CsvSection) for detail in details]
+    return []
 
 
 def _table_faults(settings: Settings) -> list[Fault]:

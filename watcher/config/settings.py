@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, FilePath, SecretStr, model_validator
 from pydantic_settings import (
@@ -19,8 +19,10 @@ from pydantic_settings import (
 )
 
 from watcher.config.section import Section
-from watcher.config.table import CsvSection
 from watcher.config.values import Address, Codebase, Days, JournalUrl, ServiceUrl, Site, WholePath
+
+if TYPE_CHECKING:
+    from watcher.config.table import CsvSection
 
 # The value of inbox.transform that is no stylesheet.
 TABLES = Path("csv")
@@ -267,13 +269,24 @@ class Settings(BaseSettings):
     connectwise: ConnectWiseSection
     folders: FoldersSection | None = None
     inbox: InboxSection = InboxSection()
-    csv: CsvSection | None = None
+    # A CsvSection; what checks it is imported only where tables are read: it is 1.4 MB of the daemon.
+    csv: dict[str, Any] | None = None
     payments: PaymentsSection = PaymentsSection()
     journal: JournalSection = Field(default_factory=JournalSection)
     logging: LoggingSection = LoggingSection()
     status: StatusSection = StatusSection()
     notify: NotifySection = NotifySection()
     retention: RetentionSection = RetentionSection()
+
+    @property
+    def table(self) -> CsvSection | None:
+        """How tables (CSV) are read; None if files are no tables."""
+        if self.csv is None or not self.inbox.takes_tables:
+            return None
+        # Late, as said at the field.
+        from watcher.config.table import CsvSection
+
+        return CsvSection.model_validate(self.csv)
 
     @classmethod
     def settings_customise_sources(
@@ -299,7 +312,6 @@ SECTIONS: dict[str, type[Section]] = {
     "connectwise": ConnectWiseSection,
     "folders": FoldersSection,
     "inbox": InboxSection,
-    "csv": CsvSection,
     "payments": PaymentsSection,
     "journal": JournalSection,
     "logging": LoggingSection,
@@ -307,6 +319,19 @@ SECTIONS: dict[str, type[Section]] = {
     "notify": NotifySection,
     "retention": RetentionSection,
 }
+
+
+def all_sections() -> dict[str, type[Section]]:
+    """Return every section by its name, in the order in which they are written."""
+    # Late, as said at the field.
+    from watcher.config.table import CsvSection
+
+    sections: dict[str, type[Section]] = {}
+    for name, section in SECTIONS.items():
+        sections[name] = section
+        if name == "inbox":
+            sections["csv"] = CsvSection
+    return sections
 
 
 def _state_folder() -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 import tomlkit
 
 from watcher.config.presets import Preset
-from watcher.config.settings import SECTIONS
+from watcher.config.settings import SECTIONS, all_sections
 
 _FOLDERS = SECTIONS["folders"].model_fields
 
@@ -48,7 +48,7 @@ def template(folder: Path, preset: Preset | None = None) -> str:
     chosen["folders"] = {key: folder / Path((field.examples or [key])[0]).name for key, field in _FOLDERS.items()}
     if preset and preset.needs_each and "amounts" in SECTIONS["payments"].model_fields:
         chosen.setdefault("payments", {})["amounts"] = "each"
-    for section, model in SECTIONS.items():
+    for section, model in all_sections().items():
         document.add(tomlkit.nl())
         document.add(tomlkit.comment(" ".join((model.__doc__ or "").split())))
         if section == "csv" and preset:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from watcher.config import load as config
 from watcher.config import writing
-from watcher.config.settings import SECTIONS
+from watcher.config.settings import all_sections
 from watcher.errors import ConfigurationError
 
 README = Path(__file__).parents[3] / "README.md"
@@ -548,7 +548,7 @@ def test_every_line_of_the_template_may_be_used(load):
     text = writing.template(Path("/srv/payments"))
     given = re.sub(r"^# (\w+ = |\[csv\])", r"\1", text, flags=re.MULTILINE)
     assert {name: set(keys) for name, keys in tomllib.loads(given).items()} == {
-        name: set(model.model_fields) for name, model in SECTIONS.items()
+        name: set(model.model_fields) for name, model in all_sections().items()
     }
     given = given.replace('"sage.xsl"', '"csv"').replace("period_cells = [15, 16]\n", "")
     assert load(given).inbox.model_copy(update={"transform": None}) == load(text).inbox
@@ -577,11 +577,11 @@ def test_readme_names_every_setting_with_its_default(load):
         pairs = zip(names, defaults if len(defaults) == len(names) else [default] * len(names), strict=True)
         shown += [(section, key, default) for key, default in pairs]
     assert sorted((section, key) for section, key, _ in shown) == sorted(
-        (name, key) for name, model in SECTIONS.items() for key in model.model_fields
+        (name, key) for name, model in all_sections().items() for key in model.model_fields
     )
     loaded = load(WHOLE)
     for section, key, default in shown:
-        field = SECTIONS[section].model_fields[key]
+        field = all_sections()[section].model_fields[key]
         if section not in ("folders", "journal") and not field.is_required():
             value = field.default if section == "csv" else getattr(getattr(loaded, section), key)
             assert default == ("" if value in (None, (), {}) else str(value).lower().removesuffix(".0")), key
@@ -589,8 +589,9 @@ def test_readme_names_every_setting_with_its_default(load):
 
 def test_shortest_configuration_of_the_readme_works(load):
     """The example of the README loads as it stands."""
-    (example,) = re.findall(r"```toml\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
-    assert load(example).folders.inbox == Path("/srv/payments/inbox")
+    shortest, table = re.findall(r"```toml\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    assert load(shortest).folders.inbox == Path("/srv/payments/inbox")
+    assert load(shortest + table).table.thousands == ","
 
 
 # --- tables ----------------------------------------------------------------------------------------------------
@@ -656,7 +657,7 @@ def test_section_of_tables_becomes_terms(load):
     """Values and headings as they are written; a key of digits is a position; a blank may stand between thousands."""
     text = 'thousands = " "\ndelimiter = "tab"\nsign = "reverse"\n'
     text += 'only = { 3 = [7, "a"], "T x" = "b" }\nexternal_id = "R"\n'
-    terms = load(CSV + text).csv.terms(negative_amounts=False)
+    terms = load(CSV + text).table.terms(negative_amounts=False)
     assert terms.columns.only == {3: ("7", "a"), "T x": ("b",)}
     assert terms.columns.external_id == ("R",)
     assert (terms.notation.thousands, terms.notation.reverse, terms.form.delimiter) == (" ", True, "\t")

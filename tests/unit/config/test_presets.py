@@ -72,7 +72,7 @@ def test_every_preset_has_a_sample():
 def test_sample_is_read_as_the_preset_says(settings_of, name):
     """The file that init writes is usable as it is, and its columns, notation and rows fit the export."""
     settings = settings_of(name)
-    terms = settings.csv.terms(negative_amounts=presets.preset(name).needs_each)
+    terms = settings.table.terms(negative_amounts=presets.preset(name).needs_each)
     found = read(PaymentDocuments(table=terms).of((SAMPLES / f"{name}.csv").read_bytes()))
     assert not [one for one in found if isinstance(one, Misfit)]
     assert [(one.invoice_number, one.amount, one.date_paid, one.external_id) for one in found] == EXPECTED[name]
