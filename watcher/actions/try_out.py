@@ -9,7 +9,8 @@ from decimal import Decimal
 from typing import Any
 
 from watcher.documents.formats import PaymentDocuments, records
-from watcher.documents.table import Reader, Table
+from watcher.documents.table import Reader
+from watcher.documents.table_rows import Table
 from watcher.documents.table_terms import is_table
 from watcher.errors import DocumentError
 from watcher.payments.demands import demands_of, timely

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from watcher.documents.encoding import CutOff, shown
 from watcher.documents.table_terms import Column, Terms
@@ -95,38 +96,59 @@ def layout_of(data: bytes, script: Script, terms: Terms) -> Layout:
     if not headings:
         return _by_position(data, script, terms, candidates)
     wanted = {folded(heading) for heading in headings}
-    best: tuple[int, int, int, list[str]] | None = None
-    broken: DocumentError | None = None
-    readable = False
+    closest = _Closest()
+    broken: list[DocumentError] = []
+    is_ended = True
     for delimiter in candidates:
-        there: set[str] = set()
-        row, cells = 0, [""]
+        rows = Rows(data, script, delimiter)
         try:
-            for row, cells in _first_rows(data, script, delimiter):
-                there = {folded(cell) for cell in cells}
-                if wanted <= there:
-                    break
-                found = (len(wanted & there), len(cells), -row, cells)
-                if cells and (best is None or found[:3] > best[:3]):
-                    best = found
+            found = closest.look(rows, wanted)
         except DocumentError as error:
-            broken = error if broken is None or (error.line or 0) > (broken.line or 0) else broken
-        else:
-            readable = True
+            broken.append(error)
+            continue
+        if found is not None:
+            return _by_headings(*found, delimiter, columns)
+        is_ended = is_ended and rows.is_ended
+    if len(broken) == len(candidates):
+        raise _likeliest(broken)
+    missing = _missing(closest, headings, columns)
+    if not is_ended:
+        # The rest of the headings may still be written.
+        raise CutOff(missing.problem, missing.line, unit="row")
+    raise missing
+
+
+class _Closest:
+    """Looks for the headings, and keeps the row that comes closest to having them all.
+
+    Attributes:
+        row: its line.
+        cells: its cells; none if no row has any.
+    """
+
+    def __init__(self) -> None:
+        self.row = 1
+        self.cells: list[str] = []
+        self._score = (-1, 0)
+
+    def look(self, rows: Rows, wanted: set[str]) -> tuple[int, list[str]] | None:
+        """Return the first of the first rows that has all headings, and its line; None if none has."""
+        for row, cells in islice(rows, _MOST_TITLES):
+            there = {folded(cell) for cell in cells}
             if wanted <= there:
-                return _by_headings(row, cells, delimiter, columns)
-    if broken is not None and not readable:
-        raise broken
-    raise _missing(best, headings, columns)
+                return row, cells
+            score = (len(wanted & there), len(cells))
+            if cells and score > self._score:
+                self.row, self.cells, self._score = row, cells, score
+        return None
 
 
-def _first_rows(
-    data: bytes, script: Script, delimiter: str, most: int = _MOST_TITLES
-) -> Iterator[tuple[int, list[str]]]:
-    for count, (row, cells) in enumerate(Rows(data, script, delimiter), 1):
-        yield row, cells
-        if count == most:
-            return
+def _likeliest(broken: Sequence[DocumentError]) -> DocumentError:
+    """Return the fault that counts of those that were met with several delimiters.
+
+    With a wrong delimiter, a quoted cell seems to go on after its closing quotation mark.
+    """
+    return max(broken, key=lambda error: (isinstance(error, CutOff), error.line or 0))
 
 
 def _by_headings(row: int, cells: list[str], delimiter: str, columns: dict[Column, str]) -> Layout:
@@ -158,12 +180,10 @@ def _checked(position: int, width: int, setting: str, row: int) -> int:
     return position - 1
 
 
-def _missing(
-    best: tuple[int, int, int, list[str]] | None, headings: Sequence[str], columns: dict[Column, str]
-) -> DocumentError:
-    if best is None:
+def _missing(closest: _Closest, headings: Sequence[str], columns: dict[Column, str]) -> DocumentError:
+    cells = closest.cells
+    if not cells:
         return CutOff("The file has no row yet.")
-    _, _, negative_row, cells = best
     there = {folded(cell) for cell in cells}
     absent = [heading for heading in headings if folded(heading) not in there]
     named = ", ".join(f'"{shown(heading)}" (csv.{columns[heading]})' for heading in absent)
@@ -174,7 +194,7 @@ def _missing(
         f"The {'heading is' if len(absent) == 1 else 'headings are'} missing: {named}. All headings must stand in one "
         f"of the first {_MOST_TITLES} rows; the one that comes closest has {listed}{more}. "
         "Let [csv] name headings that are there, or export the file with these columns.",
-        -negative_row,
+        closest.row,
         unit="row",
     )
 
@@ -183,21 +203,26 @@ def _by_position(data: bytes, script: Script, terms: Terms, candidates: Sequence
     columns = terms.columns.named()
     needed = max(column for column in columns if isinstance(column, int))
     fitting: list[tuple[str, int]] = []
+    broken: list[DocumentError] = []
+    is_ended = True
     for delimiter in candidates:
         counts: Counter[int] = Counter()
+        rows = Rows(data, script, delimiter)
         try:
-            for row, cells in _first_rows(data, script, delimiter, _MOST_TITLES + terms.form.first_row):
+            for row, cells in islice(rows, _MOST_TITLES + terms.form.first_row):
                 if row >= terms.form.first_row and any(cell.strip() for cell in cells):
                     counts[marked_at(cells)] += 1
-        except DocumentError:
-            if len(candidates) == 1:
-                raise
+        except DocumentError as error:
+            broken.append(error)
             continue
+        is_ended = is_ended and rows.is_ended
         if counts and (width := counts.most_common(1)[0][0]) >= needed:
             fitting.append((delimiter, width))
+    if len(broken) == len(candidates):
+        raise _likeliest(broken)
     if len(fitting) != 1:
         which = "none" if not fitting else "more than one"
-        raise DocumentError(
+        raise (DocumentError if is_ended else CutOff)(
             f"The table needs {needed} columns, and {which} of the delimiters "
             f"{' '.join(repr(each) for each in candidates)} gives as many. Set csv.delimiter, or correct the "
             "positions in [csv].",

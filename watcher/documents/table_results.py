@@ -8,9 +8,12 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Iterator
 
-from watcher.documents.table import Kind, Row, Table
+from watcher.documents.table_rows import Kind, Row, Table
 from watcher.payments.outcomes import Outcome, Result
+from watcher.plain import plain
 
+# The longest message (characters). A cell of a spreadsheet holds 32,767.
+_LONGEST = 10_000
 # A spreadsheet takes a cell that begins so for a formula (tabs and line breaks are taken out of every message).
 _FORMULA = ("=", "+", "-", "@")
 _END = "\r\n"
@@ -20,7 +23,7 @@ def result_file(document: bytes, results: Iterable[Result | None], *, rejected: 
     """Write a table's success file or its fail file.
 
     Args:
-        document: the table with its terms, which ``table.read`` has accepted.
+        document: the table with its terms, which ``table.records`` has accepted.
         results: one for each record, in order; None for a record without an outcome, which goes to neither file.
         rejected: write the fail file.
 
@@ -49,7 +52,7 @@ def result_file(document: bytes, results: Iterable[Result | None], *, rejected: 
 def _with_message(row: Row, result: Result, heading: str, table: Table) -> list[str]:
     """Return a row's cells with the messages of its result as the last one."""
     said = "; ".join(text for text in (result.message, result.warning) if text)
-    message = " ".join(said.split())
+    message = plain(" ".join(said.split()), _LONGEST)
     if not table.layout.headings or len(row.cells) != table.layout.width:
         # No heading says what this cell is, so it says so itself.
         return [*row.cells, f"{heading}: {message}"] if message else row.cells

@@ -248,6 +248,8 @@ WAITING = {
     "nothing": b"",
     "blanks": b"\n\n",
     "the headings alone, without their line break": b"Invoice,Paid,Date",
+    "half of the headings": b"Invoice,Pa",
+    "half of the quoted headings": b'"Invoice";"Pa',
     "half a row": table(GOOD)[:-5],
     "no line break at the end": table(GOOD)[:-1],
     "half a quoted cell": table('"CW-1'),

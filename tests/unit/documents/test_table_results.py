@@ -69,6 +69,7 @@ def test_result_has_the_delimiter_the_encoding_and_the_line_ends_of_the_input(na
         ("\t=1", "'=1"),
         ("\r=1", "'=1"),
         ("\n @x", "'@x"),
+        ("a\0b\x1b[1m\u202ec", "a\\x00b\\x1b[1m\\u202ec"),
         ('He said "no", twice\nand went', 'He said "no", twice and went'),
     ],
 )
