@@ -8,12 +8,14 @@ from decimal import Decimal
 
 import pytest
 from support.connectwise import invoice, payments_of
-from support.documents import document, files, numbers, one
+from support.documents import document, drop, files, numbers, one
 from support.line import Line
+from support.program import command, configure
 from support.tables import SECTION, rows_of, table
 
 from watcher.actions.requeue import requeue
 from watcher.assembly.local import table_of
+from watcher.cli.exits import SIGN_IN_REFUSED
 from watcher.disk.hanging import FolderCalls
 from watcher.errors import PaymentWatcherError, SignInRefused
 from watcher.folders.published import Published
@@ -87,6 +89,19 @@ def test_table_in_work_is_finished_as_it_was_begun(start, folders, client_of, la
     assert paid(sandbox, "CW-1", "CW-2") == [[Decimal("5.00")], []]
     assert [row[0] for row in rows_of(one(files(folders.success, ".csv")))] == ["Invoice", "CW-1"]
     assert [row[0] for row in rows_of(one(files(folders.fail, ".csv")))] == ["Invoice", "CW-2"]
+
+
+def test_table_that_a_person_takes_out_of_work_can_be_dropped_in_again(folders, sandbox):
+    """Its open rows are in the fail file, as a table, whatever the settings are by then."""
+    config = configure(folders, sandbox.url, connectwise={"private_key": "refused"}, **TABLES)
+    drop(folders.inbox, "two.csv", table("CW-1,100.00,2016-09-22", "CW-2,50.00,2016-09-22"))
+    assert command("run", "--once", "--config", config).code == SIGN_IN_REFUSED
+
+    assert command("withdraw", "two.csv", "--config", configure(folders, sandbox.url)).code == 0
+
+    rows = rows_of(one(files(folders.fail, ".csv")))
+    assert [row[:3] for row in rows[1:]] == [["CW-1", "100.00", "2016-09-22"], ["CW-2", "50.00", "2016-09-22"]]
+    assert all(row[3] for row in rows)
 
 
 def test_table_that_is_refused_is_in_fail_as_it_was_with_a_note(start, folders):
