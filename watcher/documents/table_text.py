@@ -133,11 +133,14 @@ def _is_utf_8(data: bytes) -> bool:
 
 
 def _newline(data: bytes, encoding: str) -> str:
-    """Return what ends lines. Old programs of the Macintosh write CR alone."""
+    """Return what ends lines. Old programs of the Macintosh write CR alone.
+
+    A single CR at the very end is half of a line break that is still being written.
+    """
     text = data[:_CHUNK].decode(encoding, errors="ignore")
     end = text.find("\n")
     if end < 0:
-        return "\r" if "\r" in text else "\n"
+        return "\r" if "\r" in text[:-1] else "\n"
     return "\r\n" if text[end - 1 : end] == "\r" else "\n"
 
 
