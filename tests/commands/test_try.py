@@ -93,6 +93,16 @@ def test_rows_that_fail_and_settings_that_are_contradicted_are_named(tried):
     }
 
 
+def test_every_column_of_a_setting_is_shown(tried):
+    """Also where a setting names several, and one that another setting names, too."""
+    section = SECTION | {"external_id": ["Ref", "Invoice"], "only": {"Ref": ["*"], "Date": ["*"]}}
+    done = tried(table("CW-1,1.50,2016-09-22,R", headings="Invoice,Paid,Date,Ref"), **TABLES | {"csv": section})
+    assert done.code == 0, done.out
+    assert "csv.external_id: Ref (column 4), Invoice (column 1)" in done.out
+    assert "csv.only: Ref (column 4), Date (column 3)" in done.out
+    assert "R / CW-1" in done.out
+
+
 def test_table_none_of_whose_amounts_can_be_read_has_no_sum(tried):
     """Not 0.00."""
     done = tried(table('CW-1,"1,50",2016-09-22', 'CW-2,"2,50",2016-09-22'))

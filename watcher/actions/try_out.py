@@ -126,8 +126,9 @@ def _read_table(document: bytes, tried: Tried) -> None:
     tried.facts["headings"] = f"in row {layout.start}" if layout.headings else "none; columns by position"
     if layout.is_result:
         tried.facts["result"] = "a result file that is dropped in again; its messages are ignored"
-    for column, setting in table.terms.columns.named().items():
-        tried.facts[f"csv.{setting}"] = f"{layout.named(column)} (column {_position(table, column)})"
+    for setting, columns in table.terms.columns.by_setting().items():
+        named = (f"{layout.named(column)} (column {layout.columns[column] + 1})" for column in columns)
+        tried.facts[f"csv.{setting}"] = ", ".join(named)
     try:
         tried.records = tuple(reader.records())
     finally:
@@ -142,8 +143,3 @@ def _read_table(document: bytes, tried: Tried) -> None:
         tried.facts["row numbers"] = (
             "counted as a text editor counts lines; some cells hold line breaks, so a spreadsheet shows lower numbers"
         )
-
-
-def _position(table: Table, column: str | int) -> int:
-    """Return the place of a column among all of the file's cells, from 1."""
-    return table.layout.columns[column] + 1

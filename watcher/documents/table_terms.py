@@ -39,19 +39,25 @@ class Columns:
     only: Values = field(default_factory=dict)
     negative: Values = field(default_factory=dict)
 
+    def by_setting(self) -> dict[str, tuple[Column, ...]]:
+        """Return the columns that each setting names; settings that name none are left out."""
+        found: dict[str, tuple[Column, ...]] = {
+            "number": (self.number,),
+            "amount": (self.amount,),
+            "date": (self.date,),
+            "external_id": self.external_id,
+            "currency": () if self.currency is None else (self.currency,),
+            "only": tuple(self.only),
+            "negative": tuple(self.negative),
+        }
+        return {setting: columns for setting, columns in found.items() if columns}
+
     def named(self) -> dict[Column, str]:
-        """Return the setting that names each column, by the column."""
+        """Return the first setting that names each column, by the column."""
         found: dict[Column, str] = {}
-        for setting in ("number", "amount", "date"):
-            found.setdefault(getattr(self, setting), setting)
-        for column in self.external_id:
-            found.setdefault(column, "external_id")
-        if self.currency is not None:
-            found.setdefault(self.currency, "currency")
-        for column in self.only:
-            found.setdefault(column, "only")
-        for column in self.negative:
-            found.setdefault(column, "negative")
+        for setting, columns in self.by_setting().items():
+            for column in columns:
+                found.setdefault(column, setting)
         return found
 
 
