@@ -9,7 +9,7 @@ from itertools import islice
 
 from watcher.documents.encoding import CutOff, shown
 from watcher.documents.table_terms import Column, Terms
-from watcher.documents.table_text import Rows, Script
+from watcher.documents.table_text import Rows, Script, beginning_of
 from watcher.errors import DocumentError
 
 DELIMITERS = (",", ";", "\t", "|")
@@ -107,7 +107,9 @@ def layout_of(data: bytes, script: Script, terms: Terms) -> Layout:
             broken.append(error)
             continue
         if found is not None:
-            return _by_headings(*found, delimiter, columns)
+            row, cells = found
+            _refuse_alike(row, cells, columns, data, script)
+            return _by_headings(row, cells, delimiter, columns)
         is_ended = is_ended and rows.is_ended
     if len(broken) == len(candidates):
         raise _likeliest(broken)
@@ -161,17 +163,23 @@ def _by_headings(row: int, cells: list[str], delimiter: str, columns: dict[Colum
         if isinstance(column, int):
             found[column] = _checked(column, len(headings), setting, row)
             continue
-        same = [place for place, heading in enumerate(places, 1) if heading == folded(column)]
-        if len(same) > 1:
+        found[column] = places.index(folded(column))
+    return Layout(delimiter, row, headings, messages, found, len(headings))
+
+
+def _refuse_alike(row: int, cells: list[str], columns: dict[Column, str], data: bytes, script: Script) -> None:
+    """Refuse a heading that is asked for and stands there twice. Others may: MYOB has two columns named Memo."""
+    there = [folded(cell) for cell in cells]
+    for column, setting in columns.items():
+        same = [place for place, heading in enumerate(there, 1) if heading == folded(str(column))]
+        if isinstance(column, str) and len(same) > 1:
             raise DocumentError(
                 f'The heading "{shown(column)}" (csv.{setting}) stands {len(same)} times in it, in columns '
                 f"{', '.join(map(str, same))}: nobody can know which one counts. Rename one, or give csv.{setting} "
-                "the number of the column.",
+                f"the number of the column. (The row begins at byte {beginning_of(row, data, script):,}.)",
                 row,
                 unit="row",
             )
-        found[column] = same[0] - 1
-    return Layout(delimiter, row, headings, messages, found, len(headings))
 
 
 def _checked(position: int, width: int, setting: str, row: int) -> int:

@@ -144,6 +144,16 @@ def _newline(data: bytes, encoding: str) -> str:
     return "\r\n" if text[end - 1 : end] == "\r" else "\n"
 
 
+def beginning_of(row: int, data: bytes, script: Script) -> int:
+    """Return at which byte of a table a row begins, from 1."""
+    end = "\r" if script.newline == "\r" else "\n"
+    text = data[len(script.mark) :].decode(script.encoding, errors="replace")
+    place = 0
+    for _ in range(row - 1):
+        place = text.index(end, place) + 1
+    return len(script.mark) + len(text[:place].encode(script.encoding, errors="replace")) + 1
+
+
 class Rows:
     """Yields the rows of a table.
 
@@ -263,13 +273,7 @@ class Rows:
 
     def _broken(self, words: str) -> DocumentError:
         """Return the fault of a row that the csv module cannot read."""
-        end = "\r" if self._script.newline == "\r" else "\n"
-        text = self._data[len(self._script.mark) :].decode(self._script.encoding, errors="replace")
-        place = 0
-        for _ in range(self._row - 1):
-            place = text.index(end, place) + 1
-        at = len(self._script.mark) + len(text[:place].encode(self._script.encoding, errors="replace")) + 1
-        begins = f"(The row begins at byte {at:,}.)"
+        begins = f"(The row begins at byte {beginning_of(self._row, self._data, self._script):,}.)"
         if "unexpected end" in words:
             return CutOff(f"A quotation mark is opened in it and never closed. {begins}", self._row, unit="row")
         if "field limit" in words:

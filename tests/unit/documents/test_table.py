@@ -30,7 +30,7 @@ def plain(payments):
 # --- whole files -----------------------------------------------------------------------------------------------------
 
 REFUSED = {
-    "two-headings-alike": ("row 1", 'heading "Paid" (csv.amount) stands 2 times', "columns 2, 4"),
+    "two-headings-alike": ("row 1", 'heading "Paid" (csv.amount) stands 2 times', "columns 2, 4", "byte 1"),
     "heading-missing": ("row 1", '"Paid" (csv.amount)', 'has "Invoice", "Amount", "Date"'),
     "only-headings-of-others": ("headings are missing", "csv.number", 'has "Name", "Street"'),
     "nul": ("row 3", "Byte 48 is a NUL"),
@@ -71,6 +71,16 @@ def test_row_that_is_too_large_is_refused(content, said):
     with pytest.raises(DocumentError, match=r"^row 2: ") as caught:
         records(content)
     assert said in str(caught.value)
+
+
+def test_headings_alike_that_nobody_asks_for_are_no_fault():
+    """MYOB has two columns named Memo. One that is asked for is found by its number."""
+    content = table("a,CW-1,1.00,b,2016-09-22", headings="Memo,Invoice,Paid,memo,Date")
+    assert len(records(content)) == 1
+    with pytest.raises(DocumentError, match=r'"Memo" \(csv\.external_id\) stands 2 times'):
+        records(content, columns={"external_id": ("Memo",)})
+    (payment,) = records(content, columns={"external_id": (4,)})
+    assert payment.external_id == "b"
 
 
 def test_encoding_that_is_declared_as_utf_8_has_no_other():
