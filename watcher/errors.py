@@ -130,8 +130,15 @@ class DocumentError(PaymentWatcherError):
         line: the line in the file, from 1, where it was noticed; None where there is none.
     """
 
-    def __init__(self, problem: str, line: int | None = None) -> None:
-        super().__init__(f"line {line}: {problem}" if line else problem)
+    def __init__(self, problem: str, line: int | None = None, *, unit: str = "line") -> None:
+        """Say what is wrong, and where.
+
+        Args:
+            problem: what is wrong, in a bookkeeper's words.
+            line: the line in the file, from 1; None where there is none.
+            unit: what a line of such a file is called.
+        """
+        super().__init__(f"{unit} {line}: {problem}" if line else problem)
         self.problem = problem
         self.line = line
 

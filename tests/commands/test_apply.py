@@ -328,3 +328,39 @@ def test_all_payments_refused_is_a_missing_right(folders, sandbox, tmp_path):
     assert ended.code == 77, ended.err
     assert records(tmp_path / FAIL) == []
     assert "holds up invoice CW-1 (line 3) and 2 more" in " ".join(ended.err.split())
+
+
+# --- tables ----------------------------------------------------------------------------------------------------------
+
+TABLES = {"inbox": {"transform": "csv"}, "csv": {"number": "Invoice", "amount": "Paid", "date": "Date"}}
+
+
+def test_results_of_a_table_are_tables(folders, sandbox, tmp_path):
+    """Their usual names end in .csv; those that are asked for are used as they are; XML has XML results as ever."""
+    config = configure(folders, sandbox.url, **TABLES)
+    (tmp_path / "export.csv").write_bytes(b"Invoice,Paid,Date\nCW-1,100.00,2016-09-22\nCW-404,1.00,2016-09-22\n")
+    assert command("apply", "export.csv", "--config", config).code == 1
+    success, fail = (tmp_path / name.replace(".xml", ".csv") for name in (SUCCESS, FAIL))
+    assert success.read_bytes() == b"Invoice,Paid,Date,WarningMessage\nCW-1,100.00,2016-09-22,\n"
+    assert fail.read_bytes().endswith(b"CW-404,1.00,2016-09-22,Cannot find Invoice Number CW-404\n")
+    assert not (tmp_path / SUCCESS).exists()
+    assert command("apply", "export.csv", "--fail-file", "bad.txt", "--config", config).code == 1
+    assert (tmp_path / "bad.txt").read_bytes() == fail.read_bytes()
+    assert command("apply", GOOD.decode(), "--config", config).code == 0
+    assert numbers(tmp_path / SUCCESS) == ["CW-1"]
+
+
+def test_plan_of_a_table_names_its_rows(folders, sandbox, tmp_path):
+    """--dry-run writes nothing; a refused table leaves both results empty."""
+    config = configure(folders, sandbox.url, **TABLES)
+    (tmp_path / "export.csv").write_bytes(b"Invoice,Paid,Date\n\nCW-1,100.00,2016-09-22\nCW-2,x,2016-09-22\n")
+    before = tree(tmp_path)
+    done = command("apply", "export.csv", "--dry-run", "--config", config)
+    assert done.code == 1
+    assert "row 4, column Paid" in " ".join(done.out.split())
+    assert tree(tmp_path) == before
+    (tmp_path / "export.csv").write_bytes(b"Number,Paid,Date\nCW-1,100.00,2016-09-22\n")
+    done = command("apply", "export.csv", "--config", config)
+    assert done.code == 2
+    assert '"Invoice" (csv.number)' in done.err
+    assert (tmp_path / FAIL.replace(".xml", ".csv")).read_bytes() == b""

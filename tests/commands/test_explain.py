@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 
@@ -69,6 +70,33 @@ def test_a_quiet_file_is_explained_by_its_content(folders, sandbox, content, sai
     (folders.inbox / "a.xml").write_bytes(content)
     config = configure(folders, sandbox.url, inbox={"settle_seconds": 0})
     assert said in explained(config, "a.xml")
+
+
+def test_a_table_that_waits_for_its_end_is_explained(folders, sandbox):
+    """A last line without a line break may still be written; the answer names the setting that takes it as it is."""
+    (folders.inbox / "a.csv").write_bytes(b"Invoice,Paid,Date\nCW-1,100.00,2016-09-22")
+    section = {"number": "Invoice", "amount": "Paid", "date": "Date"}
+    inbox = {"settle_seconds": 0, "transform": "csv"}
+    told = explained(configure(folders, sandbox.url, inbox=inbox, csv=section), "a.csv")
+    assert "It is not whole yet: its last line has no line break at its end" in told
+    assert "csv.open_end = true" in told
+    config = configure(folders, sandbox.url, inbox=inbox, csv=section | {"open_end": True})
+    assert "It is ready to be taken." in explained(config, "a.csv")
+
+
+def test_a_table_that_is_done_is_found(folders, sandbox):
+    """By its name in the inbox, and by the names of its results."""
+    section = {"number": "Invoice", "amount": "Paid", "date": "Date"}
+    config = configure(folders, sandbox.url, inbox={"transform": "csv"}, csv=section)
+    drop(folders.inbox, "mixed.csv", b"Invoice,Paid,Date\nCW-1,100.00,2016-09-22\nCW-9,1.00,2016-09-22\n")
+    assert command("run", "--once", "--config", config).code == 1
+    success = one(files(folders.success, ".csv"))
+    for name in ("mixed.csv", success.name, success.name.replace(".csv", ".receipt.json")):
+        told = explained(config, name)
+        assert "is done: 1 succeeded, 1 rejected." in told
+        assert str(folders.fail / success.name) in told
+    history = command("history", "mixed.csv", "--json", "--config", config)
+    assert [attempt["line"] for attempt in json.loads(history.out)] == [2, 3]
 
 
 def test_a_file_that_waits_for_connectwise_is_explained_by_the_outage(folders, sandbox):

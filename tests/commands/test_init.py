@@ -74,3 +74,23 @@ def test_init_where_no_folder_can_be_is_explained(tmp_path):
     ended = command("init", tmp_path / "file" / "payments")
     assert ended.code in (2, 78)
     assert str(tmp_path / "file") in ended.err
+
+
+def test_init_writes_the_settings_for_an_accounting_system(tmp_path):
+    """They are visible and can be changed; what to export, and what is not sure, stands above them."""
+    ended = command("init", "payments", "--format", "sage50us")
+    assert ended.code == 0
+    file = tmp_path / "payments" / "payment-watcher.toml"
+    assert f"payment-watcher try FILE --config {file}" in ended.out
+    assert 'payments.amounts = "each"' in ended.out
+    loaded = config.load(file, folders=True)
+    assert (loaded.table.number, loaded.table.date_format) == ("Invoice Paid", "%m/%d/%y")
+    assert "Cash Receipts Journal" in file.read_text()
+
+
+def test_init_with_a_format_that_is_unknown_makes_nothing(tmp_path):
+    """The answer names the formats that are known."""
+    ended = command("init", "payments", "--format", "sage")
+    assert ended.code == 78
+    assert "Known are bc, datev, myob, sage50us, xero-csv." in ended.err
+    assert not (tmp_path / "payments").exists()

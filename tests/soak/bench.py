@@ -21,6 +21,8 @@ payment is applied, and no invoice has two.
   record and clears it; reading, and writing both result files with every other record rejected, are compared with it by
   processor time, the best of several rounds each. Memory is the peak of the process above what it held before
   (proc(5), VmHWM), the document's own bytes not counted.
+- Tables: 100,000 rows, 5 MB; the ideal is a loop over a bare ``csv.reader`` that makes an amount and a day of each row.
+  Both looks are counted: if the table is whole, and what it holds.
 - Batches: 50 files of one payment each are dropped at once into the inbox of a daemon that has paid one before; it
   takes them as one batch. Their documents name the invoices by number or by id.
 - Calls on the folders: counted by strace in a running daemon. What a client answers itself (close, a look at an open
@@ -47,7 +49,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
-from soak.parsing import document_rows
+from soak.parsing import document_rows, table_rows
 from soak.paying import LATENCY, limit_rows, settle, settle_plainly
 from soak.running import batch_rows, large_rows, longest_pick_up, rest_rows, start_rows
 from soak.servers import numbered
@@ -109,6 +111,8 @@ def rows(size: Size, tell: Callable[[str], None]) -> Iterator[Row]:
     yield from share_rows(size.shared, tell)
     tell("100,000 payments in a document")
     yield from document_rows(size.rounds)
+    tell("100,000 rows in a table")
+    yield from table_rows(size.rounds)
     tell(f"{size.large:,} payments in a file")
     yield from large_rows(size.large)
     tell("15 files into an inbox")

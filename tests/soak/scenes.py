@@ -11,6 +11,7 @@ from soak import acts
 from support.connectwise import invoice
 from support.documents import document, invoice_payments
 from support.scenes import DAY, MIXED, SHARED, SINGLE, THREE, UNUSABLE, Scene
+from support.tables import SECTION, table
 
 from watcher.sandbox import PaymentSeed
 
@@ -97,6 +98,19 @@ _EXPORT = Scene(
     paid={"CW-1": ("10.00", DAY), "CW-2": ("20.00", DAY)},
     succeeded={"export.xml": ["CW-1"], "document.xml": ["CW-2"]},
     failed={"export.xml": ["CW-9"]},
+)
+
+
+_TABLES = Scene(
+    invoices=(invoice("CW-1", "10.00"), invoice("CW-2", "20.00")),
+    files={
+        "table.csv": table("CW-1,10.00,2016-09-22", "CW-9,1.00,2016-09-22", "CW-8,x,2016-09-22"),
+        "refused.csv": table("CW-1,1.00,2016-09-22", headings="Number,Paid,Date"),
+    },
+    paid={"CW-1": ("10.00", DAY)},
+    succeeded={"table.csv": ["CW-1"]},
+    failed={"table.csv": ["CW-9", "CW-8"]},
+    refused=("refused.csv",),
 )
 
 
@@ -204,6 +218,7 @@ MORE = {
     "exchanged": Staged(_APART, between=acts.exchange, same=False, quick=("fsync:6",)),
     "emptied": Staged(SHARED, between=acts.empty_work, quick=("fsync:4",)),
     "stylesheet": Staged(_EXPORT, settings={"inbox": {"transform": "scene.xsl"}}, stylesheet=_STYLESHEET),
+    "tables": Staged(_TABLES, settings={"inbox": {"transform": "csv"}, "csv": SECTION}, quick=("fsync:3",)),
     "reprocessing": Staged(_REPEATED, settings={"payments": {"prevent_reprocessing": True}}, quick=()),
     "sum": Staged(_SUMMED, settings={"payments": {"duplicates": "sum"}}, quick=()),
     "remove": Staged(_REMOVED, settings={"payments": {"zero_amount": "remove"}}, quick=()),

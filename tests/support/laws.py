@@ -14,6 +14,7 @@ from typing import Any
 from support.connectwise import payments_of
 from support.documents import numbers
 from support.scenes import Scene, books, nameless, published
+from support.tables import rows_of
 
 from watcher.inbox.marker import NAME as MARKER
 from watcher.sandbox import Sandbox
@@ -78,15 +79,20 @@ def _broken_books(scene: Scene, sandbox: Sandbox) -> Iterator[str]:
 
 
 def _receipts(name: str, base: Path) -> list[Path]:
-    return list((base / "archive").rglob(f"{name.removesuffix('.xml')}__*.receipt.json"))
+    return list((base / "archive").rglob(f"{Path(name).stem}__*.receipt.json"))
+
+
+def _numbers(result: bytes, name: str) -> list[str]:
+    """Return the invoice numbers of a result file; those of a table stand in its first column."""
+    return [row[0] for row in rows_of(result)[1:]] if name.endswith(".csv") else numbers(result)
 
 
 def _broken_of_file(
     scene: Scene, name: str, left: dict[str, bytes], receipts: list[Path], sandbox: Sandbox
 ) -> Iterator[str]:
     """Yield what is not so of a file; takes what belongs to it off the files that are left to be explained."""
-    stem, content, late = name.removesuffix(".xml"), scene.files[name], scene.late.get(name)
-    archived = left.pop(f"archive/{stem}__CLAIM.xml", None)
+    stem, content, late = Path(name).stem, scene.files[name], scene.late.get(name)
+    archived = left.pop(f"archive/{stem}__CLAIM{Path(name).suffix}", None)
     if late is not None and archived == late:
         content = late
     elif late is not None:
@@ -108,13 +114,14 @@ def _broken_of_file(
 
 
 def _broken_results(scene: Scene, name: str, left: dict[str, bytes], content: bytes) -> Iterator[str]:
-    stem = name.removesuffix(".xml")
+    stem, suffix = Path(name).stem, Path(name).suffix
     for folder, expected in (("success", scene.succeeded.get(name)), ("fail", scene.failed.get(name))):
-        result = left.pop(f"{folder}/{stem}__CLAIM.xml", None) if expected else None
-        if expected and (result is None or numbers(result) != expected):
-            yield f"{folder}/{stem} holds {numbers(result) if result else 'nothing'}, not {expected}"
+        result = left.pop(f"{folder}/{stem}__CLAIM{suffix}", None) if expected else None
+        found = _numbers(result, name) if result else None
+        if expected and found != expected:
+            yield f"{folder}/{stem} holds {found or 'nothing'}, not {expected}"
     if name in scene.refused:
-        if left.pop(f"fail/{stem}__CLAIM.xml", None) != content:
+        if left.pop(f"fail/{stem}__CLAIM{suffix}", None) != content:
             yield f"{name} is not in fail as it was dropped"
         if not left.pop(f"fail/{stem}__CLAIM.error.txt", None):
             yield f"no note says why {name} was refused"

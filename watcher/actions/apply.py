@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from watcher.connectwise.client import ConnectWise
 from watcher.connectwise.workers import Workers
-from watcher.documents.reading import read
+from watcher.documents.formats import read
 from watcher.errors import Outage, Stopping
 from watcher.payments.demands import demands_of, numbered, timely
 from watcher.payments.model import Payment, Plan, Record, Rules

@@ -7,7 +7,8 @@ from pathlib import Path
 from watcher.claim import claim_in
 from watcher.disk.durable import reading
 from watcher.disk.hanging import FolderCalls
-from watcher.documents.reading import read
+from watcher.documents.formats import PaymentDocuments, records
+from watcher.documents.table_terms import Terms
 from watcher.errors import DocumentError, PaymentWatcherError
 from watcher.folders.published import Published
 from watcher.journal.database import opened
@@ -17,7 +18,9 @@ from watcher.journal.history import History
 _MOST_BYTES = 1 << 28
 
 
-def requeue(name: str, published: Published, journal: str, *, anyway: bool) -> tuple[Path, Path]:
+def requeue(
+    name: str, published: Published, journal: str, *, anyway: bool, table: Terms | None = None
+) -> tuple[Path, Path]:
     """Put a file back.
 
     A file of the fail outbox leaves it, with its note. Its ``ErrorMessage``s are ignored when it is read again. An
@@ -28,6 +31,7 @@ def requeue(name: str, published: Published, journal: str, *, anyway: bool) -> t
         published: the outboxes and the archive.
         journal: the journal's URL.
         anyway: put it back even if later files have set some of its invoices.
+        table: how tables (CSV) are read; None if there are none.
 
     Returns:
         Where it was and where it is now.
@@ -45,16 +49,16 @@ def requeue(name: str, published: Published, journal: str, *, anyway: bool) -> t
         raise PaymentWatcherError(f"{name} is there {len(found)} times. Name one of them:\n{listed}")
     (source,) = found
     if not anyway:
-        _check_latest(source, journal)
+        _check_latest(source, journal, table)
     return source, published.requeue(source)
 
 
-def _check_latest(source: Path, journal: str) -> None:
+def _check_latest(source: Path, journal: str, table: Terms | None) -> None:
     """Make sure that no later file has set any of a file's invoices: a file that is put back would replace it."""
     claim_id = claim_in(source.name)
     if claim_id is None:
         return
-    numbers, since = _invoice_numbers(source), None
+    numbers, since = _invoice_numbers(source, table), None
     with opened(journal) as database:
         if database is not None:
             history = History(database)
@@ -74,13 +78,14 @@ def _check_latest(source: Path, journal: str) -> None:
         )
 
 
-def _invoice_numbers(source: Path) -> set[str] | None:
+def _invoice_numbers(source: Path, table: Terms | None) -> set[str] | None:
     """Return the invoices in a file; None if only the journal can say: for the accounting system's own XML, say."""
     with FolderCalls().at(source), reading(source) as file:
         content = b"" if file is None else file.read(_MOST_BYTES + 1)
     if len(content) > _MOST_BYTES:
         return None
     try:
-        return {record.invoice_number for record in read(content)}
+        document = PaymentDocuments(table=table).of(content)
+        return {record.invoice_number for record in records(document)}
     except DocumentError:
         return None

@@ -5,9 +5,11 @@ from __future__ import annotations
 from watcher.config.settings import Settings
 from watcher.disk.hanging import FolderCalls
 from watcher.documents.formats import PaymentDocuments
+from watcher.documents.table_terms import Terms
 from watcher.errors import ConfigurationError, Fault
 from watcher.folders.layout import Folders
-from watcher.inbox.scan import Inbox, Terms
+from watcher.inbox.scan import Inbox
+from watcher.inbox.scan import Terms as InboxTerms
 from watcher.lifetime import Lifetime
 from watcher.payments.model import Rules
 
@@ -35,6 +37,14 @@ def rules_of(settings: Settings) -> Rules:
     )
 
 
+def table_of(settings: Settings) -> Terms | None:
+    """Return how tables (CSV) are read; None if files are no tables."""
+    section = settings.table
+    # Where every record is one payment, one of less than zero takes an earlier one back.
+    each = settings.payments.model_dump().get("amounts") == "each"
+    return None if section is None else section.terms(negative_amounts=each)
+
+
 def documents_of(settings: Settings, lifetime: Lifetime) -> PaymentDocuments:
     """Return what makes payment documents of files.
 
@@ -46,8 +56,8 @@ def documents_of(settings: Settings, lifetime: Lifetime) -> PaymentDocuments:
         ConfigurationError: the stylesheet cannot be used.
     """
     section = settings.inbox
-    if section.transform is None:
-        return PaymentDocuments()
+    if section.transform is None or section.takes_tables:
+        return PaymentDocuments(table=table_of(settings))
     # Late, as in documents.formats.
     from watcher.documents.stylesheet import Stylesheet
 
@@ -62,5 +72,11 @@ def inbox_of(settings: Settings, calls: FolderCalls) -> Inbox:
         calls: makes calls on folders.
     """
     section = settings.inbox
-    terms = Terms(section.pattern, section.settle_seconds, section.stalled_after_seconds, section.max_file_bytes)
+    terms = InboxTerms(
+        section.pattern,
+        section.settle_seconds,
+        section.stalled_after_seconds,
+        section.max_file_bytes,
+        table_of(settings),
+    )
     return Inbox(folders_of(settings).inbox, terms, calls)

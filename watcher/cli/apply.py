@@ -8,24 +8,30 @@ import re
 import sys
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from watcher.actions import apply as one_document
 from watcher.assembly.connectwise import client_of, secrets_of
-from watcher.assembly.local import documents_of, rules_of
+from watcher.assembly.local import documents_of, rules_of, table_of
 from watcher.cli import identity
 from watcher.config import load as config
 from watcher.config.settings import InboxSection
 from watcher.connectwise.client import ConnectWise
 from watcher.connectwise.workers import Workers
 from watcher.disk.durable import write_whole
-from watcher.documents.writing import empty_results, write_results
+from watcher.documents.formats import result_file, takes_as_table
+from watcher.documents.table_terms import Terms
+from watcher.documents.writing import empty_results
 from watcher.errors import ConfigurationError, DocumentError, PaymentWatcherError
 from watcher.events import log
 from watcher.lifetime import Lifetime
 from watcher.payments.model import Rules
 from watcher.payments.receipt import summary
+
+# The usual names of the results, without their suffix.
+SUCCESS_FILE = Path("connectwise_accounting_interface_update_invoice_payments_success")
+FAIL_FILE = Path("connectwise_accounting_interface_update_invoice_payments_fail")
 
 _DECLARED_ENCODING = re.compile(r"""^(<\?xml[^>]*?)\s+encoding\s*=\s*("[^"]*"|'[^']*')""")
 
@@ -35,12 +41,19 @@ class Outputs:
     """The files that get the results.
 
     Attributes:
-        success: gets the payments that ConnectWise has.
-        fail: gets the payments that failed.
+        success: gets the payments that ConnectWise has; None for the usual name in the working directory.
+        fail: gets the payments that failed; None for the usual name.
+        suffix: what usual names end in.
     """
 
-    success: Path
-    fail: Path
+    success: Path | None
+    fail: Path | None
+    suffix: str = ".xml"
+
+    @property
+    def _places(self) -> tuple[Path, Path]:
+        usual = SUCCESS_FILE.with_suffix(self.suffix), FAIL_FILE.with_suffix(self.suffix)
+        return self.success or usual[0], self.fail or usual[1]
 
     def check(self) -> None:
         """Make sure that they are two files.
@@ -48,15 +61,18 @@ class Outputs:
         Raises:
             PaymentWatcherError: they are one and the same.
         """
-        if self.success.resolve() == self.fail.resolve():
-            raise PaymentWatcherError(
-                f"{self.success} and {self.fail} are the same file: one would lose the other's records."
-            )
+        success, fail = self._places
+        if success.resolve() == fail.resolve():
+            raise PaymentWatcherError(f"{success} and {fail} are the same file: one would lose the other's records.")
 
     def write(self, success: bytes, fail: bytes) -> None:
         """Write both."""
-        write_whole(self.success, success)
-        write_whole(self.fail, fail)
+        for place, content in zip(self._places, (success, fail), strict=True):
+            write_whole(place, content)
+
+    def write_empty(self) -> None:
+        """Write both without payments."""
+        self.write(*(empty_results() if self.suffix == ".xml" else (b"", b"")))
 
 
 def apply(config_file: Path | None, source: str | None, outputs: Outputs | None, *, as_json: bool) -> bool:
@@ -81,7 +97,7 @@ def apply(config_file: Path | None, source: str | None, outputs: Outputs | None,
     except ConfigurationError:
         _begin(source, outputs, InboxSection().max_file_bytes)
         raise
-    data = _begin(source, outputs, settings.inbox.max_file_bytes)
+    data, outputs = _begin(source, outputs, settings.inbox.max_file_bytes, table_of(settings))
     # On a terminal the bar and the sums show what the log would.
     level = "warning" if sys.stderr.isatty() and settings.logging.level == "info" else settings.logging.level
     log.set_up(level, settings.logging.format, secrets_of(settings))
@@ -92,24 +108,39 @@ def apply(config_file: Path | None, source: str | None, outputs: Outputs | None,
     if outputs is None:
         return _show_plan(data, client, workers, rules_of(settings))
     applied = _last(one_document.apply(data, client, workers, rules_of(settings)))
-    outputs.write(*write_results(data, applied.results))
+    success, fail = (b"".join(result_file(data, applied.results, rejected=rejected)) for rejected in (False, True))
+    outputs.write(success, fail)
     _report(applied, as_json=as_json)
     return not any(result.message for result in applied.known)
 
 
-def _begin(source: str | None, outputs: Outputs | None, limit: int) -> bytes:
+def _begin(
+    source: str | None, outputs: Outputs | None, limit: int, table: Terms | None = None
+) -> tuple[bytes, Outputs | None]:
     """Read the document, and then empty the result files: however this ends, they hold nothing of an earlier run.
 
     The document is read first, since it may be the fail file of that run.
+
+    Returns:
+        The document; and where the results go, in the shape of the input.
     """
+    is_table = table is not None
     try:
-        return _read(source, limit)
+        data = read_input(source, limit)
+        is_table = takes_as_table(data, table)
     finally:
         if outputs is not None:
-            outputs.write(*empty_results())
+            outputs = replace(outputs, suffix=".csv" if is_table else ".xml")
+            outputs.write_empty()
+    return data, outputs
 
 
-def _read(source: str | None, limit: int) -> bytes:
+def read_input(source: str | None, limit: int) -> bytes:
+    """Return a document: the XML itself, what a path names, or standard input for - or None.
+
+    Raises:
+        DocumentError: it cannot be read, or is larger than the limit (bytes).
+    """
     if source is not None and source.lstrip().startswith("<"):
         # Text has no encoding any more, whatever its declaration says: .NET writes utf-16 there.
         return os.fsencode(_DECLARED_ENCODING.sub(r"\1", source.strip()))

@@ -16,8 +16,9 @@ from watcher.cli.exits import CONFIGURATION, SOME_FAILED, UNUSABLE, exit_code
 from watcher.errors import PaymentWatcherError
 from watcher.plain import plain
 
-_SUCCESS_FILE = Path("connectwise_accounting_interface_update_invoice_payments_success.xml")
-_FAIL_FILE = Path("connectwise_accounting_interface_update_invoice_payments_fail.xml")
+# As shown: the results of a CSV file end in .csv.
+_SUCCESS_FILE = "connectwise_accounting_interface_update_invoice_payments_success.xml"
+_FAIL_FILE = "connectwise_accounting_interface_update_invoice_payments_fail.xml"
 
 app = typer.Typer(
     name="payment-watcher",
@@ -110,11 +111,15 @@ def apply(
         ),
     ] = None,
     success_file: Annotated[
-        Path, typer.Option("--success-file", help="Gets the payments that ConnectWise has.")
-    ] = _SUCCESS_FILE,
+        Path | None,
+        typer.Option("--success-file", help="Gets the payments that ConnectWise has.", show_default=_SUCCESS_FILE),
+    ] = None,
     fail_file: Annotated[
-        Path, typer.Option("--fail-file", help="Gets the payments that failed, each with its reason.")
-    ] = _FAIL_FILE,
+        Path | None,
+        typer.Option(
+            "--fail-file", help="Gets the payments that failed, each with its reason.", show_default=_FAIL_FILE
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and write nothing anywhere.")] = False,
     config_file: ConfigOption = None,
     as_json: Annotated[
@@ -135,6 +140,19 @@ def apply(
     outputs = None if dry_run else apply.Outputs(success_file, fail_file)
     if not apply.apply(config_file, source, outputs, as_json=as_json):
         raise typer.Exit(SOME_FAILED)
+
+
+@app.command(name="try")
+def try_out(
+    source: Annotated[str, typer.Argument(metavar="FILE", help="A file as it would be dropped.")],
+    config_file: ConfigOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Show how a file would be read, row by row, without ConnectWise."""
+    from watcher.cli import try_out
+
+    if code := try_out.show(config_file, source, as_json=as_json):
+        raise typer.Exit(code)
 
 
 @app.command()
@@ -278,11 +296,17 @@ def prune(
 @app.command()
 def init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the folders are to lie.")],
+    export: Annotated[
+        str | None,
+        typer.Option(
+            "--format", metavar="NAME", help="Write how exports of an accounting system are read.", show_default=False
+        ),
+    ] = None,
 ) -> None:
     """Make the folders and a commented configuration file."""
     from watcher.cli import init
 
-    typer.echo(init.init(folder.expanduser().absolute()))
+    typer.echo(init.init(folder.expanduser().absolute(), export))
 
 
 @app.command()

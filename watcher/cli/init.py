@@ -9,25 +9,28 @@ from watcher.cli import identity
 from watcher.errors import FolderTrouble
 
 
-def init(folder: Path) -> str:
+def init(folder: Path, export: str | None = None) -> str:
     """Make the folders and a configuration file, and leave what is there as it is.
 
     Args:
         folder: where they are to lie.
+        export: the format of the accounting system's exports; None without one.
 
     Returns:
         What was made, and what to do next.
 
     Raises:
-        ConfigurationError: root cannot become the user to whom the folders belong.
+        ConfigurationError: root cannot become the user to whom the folders belong, or there is no such format.
         FolderTrouble: there can be no folder.
     """
+    # Late, so that whoever only makes a folder imports no tomlkit.
+    from watcher.config.presets import preset
+    from watcher.config.writing import template
+
+    chosen = preset(export) if export is not None else None
     for place in (folder / "inbox", folder):
         identity.work_as_owner(place)
     folder = folder.resolve()
-    # Late, so that whoever only makes a folder imports no tomlkit.
-    from watcher.config.writing import template
-
     for name in ("inbox", "success", "fail", ".work", "archive"):
         make_folder(folder / name)
     file = folder / "payment-watcher.toml"
@@ -37,10 +40,15 @@ def init(folder: Path) -> str:
     except FileExistsError:
         return f"The folders are in {folder}; {file} was there already and is left as it is."
     with open(descriptor, "w", encoding="utf-8") as opened:  # noqa: PTH123  (an open descriptor)
-        opened.write(template(folder))
+        opened.write(template(folder, chosen))
+    tried = ""
+    if chosen is not None:
+        tried = f"\nThen see how an export is read: payment-watcher try FILE --config {file}"
+        if chosen.needs_each:
+            tried += f'\n{chosen.title}: every record is one payment, so it needs payments.amounts = "each".'
     return (
         f"Made the folders in {folder} and {file}.\n"
-        f"Put your site, company and keys into it, then: payment-watcher check --config {file}"
+        f"Put your site, company and keys into it, then: payment-watcher check --config {file}{tried}"
     )
 
 

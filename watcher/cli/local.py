@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from watcher.actions import explain, requeue, status
-from watcher.assembly.local import folders_of, inbox_of
+from watcher.assembly.local import folders_of, inbox_of, table_of
 from watcher.cli import identity
 from watcher.config.settings import Settings
 from watcher.disk.hanging import FolderCalls
@@ -41,4 +41,4 @@ def put_back(name: str, config_file: Path | None, *, anyway: bool) -> tuple[Path
     """Put a failed or archived file back into the inbox; return where it was and where it is now."""
     settings = settings_of(config_file)
     published = Published(folders_of(settings), FolderCalls())
-    return requeue.requeue(name, published, settings.journal.url, anyway=anyway)
+    return requeue.requeue(name, published, settings.journal.url, anyway=anyway, table=table_of(settings))

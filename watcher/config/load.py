@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import SettingsError
 
-from watcher.config.settings import SECTIONS, FoldersSection, Settings
+from watcher.config.section import Section
+from watcher.config.settings import SECTIONS, TABLES, FoldersSection, Settings
 from watcher.errors import ConfigurationError, Fault
 
 PLACES = (Path("payment-watcher.toml"), Path("/etc/payment-watcher/payment-watcher.toml"))
@@ -75,11 +76,14 @@ def load(path: Path | None, *, folders: bool, account: bool = True) -> Settings:
     if not account and isinstance(content.setdefault("connectwise", {}), dict):
         content["connectwise"] = dict.fromkeys(_KEYS, "not needed") | content["connectwise"]
     settings, faults = _checked(content)
+    faults += _csv_faults(settings.csv if settings is not None else content.get("csv"))
     if folders and "folders" not in content and (settings is None or settings.folders is None):
         faults.append(Fault("folders", "is missing", "Name the folders inbox, success and fail in [folders]."))
     named = settings.folders.model_dump() if settings is not None and settings.folders else content.get("folders")
     if isinstance(named, dict):
         faults += _folder_faults(named)
+    if settings is not None:
+        faults += _table_faults(settings)
     if settings is None or faults:
         raise ConfigurationError((*([] if path else [_no_file()]), *faults))
     return settings
@@ -104,7 +108,7 @@ def _resolve(content: dict[str, Any], base: Path) -> None:
         if not isinstance(given, dict):
             continue
         for key in keys:
-            if isinstance(given.get(key), str) and given[key]:
+            if isinstance(given.get(key), str) and given[key] and Path(given[key]) != TABLES:
                 given[key] = str(base / Path(given[key]).expanduser())
 
 
@@ -121,14 +125,14 @@ def _checked(content: dict[str, Any]) -> tuple[Settings | None, list[Fault]]:
         return None, [Fault(section, "cannot be set as a whole in the environment", mend)]
 
 
-def _fault(detail: dict[str, Any]) -> Fault:
+def _fault(detail: dict[str, Any], section: type[Section] | None = None) -> Fault:
     """Put one of pydantic's findings into words: its key, what is wrong, and what to do."""
     location = [str(part) for part in detail["loc"]]
     key = ".".join(location)
-    section = SECTIONS.get(location[0])
+    section = section or SECTIONS.get(location[0])
     name = location[1] if len(location) > 1 else ""
     if detail["type"] == "extra_forbidden":
-        known = list(section.model_fields) if section and name else list(SECTIONS)
+        known = list(section.model_fields) if section and name else list(Settings.model_fields)
         close = difflib.get_close_matches(location[-1], known, 1)
         mend = f"Did you mean {close[0]}?" if close else f"Known are {', '.join(known)}."
         return Fault(key, "is not a setting", mend)
@@ -163,6 +167,33 @@ def _folder_faults(given: dict[str, Any]) -> list[Fault]:
             problem = f"is the same folder as {other}: {folder}"
             faults.append(Fault(f"folders.{key}", problem, "Give each a folder of its own."))
     return faults
+
+
+def _csv_faults(given: Any) -> list[Fault]:
+    """Find the faults of the section ``[csv]``."""
+    if not isinstance(given, dict):
+        return []
+    # Late, as in config.settings.
+    from watcher.config.table import CsvSection
+
+    try:
+        CsvSection.model_validate(given)
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        return [_fault(dict(detail) | {"loc": ("csv", *detail["loc"])}, CsvSection) for detail in details]
+    return []
+
+
+def _table_faults(settings: Settings) -> list[Fault]:
+    """Find tables whose columns are not named, and names of columns that nobody asks for."""
+    if settings.inbox.takes_tables and settings.csv is None:
+        mend = (
+            "Name the columns number, amount and date in [csv]; payment-watcher init DIR --format NAME shows examples."
+        )
+        return [Fault("csv", 'is missing, and inbox.transform = "csv"', mend)]
+    if settings.csv is not None and not settings.inbox.takes_tables:
+        return [Fault("csv", "is set, but nothing uses it", 'Set transform = "csv" in [inbox], or take [csv] out.')]
+    return []
 
 
 def _no_file() -> Fault:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FilePath, SecretStr, model_validator
+from pydantic import Field, FilePath, SecretStr, model_validator
 from pydantic_settings import (
     BaseSettings,
     NestedSecretsSettingsSource,
@@ -18,13 +18,14 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from watcher.config.section import Section
 from watcher.config.values import Address, Codebase, Days, JournalUrl, ServiceUrl, Site, WholePath
 
+if TYPE_CHECKING:
+    from watcher.config.table import CsvSection
 
-class Section(BaseModel):
-    """A section of the configuration file; unknown keys are faults."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True, hide_input_in_errors=True)
+# The value of inbox.transform that is no stylesheet.
+TABLES = Path("csv")
 
 
 class ConnectWiseSection(Section):
@@ -123,7 +124,11 @@ class FoldersSection(Section):
 class InboxSection(Section):
     """When a file of the inbox is taken."""
 
-    pattern: str = Field("*.xml", min_length=1, description="The names of payment files; letter case is ignored.")
+    pattern: str = Field(
+        "*.xml",
+        min_length=1,
+        description='The names of payment files; letter case is ignored. With transform = "csv" the default is *.csv.',
+    )
     settle_seconds: float = Field(
         5, ge=0, le=3600, description="A file is taken once it has not changed for so long (seconds)."
     )
@@ -142,9 +147,22 @@ class InboxSection(Section):
     max_file_bytes: int = Field(67108864, ge=1, description="Files larger than so many bytes are refused unread.")
     transform: Path | None = Field(
         None,
-        description="An XSLT 1.0 stylesheet that turns the accounting system's own XML into a payment document.",
+        description='"csv" for tables, as [csv] says; or an XSLT 1.0 stylesheet that turns the accounting system\'s '
+        "own XML into a payment document.",
         examples=["sage.xsl"],
     )
+
+    @property
+    def takes_tables(self) -> bool:
+        """True if files are tables (CSV)."""
+        return self.transform == TABLES
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named_as_tables_are(cls, given: Any) -> Any:
+        if isinstance(given, dict) and str(given.get("transform")) == str(TABLES):
+            return {"pattern": "*.csv"} | given
+        return given
 
 
 class PaymentsSection(Section):
@@ -251,12 +269,24 @@ class Settings(BaseSettings):
     connectwise: ConnectWiseSection
     folders: FoldersSection | None = None
     inbox: InboxSection = InboxSection()
+    # A CsvSection; what checks it is imported only where tables are read: it is 1.4 MB of the daemon.
+    csv: dict[str, Any] | None = None
     payments: PaymentsSection = PaymentsSection()
     journal: JournalSection = Field(default_factory=JournalSection)
     logging: LoggingSection = LoggingSection()
     status: StatusSection = StatusSection()
     notify: NotifySection = NotifySection()
     retention: RetentionSection = RetentionSection()
+
+    @property
+    def table(self) -> CsvSection | None:
+        """How tables (CSV) are read; None if files are no tables."""
+        if self.csv is None or not self.inbox.takes_tables:
+            return None
+        # Late, as said at the field.
+        from watcher.config.table import CsvSection
+
+        return CsvSection.model_validate(self.csv)
 
     @classmethod
     def settings_customise_sources(
@@ -289,6 +319,19 @@ SECTIONS: dict[str, type[Section]] = {
     "notify": NotifySection,
     "retention": RetentionSection,
 }
+
+
+def all_sections() -> dict[str, type[Section]]:
+    """Return every section by its name, in the order in which they are written."""
+    # Late, as said at the field.
+    from watcher.config.table import CsvSection
+
+    sections: dict[str, type[Section]] = {}
+    for name, section in SECTIONS.items():
+        sections[name] = section
+        if name == "inbox":
+            sections["csv"] = CsvSection
+    return sections
 
 
 def _state_folder() -> Path:

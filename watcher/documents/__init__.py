@@ -1,7 +1,7 @@
 """Turns files into payments and back: reads payment documents, and writes success and fail files.
 
-This package owns the formats: encodings, XML, the two payment documents, the stylesheet, and ``payments.xsd``. It works
-on bytes and knows no folders, no journal and no ConnectWise. Only ``stylesheet`` starts a process; everything else is
-pure. Others use ``formats.unfinished``, ``formats.PaymentDocuments``, ``stylesheet.Stylesheet``, ``reading.read``,
-``writing.write_results`` and ``writing.empty_results``.
+This package owns the formats: encodings, XML, the two payment documents, the stylesheet, tables (CSV), and
+``payments.xsd``. It works on bytes and knows no folders, no journal and no ConnectWise. Only ``stylesheet`` starts a
+process; everything else is pure. Others use ``formats`` (what a file is, its records, its results),
+``stylesheet.Stylesheet``, ``table_terms.Terms``, ``table.Reader`` and ``writing.empty_results``.
 """

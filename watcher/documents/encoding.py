@@ -114,7 +114,11 @@ def decoded(data: bytes) -> Iterator[bytes]:
         raise DocumentError("The file is in UTF-32, which cannot be read here. Export it in UTF-8.", 1)
     head = data[start : start + _CHUNK].decode(seen or "latin-1", errors="ignore")
     if head.strip() and not head.lstrip().startswith("<"):
-        raise DocumentError("This is not an XML file: it does not start with <.", 1)
+        raise DocumentError(
+            "This is not an XML file: it does not start with <. "
+            'A table (CSV) needs transform = "csv" in [inbox], and its columns in [csv].',
+            1,
+        )
     declaration = _DECLARATION.match(head)
     if declaration is None and (found := _DECLARED.match(head)):
         line = 1 + head.count("\n", 0, found.end())

@@ -18,6 +18,7 @@ from watcher.disk.hanging import FolderCalls
 from watcher.disk.opened import OpenFolder, opened
 from watcher.disk.side_by_side import side_by_side
 from watcher.documents.formats import unfinished
+from watcher.documents.table_terms import Terms as TableTerms
 from watcher.inbox import quiet
 from watcher.inbox.entries import UNREADABLE, Remark, entries, name_pattern, sighting, unfit_kind, unreadable
 
@@ -41,12 +42,14 @@ class Terms:
         settle_seconds: how long a file must not change (seconds).
         stalled_after_seconds: an unfinished file is taken after this time without a change (seconds).
         max_file_bytes: larger files are taken unread, to be refused (bytes).
+        table: how tables (CSV) are read; None if there are none.
     """
 
     pattern: str = "*.xml"
     settle_seconds: float = 5
     stalled_after_seconds: float = 600
     max_file_bytes: int = 67108864
+    table: TableTerms | None = None
 
 
 class Inbox:
@@ -264,7 +267,7 @@ class Inbox:
             return None
         if content is None:
             return self._ready(file, None)
-        missing = unfinished(content)
+        missing = unfinished(content, self.terms.table)
         if missing is not None and not self._stalled(file):
             self._must_wait(file, missing, missing)
             return None

@@ -59,7 +59,7 @@ def judge(inbox: Inbox, name: str, now: float) -> Verdict | None:
             if content is None:
                 return Verdict("It may still be written to: it changed during this look.")
     if content is not None:
-        missing = unfinished(content)
+        missing = unfinished(content, terms.table)
         if missing is not None:
             minutes = terms.stalled_after_seconds / 60
             return Verdict(

@@ -62,7 +62,7 @@ class Copy:
     Attributes:
         digest: SHA-256 of the file, hex.
         content: its content; None if it is too large to be read.
-        document: the payment document that a stylesheet made of it; None if none was made.
+        document: the payment document that was made of it, by a stylesheet or of a table; None if none was made.
     """
 
     digest: str
@@ -140,7 +140,7 @@ class Claims:
                 connection.execute(sql.insert(MADE_DOCUMENTS).values(claim=claim_id, content=document))
 
     def keep_document(self, claim_id: str, document: bytes) -> None:
-        """Keep the payment document that a stylesheet made of a claimed file."""
+        """Keep the payment document that was made of a claimed file."""
         with self._database.transaction() as connection:
             connection.execute(sql.delete(MADE_DOCUMENTS).where(MADE_DOCUMENTS.c.claim == claim_id))
             connection.execute(sql.insert(MADE_DOCUMENTS).values(claim=claim_id, content=document))

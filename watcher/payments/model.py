@@ -51,6 +51,7 @@ class Payment:
         date_paid: the calendar day as written, without time and offset.
         invoice_id: ConnectWise's id of the invoice; None if the document does not give it.
         external_id: the accounting system's own id of the payment; empty if there is none.
+        currency: the currency as written; empty if the record gives none.
     """
 
     position: int
@@ -60,6 +61,7 @@ class Payment:
     date_paid: date
     invoice_id: int | None = None
     external_id: str = ""
+    currency: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from watcher.claim import Claim
-from watcher.documents.formats import PaymentDocuments
+from watcher.documents.formats import PaymentDocuments, records
 from watcher.errors import DocumentError, Outage
 from watcher.journal.claims import Claims, Copy
 from watcher.journal.earlier import Earlier
@@ -127,9 +127,6 @@ class Opener:
         if copy.content is None:
             refusal = f"The file is larger than {self._acceptance.max_file_bytes} bytes (inbox.max_file_bytes)."
             return _Read(claim, begun, copy.digest, known, refusal=refusal)
-        # Late, as in documents.formats.
-        from watcher.documents.reading import records
-
         try:
             document = copy.document or self._payment_document(claim, copy.content)
             asked = tuple(self._lifetime.through(records(document)))
@@ -138,10 +135,11 @@ class Opener:
         return _Read(claim, begun, copy.digest, known, asked)
 
     def _payment_document(self, claim: Claim, content: bytes) -> bytes:
-        """Return a claimed file's payment document: the file itself, or what the stylesheet makes of it now."""
+        """Return a claimed file's payment document: the file itself, or what is made of it now."""
         made = self._acceptance.documents.of(content)
         if made is not content:
-            # A stylesheet may be changed, or use the time of day: everything that follows is about what it made now.
+            # A stylesheet may be changed, or use the time of day, and settings may be changed: everything that follows
+            # is about what was made now.
             self._claims.keep_document(claim.id, made)
         return made
 

@@ -10,6 +10,7 @@ from typing import BinaryIO
 from watcher.claim import Claim
 from watcher.disk.durable import Made
 from watcher.disk.side_by_side import side_by_side
+from watcher.documents.formats import result_file
 from watcher.errors import FileTrouble, FolderTrouble, Stopping
 from watcher.folders.outboxes import Outboxes
 from watcher.folders.work import Work
@@ -121,9 +122,6 @@ class ResultFiles:
         return None
 
     def _result_file(self, one: Outgoing, *, rejected: bool) -> Made:
-        # Late, as in documents.formats.
-        from watcher.documents.writing import result_file
-
         document = one.copy.document or one.copy.content or b""
         return Made(lambda: result_file(document, self._results_of(one.file), rejected=rejected))
 

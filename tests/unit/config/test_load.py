@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from watcher.config import load as config
 from watcher.config import writing
-from watcher.config.settings import SECTIONS
+from watcher.config.settings import all_sections
 from watcher.errors import ConfigurationError
 
 README = Path(__file__).parents[3] / "README.md"
@@ -546,10 +546,11 @@ def test_template_loads_and_changes_no_default(load):
 def test_every_line_of_the_template_may_be_used(load):
     """Each key of each section stands in the template once, explained, and loads with the value it shows."""
     text = writing.template(Path("/srv/payments"))
-    given = re.sub(r"^# (\w+ = )", r"\1", text, flags=re.MULTILINE)
+    given = re.sub(r"^# (\w+ = |\[csv\])", r"\1", text, flags=re.MULTILINE)
     assert {name: set(keys) for name, keys in tomllib.loads(given).items()} == {
-        name: set(model.model_fields) for name, model in SECTIONS.items()
+        name: set(model.model_fields) for name, model in all_sections().items()
     }
+    given = given.replace('"sage.xsl"', '"csv"').replace("period_cells = [15, 16]\n", "")
     assert load(given).inbox.model_copy(update={"transform": None}) == load(text).inbox
     lines = text.splitlines()
     for before, line in itertools.pairwise(lines):
@@ -576,17 +577,87 @@ def test_readme_names_every_setting_with_its_default(load):
         pairs = zip(names, defaults if len(defaults) == len(names) else [default] * len(names), strict=True)
         shown += [(section, key, default) for key, default in pairs]
     assert sorted((section, key) for section, key, _ in shown) == sorted(
-        (name, key) for name, model in SECTIONS.items() for key in model.model_fields
+        (name, key) for name, model in all_sections().items() for key in model.model_fields
     )
     loaded = load(WHOLE)
     for section, key, default in shown:
-        field = SECTIONS[section].model_fields[key]
+        field = all_sections()[section].model_fields[key]
         if section not in ("folders", "journal") and not field.is_required():
-            value = getattr(getattr(loaded, section), key)
-            assert default == ("" if value is None else str(value).lower().removesuffix(".0")), key
+            value = field.default if section == "csv" else getattr(getattr(loaded, section), key)
+            assert default == ("" if value in (None, (), {}) else str(value).lower().removesuffix(".0")), key
 
 
 def test_shortest_configuration_of_the_readme_works(load):
     """The example of the README loads as it stands."""
-    (example,) = re.findall(r"```toml\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
-    assert load(example).folders.inbox == Path("/srv/payments/inbox")
+    shortest, table = re.findall(r"```toml\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    assert load(shortest).folders.inbox == Path("/srv/payments/inbox")
+    assert load(shortest + table).table.thousands == ","
+
+
+# --- tables ----------------------------------------------------------------------------------------------------
+
+CSV = WHOLE + '[inbox]\ntransform = "csv"\n[csv]\nnumber = "Nr"\namount = "Paid"\ndate = "Day"\n'
+
+
+def test_tables_are_taken_by_another_name_unless_told(load):
+    """With transform = "csv" the pattern is *.csv; "csv" is no stylesheet beside the file."""
+    assert load(CSV).inbox.pattern == "*.csv"
+    assert load(CSV).inbox.takes_tables
+    assert load(CSV.replace("[csv]", 'pattern = "*.txt"\n[csv]')).inbox.pattern == "*.txt"
+    assert load(WHOLE + '[inbox]\ntransform = "csv.xsl"\n').inbox.takes_tables is False
+
+
+def test_tables_need_their_section_and_it_needs_them(faults):
+    """A section that nothing uses would be a surprise."""
+    assert set(faults(WHOLE + '[inbox]\ntransform = "csv"\n')) == {"csv"}
+    assert set(faults(CSV.replace('transform = "csv"\n', ""))) == {"csv"}
+    found = faults(WHOLE + '[inbox]\ntransform = "csv"\n[csv]\n')
+    assert set(found) == {"csv.number", "csv.amount", "csv.date"}
+    assert 'For example: number = "InvoiceNumber"' in found["csv.number"].mend
+
+
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [
+        ("decimal = ';'", "csv.decimal"),
+        ("thousands = '.'", "csv.thousands"),
+        ("thousands = '_'", "csv.thousands"),
+        ("date_format = '%d %b %Y'", "csv.date_format"),
+        ("date_format = '%d%m'", "csv.period_cells"),
+        ("period_cells = [15, 16]", "csv.period_cells"),
+        ("date_format = '%d%m'\nperiod_cells = [0, 16]", "csv.period_cells"),
+        ("encoding = 'utf-7'", "csv.encoding"),
+        ("encoding = 'rot13'", "csv.encoding"),
+        ("encoding = 'utf-16'", "csv.encoding"),
+        ("delimiter = ':'", "csv.delimiter"),
+        ("sign = 'minus'", "csv.sign"),
+        ("external_id = true", "csv.external_id"),
+        ("external_id = ['']", "csv.external_id"),
+        ("currency = 0", "csv.currency"),
+        ("currency = 201", "csv.currency"),
+        ("only = ['a']", "csv.only"),
+        ("only = { Type = [] }", "csv.only"),
+        ("only = { Type = [1.5] }", "csv.only"),
+        ("negative = 'x'", "csv.negative"),
+        ("first_row = 0", "csv.first_row"),
+        ("surprise = 1", "csv.surprise"),
+    ],
+)
+def test_each_fault_of_a_table_names_its_key(faults, line, key):
+    """With what is wrong and an example."""
+    assert set(faults(CSV + line)) == {key}
+
+
+def test_two_values_cannot_have_one_column(faults):
+    """The amount is not the date."""
+    assert set(faults(CSV.replace('date = "Day"', 'date = "Paid"'))) == {"csv.date"}
+
+
+def test_section_of_tables_becomes_terms(load):
+    """Values and headings as they are written; a key of digits is a position; a blank may stand between thousands."""
+    text = 'thousands = " "\ndelimiter = "tab"\nsign = "reverse"\n'
+    text += 'only = { 3 = [7, "a"], "T x" = "b" }\nexternal_id = "R"\n'
+    terms = load(CSV + text).table.terms(negative_amounts=False)
+    assert terms.columns.only == {3: ("7", "a"), "T x": ("b",)}
+    assert terms.columns.external_id == ("R",)
+    assert (terms.notation.thousands, terms.notation.reverse, terms.form.delimiter) == (" ", True, "\t")

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import tables
 from support.documents import document
 from support.rights import no_special_rights
 from support.scans import SETTLE, STALLED, Scans
@@ -43,6 +44,22 @@ def opened_in(folder: Path) -> Iterator[list[str]]:
 
     with listening(listener):
         yield opened
+
+
+def test_table_is_ready_once_its_last_line_ends(folder, scans):
+    """Half a table waits, with the reason; after ``stalled_after`` it is taken, and refused where it is read."""
+    line = scans(pattern="*.csv", table=tables.terms())
+    (folder / "pay.csv").write_bytes(b"Invoice,Paid,Date\nCW-1,1.00,2016-09-22")
+    line.after(0)
+    assert line.after(SETTLE) == []
+    (remark,) = line.inbox.remarks()
+    assert "its last line has no line break" in remark.reason
+    (folder / "pay.csv").write_bytes(b"Invoice,Paid,Date\nCW-1,1.00,2016-09-22\n")
+    line.after(0)
+    assert line.after(SETTLE) == ["pay.csv"]
+    (folder / "half.csv").write_bytes(b"Invoice,Paid,Date\nCW-1")
+    line.after(0)
+    assert "half.csv" in line.after(STALLED)
 
 
 # --- ready ----------------------------------------------------------------------------------------------------------

@@ -1,0 +1,231 @@
+"""Reads the records of a table (CSV), and says if one is whole; every fault names its row and its column. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
+
+from watcher.documents.encoding import CutOff, shown
+from watcher.documents.table_layout import Layout, folded
+from watcher.documents.table_rows import Kind, Row, Table
+from watcher.documents.table_terms import Column, Terms, packed
+from watcher.documents.table_values import Amounts, Dates, odd_character, spreadsheet_habit
+from watcher.documents.values import bounded_id, is_invoice_number
+from watcher.errors import DocumentError
+from watcher.payments.model import ZERO, Misfit, Payment, Record, money
+
+# As in documents.reading.
+_MOST_RECORDS = 500_000
+
+
+class Reader:
+    """Reads records from the rows of a table.
+
+    Attributes:
+        contradictions: how many values contradict a setting, and the first of them with its row, by the setting.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._layout = table.layout
+        self._columns = table.terms.columns
+        self._notation = table.terms.notation
+        self._amounts = Amounts(self._notation)
+        self._dates = Dates(self._notation.date_format)
+        self.contradictions: dict[str, tuple[int, str, int]] = {}
+        self._negative = [
+            (table.layout.columns[column], {folded(value) for value in values})
+            for column, values in self._columns.negative.items()
+        ]
+
+    def records(self) -> Iterator[Record]:
+        """Read the table record by record, as the function ``records`` does."""
+        position = 0
+        needs_period = self._notation.period_cells is not None
+        for row in self._table.rows():
+            if needs_period:
+                self._take_period(row.cells)
+                needs_period = False
+            if row.kind is not Kind.RECORD:
+                continue
+            if position == _MOST_RECORDS:
+                problem = f"The file holds more than {_MOST_RECORDS:,} payments. Split it."
+                raise DocumentError(problem, row.line, unit="row")
+            yield self._record(position, row)
+            position += 1
+
+    def _take_period(self, cells: list[str]) -> None:
+        """Take the period of the file from the cells of its first row (``csv.period_cells``).
+
+        Raises:
+            DocumentError: it does not stand there, or is longer than a year.
+        """
+        places = self._notation.period_cells or (0, 0)
+        found = [cells[place - 1].strip() if place <= len(cells) else "" for place in places]
+        days = [_day_of_digits(text) for text in found]
+        first, last = days
+        if first is None or last is None or not first <= last:
+            raise DocumentError(
+                f'Its cells {places[0]} and {places[1]} (csv.period_cells) hold "{shown(found[0])}" and '
+                f'"{shown(found[1])}"; the first and the last day of the period must stand there, like 20160101 and '
+                "20161231.",
+                1,
+                unit="row",
+            )
+        if (last - first).days > 365:
+            raise DocumentError(
+                f"The period from {first} to {last} is longer than a year, so a date without a year can mean two days. "
+                "Export a shorter period.",
+                1,
+                unit="row",
+            )
+        self._dates.period = (first, last)
+
+    def _record(self, position: int, row: Row) -> Record:
+        """Read the record of a row."""
+        layout, columns = self._layout, self._columns
+        if len(row.cells) != layout.width:
+            number = self._value(row, columns.number)
+            have = (
+                f"row {row.line}: it has {len(row.cells)} cells where {_expected(layout)}; a delimiter within a cell "
+            )
+            return Misfit(position, row.line, shown(number), None, f"{have}needs quotation marks around the cell")
+        faults: list[str] = []
+        number = self._number(row, faults)
+        amount = self._amount(row, faults)
+        day = self._day(row, faults)
+        if faults or amount is None or day is None:
+            return Misfit(position, row.line, shown(number), amount, "; ".join(faults))
+        return Payment(
+            position,
+            row.line,
+            number,
+            amount,
+            day,
+            external_id=self._external_id(row),
+            currency="" if columns.currency is None else self._value(row, columns.currency),
+        )
+
+    def _value(self, row: Row, column: Column) -> str:
+        place = self._layout.columns[column]
+        return row.cells[place].strip() if place < len(row.cells) else ""
+
+    def _fault(self, row: Row, column: Column, problem: str) -> str:
+        return f"row {row.line}, column {self._layout.named(column)}: {problem}"
+
+    def _number(self, row: Row, faults: list[str]) -> str:
+        column, terms = self._columns.number, self._table.terms
+        number = self._value(row, column)
+        if not number:
+            faults.append(self._fault(row, column, "the invoice number is missing"))
+            return ""
+        written = number
+        if terms.remove_prefix:
+            number = number.removeprefix(terms.remove_prefix)
+        if terms.add_prefix and not folded(number).startswith(folded(terms.add_prefix)):
+            number = terms.add_prefix + number
+        habit = spreadsheet_habit(written)
+        if habit is not None:
+            faults.append(self._fault(row, column, f'"{shown(written)}" {habit}'))
+        elif not is_invoice_number(number):
+            odd = odd_character(written)
+            faults.append(
+                self._fault(
+                    row,
+                    column,
+                    f'"{shown(number)}" is not a possible invoice number: one to fifteen letters, digits, spaces and '
+                    f"- _ . / # are accepted{f'; it has {odd}' if odd else ''}",
+                )
+            )
+        return number
+
+    def _amount(self, row: Row, faults: list[str]) -> Decimal | None:
+        column = self._columns.amount
+        text = self._value(row, column)
+        amount = self._amounts.amount(text) if text else None
+        if amount is None:
+            faults.append(self._fault(row, column, self._amounts.why_not(text) if text else "the amount is missing"))
+            self._contradicts("csv.decimal, csv.thousands, csv.currency_sign", text, row)
+            return None
+        if self._notation.reverse:
+            amount = ZERO - amount
+        if any(folded(row.cells[place]) in wanted for place, wanted in self._negative):
+            amount = ZERO - amount
+        if amount < 0 and not self._notation.negative_amounts:
+            faults.append(
+                self._fault(
+                    row,
+                    column,
+                    f'"{shown(text)}" counts as {money(amount)}: amounts below zero are accepted only with '
+                    'payments.amounts = "each"',
+                )
+            )
+            return None
+        return amount
+
+    def _day(self, row: Row, faults: list[str]) -> date | None:
+        column = self._columns.date
+        text = self._value(row, column)
+        day = self._dates.day(text) if text else None
+        if day is None:
+            faults.append(self._fault(row, column, self._dates.why_not(text) if text else "the date is missing"))
+            self._contradicts("csv.date_format", text, row)
+        return day
+
+    def _contradicts(self, setting: str, text: str, row: Row) -> None:
+        if text:
+            count, first, line = self.contradictions.get(setting, (0, shown(text), row.line))
+            self.contradictions[setting] = (count + 1, first, line)
+
+    def _external_id(self, row: Row) -> str:
+        parts = [self._value(row, column) for column in self._columns.external_id]
+        # An id that lacks a part could be the same for two payments.
+        return bounded_id(" / ".join(parts)) if all(parts) else ""
+
+
+def _expected(layout: Layout) -> str:
+    return f"the headings have {layout.width}" if layout.headings else f"the other rows have {layout.width}"
+
+
+def _day_of_digits(text: str) -> date | None:
+    if len(text) != 8 or not text.isascii() or not text.isdigit():
+        return None
+    try:
+        return date(int(text[:4]), int(text[4:6]), int(text[6:]))
+    except ValueError:
+        return None
+
+
+def records(document: bytes) -> Iterator[Record]:
+    """Read a table record by record.
+
+    Args:
+        document: the table with its terms.
+
+    Yields:
+        Its records in order. None of them may be used before the last one is read.
+
+    Raises:
+        DocumentError: the table is cut off, or cannot be read.
+    """
+    yield from Reader(Table(document)).records()
+
+
+def unfinished(data: bytes, terms: Terms) -> str | None:
+    """Return what a table still misses, in words; None if it is whole, or broken in another way.
+
+    Args:
+        data: the bytes that have been written so far.
+        terms: how it is to be read.
+    """
+    if not data:
+        return "it is empty"
+    try:
+        Table(packed(terms, data)).finish()
+    except CutOff as error:
+        problem = error.problem.removesuffix(".").removeprefix("The file is cut off: ")
+        return f"{problem[:1].lower()}{problem[1:]}"
+    except DocumentError:
+        return None
+    return None
