@@ -20,46 +20,64 @@
       <xsl:for-each select="//*[local-name() = 'Ntry'][*[local-name() = 'CdtDbtInd'] = 'CRDT']
           [*[local-name() = 'Sts'][normalize-space() = 'BOOK' or *[local-name() = 'Cd'] = 'BOOK']]
           [not(*[local-name() = 'RvslInd'][. = 'true' or . = '1'])]">
-        <xsl:variable name="entry" select="."/>
+        <!-- Not in the loop: an entry may hold thousands of transfers, and this looks through all that stands in it. -->
+        <xsl:variable name="booked" select="normalize-space(*[local-name() = 'AcctSvcrRef'])"/>
+        <xsl:variable name="day" select="string((*[local-name() = 'ValDt']/* | self::*[not(*[local-name() = 'ValDt'])]/*[local-name() = 'BookgDt']/*)[1])"/>
+        <xsl:variable name="amount" select="*[local-name() = 'Amt']"/>
+        <xsl:variable name="charges" select="*[local-name() = 'Chrgs']"/>
+        <xsl:variable name="words" select="string(*[local-name() = 'AddtlNtryInf'])"/>
         <xsl:variable name="details" select="*[local-name() = 'NtryDtls']"/>
         <xsl:variable name="single" select="$details/*[local-name() = 'TxDtls']"/>
         <xsl:variable name="many" select="$details/*[local-name() = 'Btch']/*[local-name() = 'NbOfTxs'][number(.) > 1]"/>
+        <xsl:variable name="alone" select="count($single) &lt; 2 and not($many)"/>
         <xsl:choose>
           <xsl:when test="$single">
             <xsl:for-each select="$single">
               <xsl:if test="not(*[local-name() = 'CdtDbtInd'] = 'DBIT') and not(*[local-name() = 'RtrInf'])">
                 <xsl:call-template name="transfer">
-                  <xsl:with-param name="entry" select="$entry"/>
-                  <xsl:with-param name="alone" select="count($single) = 1 and not($many)"/>
+                  <xsl:with-param name="alone" select="$alone"/>
                   <xsl:with-param name="position" select="position()"/>
+                  <xsl:with-param name="booked" select="$booked"/>
+                  <xsl:with-param name="day" select="$day"/>
+                  <xsl:with-param name="amount" select="$amount"/>
+                  <xsl:with-param name="charges" select="$charges"/>
+                  <xsl:with-param name="words" select="$words"/>
                 </xsl:call-template>
               </xsl:if>
             </xsl:for-each>
           </xsl:when>
           <xsl:when test="$many or $details/*[local-name() = 'Btch'][not(*[local-name() = 'NbOfTxs'])]">
             <xsl:call-template name="record">
-              <xsl:with-param name="id" select="*[local-name() = 'AcctSvcrRef']"/>
-              <xsl:with-param name="amount" select="*[local-name() = 'Amt']"/>
-              <xsl:with-param name="date" select="(*[local-name() = 'ValDt'] | *[local-name() = 'BookgDt'])[1]/*"/>
+              <xsl:with-param name="id" select="$booked"/>
+              <xsl:with-param name="amount" select="$amount"/>
+              <xsl:with-param name="date" select="$day"/>
               <xsl:with-param name="reject" select="'The bank booked several payments as one entry, and the file does not hold them. Ask the bank for camt.054 with single payments, or set them in ConnectWise by hand'"/>
             </xsl:call-template>
           </xsl:when>
           <xsl:otherwise>
             <xsl:call-template name="transfer">
-              <xsl:with-param name="entry" select="."/>
               <xsl:with-param name="alone" select="true()"/>
               <xsl:with-param name="position" select="1"/>
+              <xsl:with-param name="booked" select="$booked"/>
+              <xsl:with-param name="day" select="$day"/>
+              <xsl:with-param name="amount" select="$amount"/>
+              <xsl:with-param name="charges" select="$charges"/>
+              <xsl:with-param name="words" select="$words"/>
             </xsl:call-template>
           </xsl:otherwise>
         </xsl:choose>
       </xsl:for-each>
     </InvoicePayments>
   </xsl:template>
-  <!-- One transfer. The current node is its TxDtls, or the entry if it has none. -->
+  <!-- One transfer. The current node is its TxDtls, or the entry if it has none. The parameters are the entry's. -->
   <xsl:template name="transfer">
-    <xsl:param name="entry"/>
     <xsl:param name="alone"/>
     <xsl:param name="position"/>
+    <xsl:param name="booked"/>
+    <xsl:param name="day"/>
+    <xsl:param name="amount"/>
+    <xsl:param name="charges"/>
+    <xsl:param name="words"/>
     <xsl:variable name="remittance" select="*[local-name() = 'RmtInf']"/>
     <xsl:variable name="structured" select="$remittance/*[local-name() = 'Strd']"/>
     <xsl:variable name="documents" select="$structured[*[local-name() = 'RfrdDocInf']/*[local-name() = 'Nb'][normalize-space() != '']]
@@ -70,12 +88,11 @@
     <xsl:variable name="direct" select="*[local-name() = 'Amt']"/>
     <xsl:variable name="transferred" select="*[local-name() = 'AmtDtls']/*[local-name() = 'TxAmt']/*[local-name() = 'Amt']"/>
     <xsl:variable name="own" select="$direct | $transferred[not($direct)]"/>
-    <xsl:variable name="whole" select="$own | $entry[$alone and not($own)]/*[local-name() = 'Amt']"/>
-    <xsl:variable name="charges" select="(. | $entry[$alone])/*[local-name() = 'Chrgs']"/>
-    <xsl:variable name="kept" select="sum($charges/*[local-name() = 'Rcrd']/*[local-name() = 'Amt'] | $charges/*[local-name() = 'Amt'])"/>
-    <xsl:variable name="day" select="($entry/*[local-name() = 'ValDt']/* | $entry[not(*[local-name() = 'ValDt'])]/*[local-name() = 'BookgDt']/*)[1]"/>
+    <xsl:variable name="whole" select="$own | $amount[$alone and not($own)]"/>
+    <xsl:variable name="charged" select="*[local-name() = 'Chrgs']"/>
+    <xsl:variable name="costs" select="$charged | $charges[$alone and not($charged)]"/>
+    <xsl:variable name="kept" select="sum($costs/*[local-name() = 'Rcrd']/*[local-name() = 'Amt'] | $costs/*[local-name() = 'Amt'])"/>
     <xsl:variable name="id">
-      <xsl:variable name="booked" select="normalize-space($entry/*[local-name() = 'AcctSvcrRef'])"/>
       <xsl:variable name="refs" select="*[local-name() = 'Refs']"/>
       <xsl:variable name="single" select="normalize-space($refs/*[local-name() = 'AcctSvcrRef'])"/>
       <xsl:variable name="sent" select="normalize-space($refs/*[local-name() = 'EndToEndId'][normalize-space() != 'NOTPROVIDED'])"/>
@@ -162,7 +179,7 @@
             </xsl:for-each>
             <xsl:if test="not($remittance)">
               <xsl:value-of select="concat(*[local-name() = 'AddtlTxInf'], ' ')"/>
-              <xsl:if test="$alone"><xsl:value-of select="$entry/*[local-name() = 'AddtlNtryInf']"/></xsl:if>
+              <xsl:if test="$alone"><xsl:value-of select="$words"/></xsl:if>
             </xsl:if>
           </xsl:with-param>
         </xsl:call-template>

@@ -41,16 +41,18 @@
         </xsl:choose>
       </xsl:for-each>
       <xsl:for-each select="$answers[local-name() = 'ReceivePaymentQueryRs']/*[local-name() = 'ReceivePaymentRet']">
-        <xsl:variable name="receipt" select="."/>
+        <!-- Not in the loop: a receipt may pay thousands of invoices, and this looks through all that stands in it. -->
+        <xsl:variable name="receipt" select="string(*[local-name() = 'TxnID'])"/>
+        <xsl:variable name="day" select="string(*[local-name() = 'TxnDate'])"/>
         <xsl:for-each select="*[local-name() = 'AppliedToTxnRet'][*[local-name() = 'TxnType'] = 'Invoice' or not(*[local-name() = 'TxnType'])]
             [not(number(*[local-name() = 'Amount']) = 0)]
             [normalize-space(*[local-name() = 'RefNumber']) = '' or starts-with(normalize-space(*[local-name() = 'RefNumber']), $prefix)]">
           <xsl:call-template name="record">
             <!-- One receipt pays several invoices, and an invoice keeps its TxnID when its number is changed. -->
-            <xsl:with-param name="id" select="concat($receipt/*[local-name() = 'TxnID'], '/', *[local-name() = 'TxnID'])"/>
+            <xsl:with-param name="id" select="concat($receipt, '/', *[local-name() = 'TxnID'])"/>
             <xsl:with-param name="number" select="*[local-name() = 'RefNumber']"/>
             <xsl:with-param name="amount" select="*[local-name() = 'Amount']"/>
-            <xsl:with-param name="date" select="$receipt/*[local-name() = 'TxnDate']"/>
+            <xsl:with-param name="date" select="$day"/>
           </xsl:call-template>
         </xsl:for-each>
       </xsl:for-each>
