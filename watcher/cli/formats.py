@@ -70,6 +70,5 @@ def _amounts(preset: Preset) -> str:
 
 
 def _wrapped(begin: str, text: str) -> list[str]:
-    return textwrap.wrap(
-        text, _WIDTH, initial_indent=begin, subsequent_indent=" " * (len(begin) if len(begin) < 6 else 4)
-    )
+    indent = " " * min(len(begin), 4)
+    return textwrap.wrap(text, _WIDTH, initial_indent=begin, subsequent_indent=indent, break_on_hyphens=False)

@@ -39,42 +39,41 @@ xmlport 50100 "Paid Invoices"
 }</f:program>
   </f:format>
   <!-- An XMLport's names of elements are its author's: letter case and underscores do not matter. -->
-  <xsl:key name="field" match="*" use="concat(generate-id(..), ' ', translate(local-name(), 'ABCDEFGHIJKLMNOPQRSTUVWXYZ_', 'abcdefghijklmnopqrstuvwxyz'))"/>
-  <xsl:key name="element" match="*" use="translate(local-name(), 'ABCDEFGHIJKLMNOPQRSTUVWXYZ_', 'abcdefghijklmnopqrstuvwxyz')"/>
-  <!-- What was applied to an invoice and came from a payment: entries of type Application (2) and document type Payment (1). -->
-  <xsl:key name="paid" match="*[*[translate(local-name(), 'ABCDEFGHIJKLMNOPQRSTUVWXYZ_', 'abcdefghijklmnopqrstuvwxyz') = 'entrytype'][. = 'Application' or . = '2']][*[translate(local-name(), 'ABCDEFGHIJKLMNOPQRSTUVWXYZ_', 'abcdefghijklmnopqrstuvwxyz') = 'documenttype'][. = 'Payment' or . = '1']]" use="generate-id(..)"/>
   <xsl:template match="/">
     <InvoicePayments>
-      <xsl:if test="not(key('element', 'custledgerentries') or key('element', 'custledgerentry'))"><xsl:call-template name="unknown"><xsl:with-param name="expected" select="'&lt;CustLedgerEntries>, as the XMLport of payment-watcher formats business-central makes it'"/></xsl:call-template></xsl:if>
-      <xsl:for-each select="key('element', 'custledgerentry')">
-        <xsl:variable name="here" select="concat(generate-id(), ' ')"/>
-        <xsl:variable name="type" select="normalize-space(key('field', concat($here, 'documenttype')))"/>
-        <xsl:variable name="number" select="normalize-space(key('field', concat($here, 'documentno')))"/>
+      <xsl:variable name="entries" select="//*[translate(local-name(), 'ABCDEFGHIJKLMNOPQRSTUVWXYZ_', 'abcdefghijklmnopqrstuvwxyz') = 'custledgerentry']"/>
+      <xsl:if test="not($entries or *[translate(local-name(), 'ABCDEFGHIJKLMNOPQRSTUVWXYZ_', 'abcdefghijklmnopqrstuvwxyz') = 'custledgerentries'])"><xsl:call-template name="unknown"><xsl:with-param name="expected" select="'&lt;CustLedgerEntries>, as the XMLport of payment-watcher formats business-central makes it'"/></xsl:call-template></xsl:if>
+      <xsl:for-each select="$entries">
+        <xsl:variable name="details" select="*[translate(local-name(), 'ABCDEFGHIJKLMNOPQRSTUVWXYZ_', 'abcdefghijklmnopqrstuvwxyz') = 'detailedcustledgentry']"/>
+        <xsl:variable name="fields" select="*[not(*)]"/>
+        <xsl:variable name="type" select="normalize-space($fields[translate(local-name(), 'ABCDEFGHIJKLMNOPQRSTUVWXYZ_', 'abcdefghijklmnopqrstuvwxyz') = 'documenttype'])"/>
+        <xsl:variable name="number" select="normalize-space($fields[translate(local-name(), 'ABCDEFGHIJKLMNOPQRSTUVWXYZ_', 'abcdefghijklmnopqrstuvwxyz') = 'documentno'])"/>
         <xsl:if test="($type = 'Invoice' or $type = '2') and ($number = '' or starts-with($number, $prefix))">
-          <xsl:variable name="paid" select="key('paid', generate-id())"/>
+          <!-- What was applied to the invoice (2) and came from a payment (1). -->
+          <xsl:variable name="paid" select="$details[*[translate(local-name(), 'ABCDEFGHIJKLMNOPQRSTUVWXYZ_', 'abcdefghijklmnopqrstuvwxyz') = 'entrytype'][. = 'Application' or . = '2']][*[translate(local-name(), 'ABCDEFGHIJKLMNOPQRSTUVWXYZ_', 'abcdefghijklmnopqrstuvwxyz') = 'documenttype'][. = 'Payment' or . = '1']]"/>
           <!-- What is applied to an invoice has a minus. Doubles keep sums of cents exactly enough: format-number rounds to the cent. -->
-          <xsl:variable name="cents" select="format-number(-sum($paid/*[translate(local-name(), 'AMOUNT', 'amount') = 'amount']), '0.00')"/>
-          <xsl:variable name="closed" select="key('field', concat($here, 'closedatdate'))[normalize-space() != '' and not(starts-with(., '0001'))]"/>
+          <xsl:variable name="cents" select="format-number(-sum($paid/*[translate(local-name(), 'ABCDEFGHIJKLMNOPQRSTUVWXYZ_', 'abcdefghijklmnopqrstuvwxyz') = 'amount']), '0.00')"/>
+          <xsl:variable name="closed" select="$fields[translate(local-name(), 'ABCDEFGHIJKLMNOPQRSTUVWXYZ_', 'abcdefghijklmnopqrstuvwxyz') = 'closedatdate'][normalize-space() != '' and not(starts-with(., '0001'))]"/>
           <xsl:choose>
             <xsl:when test="$paid and $cents != '0.00' and $cents != '-0.00'">
               <xsl:call-template name="record">
-                <xsl:with-param name="id" select="key('field', concat($here, 'entryno'))"/>
+                <xsl:with-param name="id" select="$fields[translate(local-name(), 'ABCDEFGHIJKLMNOPQRSTUVWXYZ_', 'abcdefghijklmnopqrstuvwxyz') = 'entryno']"/>
                 <xsl:with-param name="number" select="$number"/>
                 <xsl:with-param name="amount" select="$cents"/>
-                <xsl:with-param name="currency" select="key('field', concat($here, 'currencycode'))"/>
+                <xsl:with-param name="currency" select="$fields[translate(local-name(), 'ABCDEFGHIJKLMNOPQRSTUVWXYZ_', 'abcdefghijklmnopqrstuvwxyz') = 'currencycode']"/>
                 <xsl:with-param name="date">
                   <xsl:choose>
                     <xsl:when test="$closed"><xsl:value-of select="$closed"/></xsl:when>
                     <xsl:otherwise>
-                      <xsl:for-each select="$paid/*[translate(local-name(), 'POSTINGDAE_', 'postingdae') = 'postingdate']"><xsl:sort select="." order="descending"/><xsl:if test="position() = 1"><xsl:value-of select="."/></xsl:if></xsl:for-each>
+                      <xsl:for-each select="$paid/*[translate(local-name(), 'ABCDEFGHIJKLMNOPQRSTUVWXYZ_', 'abcdefghijklmnopqrstuvwxyz') = 'postingdate']"><xsl:sort select="." order="descending"/><xsl:if test="position() = 1"><xsl:value-of select="."/></xsl:if></xsl:for-each>
                     </xsl:otherwise>
                   </xsl:choose>
                 </xsl:with-param>
               </xsl:call-template>
             </xsl:when>
-            <xsl:when test="not(key('field', concat($here, 'detailedcustledgentry'))) and key('field', concat($here, 'remainingamount')) and not(number(key('field', concat($here, 'remainingamount'))) = number(key('field', concat($here, 'amount'))))">
+            <xsl:when test="not($details) and $fields[translate(local-name(), 'ABCDEFGHIJKLMNOPQRSTUVWXYZ_', 'abcdefghijklmnopqrstuvwxyz') = 'remainingamount'] and not(number($fields[translate(local-name(), 'ABCDEFGHIJKLMNOPQRSTUVWXYZ_', 'abcdefghijklmnopqrstuvwxyz') = 'remainingamount']) = number($fields[translate(local-name(), 'ABCDEFGHIJKLMNOPQRSTUVWXYZ_', 'abcdefghijklmnopqrstuvwxyz') = 'amount']))">
               <xsl:call-template name="record">
-                <xsl:with-param name="id" select="key('field', concat($here, 'entryno'))"/>
+                <xsl:with-param name="id" select="$fields[translate(local-name(), 'ABCDEFGHIJKLMNOPQRSTUVWXYZ_', 'abcdefghijklmnopqrstuvwxyz') = 'entryno']"/>
                 <xsl:with-param name="number" select="$number"/>
                 <xsl:with-param name="reject" select="'Something is applied to this invoice, but the file does not hold its detailed entries, and credit memos and discounts are not payments. Export with the XMLport of payment-watcher formats business-central'"/>
               </xsl:call-template>

@@ -127,7 +127,7 @@ def test_another_document_is_refused(name):
         (
             "intacct",
             b"<response><control><status>failure</status></control></response>",
-            "Intacct answered with an err",
+            "Intacct answered with an",
         ),
         ("intacct", b"<response><data><ARPYMT/></data></response>", "Export the invoices"),
     ],
