@@ -194,7 +194,10 @@
     <xsl:param name="unknown"/>
     <xsl:param name="text"/>
     <xsl:variable name="capitals" select="translate($text, $small, $large)"/>
-    <xsl:if test="contains($capitals, $begins)">
+    <!-- CW 34251 and CW34251: the prefix without its marks, and a digit behind it. -->
+    <xsl:variable name="follows" select="substring(substring-after(translate($capitals, '-_./# ', ''), $letters), 1, 1)"/>
+    <xsl:variable name="alike" select="string-length(translate($letters, '0123456789', '')) > 1 and $follows != '' and contains('0123456789', $follows)"/>
+    <xsl:if test="contains($capitals, $begins) or $alike">
       <!-- A number may hold - _ . / and #, but after one of them another number may begin. -->
       <xsl:variable name="apart" select="str:replace(str:replace(str:replace(str:replace(str:replace(string($capitals), concat('/', $begins), concat(' ', $begins)), concat('.', $begins), concat(' ', $begins)), concat('-', $begins), concat(' ', $begins)), concat('_', $begins), concat(' ', $begins)), concat('#', $begins), concat(' ', $begins))"/>
       <xsl:variable name="tokens" select="str:tokenize(string($apart), ' ,;:()[]{}+&amp;!?*=|&quot;&#9;&#10;&#13;')"/>
@@ -203,8 +206,10 @@
         <xsl:call-template name="trimmed"><xsl:with-param name="word" select="string($words[1])"/></xsl:call-template>
       </xsl:variable>
       <xsl:variable name="rest" select="substring($first, string-length($begins) + 1)"/>
-      <!-- CW-34251, 34252: the second number without its prefix. -->
-      <xsl:variable name="bare" select="$tokens[string-length(translate(., '.', '')) = string-length($rest) and translate(., '0123456789.', '') = '' and translate($rest, '0123456789', '') = '' and translate(., '.', '') != $rest]"/>
+      <!-- CW-34251, 34252: the second number without its prefix. Numbers that are paid together begin alike. -->
+      <xsl:variable name="bare" select="$tokens[translate(., '0123456789', '') = '' or (translate(., '0123456789', '') = '.' and substring(., string-length()) = '.')]
+        [string-length(translate(., '.', '')) = string-length($rest) and translate(., '.', '') != $rest]
+        [string-length($rest) > 2 and translate($rest, '0123456789', '') = '' and starts-with(., substring($rest, 1, floor(string-length($rest) div 2)))]"/>
       <xsl:variable name="others" select="$words[. != $first and . != concat($first, '.') and . != concat($first, '/') and . != concat($first, '-')]"/>
       <xsl:call-template name="record">
         <xsl:with-param name="id"><xsl:value-of select="$id"/><xsl:if test="$id != '' and $rest != '' and not($others or $bare)"><xsl:value-of select="concat('/', $first)"/></xsl:if></xsl:with-param>
@@ -215,7 +220,7 @@
         <xsl:with-param name="reject">
           <xsl:choose>
             <xsl:when test="$unknown != ''"><xsl:value-of select="$unknown"/></xsl:when>
-            <xsl:when test="$rest = ''"><xsl:value-of select="concat('The text of this transfer holds ', $prefix, ', but no invoice number can be read in it. Set it in ConnectWise by hand')"/></xsl:when>
+            <xsl:when test="$rest = ''"><xsl:value-of select="concat('The text of this transfer seems to name an invoice, but no number that begins with ', $prefix, ' can be read in it. Set it in ConnectWise by hand')"/></xsl:when>
             <xsl:when test="$others or $bare">
               <xsl:value-of select="concat('One transfer pays several invoices (', $first)"/>
               <xsl:for-each select="($others | $bare)[position() &lt; 10]"><xsl:value-of select="concat(', ', .)"/></xsl:for-each>

@@ -21,7 +21,8 @@
       </xsl:choose>
     </xsl:variable>
     <InvoicePayment>
-      <externalId><xsl:value-of select="normalize-space($id)"/></externalId>
+      <!-- A total is no payment of its own: the same invoice comes again with another one. -->
+      <xsl:if test="$amounts != 'total'"><externalId><xsl:value-of select="normalize-space($id)"/></externalId></xsl:if>
       <invoice>
         <identifier><xsl:if test="$given != ''"><xsl:value-of select="concat($add_prefix, $short)"/></xsl:if></identifier>
       </invoice>
@@ -30,7 +31,7 @@
       <xsl:if test="normalize-space($currency) != ''"><Currency><xsl:value-of select="normalize-space($currency)"/></Currency></xsl:if>
       <xsl:choose>
         <xsl:when test="$reject != ''"><Reject><xsl:value-of select="$reject"/></Reject></xsl:when>
-        <xsl:when test="$given = ''"><Reject>Nothing says which invoice this money is for: its number is empty. Give it ConnectWise's number in the accounting system and export again, or set the payment in ConnectWise by hand</Reject></xsl:when>
+        <xsl:when test="$given = ''"><Reject><xsl:value-of select="concat('Nothing says which invoice this money is for: the number is empty (id ', normalize-space($id), &quot;). Give the invoice ConnectWise's number in the accounting system and export again, or set the payment in ConnectWise by hand&quot;)"/></Reject></xsl:when>
       </xsl:choose>
     </InvoicePayment>
   </xsl:template>

@@ -55,7 +55,7 @@ def line_of(record):
     """Return a record as the files beside the samples have it."""
     if isinstance(record, Misfit):
         return f"rejected: {record.fault}"
-    return f"{record.invoice_number} {record.amount} {record.date_paid} {record.external_id}"
+    return f"{record.invoice_number} {record.amount} {record.date_paid} {record.external_id}".rstrip()
 
 
 def test_each_format_has_a_sample_and_says_what_it_does():
@@ -158,6 +158,36 @@ def test_bank_statement_without_a_prefix_says_that_it_needs_one():
 
     assert [isinstance(record, Misfit) for record in records] == [True, True, True, False, True]
     assert "Set prefix in [transform]" in records[0].fault
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Invoice CW-34251.", "CW-34251"),
+        ("inv cw-34251 of 20160922, 346.34 EUR, customer 10023", "CW-34251"),
+        ("EREF+CW-34251 SVWZ+CW-34251", "CW-34251"),
+        ("(CW-34251)", "CW-34251"),
+        ("CW-34251 CW-34252", "pays several invoices (CW-34251, CW-34252)"),
+        ("CW-34251+34252", "pays several invoices (CW-34251, 34252)"),
+        ("CW-34251-CW-34252", "pays several invoices (CW-34251, CW-34252)"),
+        ("CW-34251/CW-34252/CW-34253", "pays several invoices (CW-34251, CW-34252, CW-34253)"),
+        ("CW 34251", "seems to name an invoice"),
+        ("invoiceCW-34251", "seems to name an invoice"),
+        ("rent of May", None),
+        ("CW is a fine firm", None),
+    ],
+)
+def test_number_is_found_in_the_text_of_a_transfer(text, found):
+    """What names one invoice is paid; what may name another one, too, is left to a person."""
+    sample = DATA / "camt" / "same-entry-in-053-each.xml"
+    content = sample.read_bytes().replace(b"<Ustrd>CW-1</Ustrd>", f"<Ustrd>{text}</Ustrd>".encode())
+
+    records = read(transformed(sample, content))
+
+    assert [getattr(record, "fault", record.invoice_number) for record in records] == (
+        [found] if found and found.startswith("CW") else [records[0].fault] if found else []
+    )
+    assert not found or found in line_of(records[0])
 
 
 def test_currency_goes_along():
