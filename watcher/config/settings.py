@@ -180,11 +180,11 @@ class TransformSection(Section):
     )
     add_prefix: str | None = Field(
         None,
-        description="Is put before each invoice number, where the accounting system leaves it out.",
+        description="Is put before invoice numbers that do not begin with it, after remove_prefix.",
         examples=["CW-"],
     )
     remove_prefix: str | None = Field(
-        None, description="Is taken off invoice numbers that begin with it, before add_prefix.", examples=["INV-"]
+        None, description="Is taken off invoice numbers that begin with it.", examples=["INV-"]
     )
 
     @property

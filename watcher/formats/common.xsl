@@ -24,7 +24,7 @@
       <!-- A total is no payment of its own: the same invoice comes again with another one. -->
       <xsl:if test="$amounts != 'total'"><externalId><xsl:value-of select="normalize-space($id)"/></externalId></xsl:if>
       <invoice>
-        <identifier><xsl:if test="$given != ''"><xsl:value-of select="concat($add_prefix, $short)"/></xsl:if></identifier>
+        <identifier><xsl:if test="$given != '' and not(starts-with($short, $add_prefix))"><xsl:value-of select="$add_prefix"/></xsl:if><xsl:value-of select="$short"/></identifier>
       </invoice>
       <amount><xsl:value-of select="normalize-space($amount)"/></amount>
       <paymentDate><xsl:value-of select="normalize-space($date)"/></paymentDate>

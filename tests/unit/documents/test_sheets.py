@@ -147,6 +147,7 @@ def test_prefixes_are_put_before_numbers_and_taken_off():
 
     assert numbers(add_prefix="X") == ["XCW-1", "XCW-2", "XCW-3"]
     assert numbers(remove_prefix="CW-") == ["1", "2", "3"]
+    assert numbers(add_prefix="CW-") == ["CW-1", "CW-2", "CW-3"]
     assert numbers(remove_prefix="CW-", add_prefix="IN/") == ["IN/1", "IN/2", "IN/3"]
     assert numbers(prefix="CW-2") == ["CW-2", ""]
     assert numbers(add_prefix="'\"")[0] == "'\"CW-1"
