@@ -163,24 +163,29 @@
         </xsl:call-template>
       </xsl:when>
       <xsl:otherwise>
+        <xsl:variable name="said">
+          <xsl:for-each select="$remittance/*[local-name() = 'Ustrd'] | $structured/*[local-name() = 'AddtlRmtInf']"><xsl:value-of select="concat(., ' ')"/></xsl:for-each>
+          <xsl:for-each select="$structured/*[local-name() = 'CdtrRefInf']/*[local-name() = 'Ref']">
+            <xsl:variable name="reference" select="translate(translate(., ' ', ''), $small, $large)"/>
+            <xsl:choose>
+              <xsl:when test="starts-with($reference, 'RF') and $letters != '' and starts-with(substring($reference, 5), $letters)"><xsl:value-of select="concat($prefix, substring($reference, 5 + string-length($letters)), ' ')"/></xsl:when>
+              <xsl:when test="starts-with($reference, $begins)"><xsl:value-of select="concat(., ' ')"/></xsl:when>
+            </xsl:choose>
+          </xsl:for-each>
+          <xsl:if test="not($remittance)">
+            <xsl:value-of select="concat(*[local-name() = 'AddtlTxInf'], ' ')"/>
+            <xsl:if test="$alone"><xsl:value-of select="$words"/></xsl:if>
+          </xsl:if>
+        </xsl:variable>
         <xsl:call-template name="texts">
           <xsl:with-param name="id" select="string($id)"/>
           <xsl:with-param name="whole" select="$whole"/>
           <xsl:with-param name="day" select="$day"/>
           <xsl:with-param name="unknown" select="string($unknown)"/>
           <xsl:with-param name="text">
-            <xsl:for-each select="$remittance/*[local-name() = 'Ustrd'] | $structured/*[local-name() = 'AddtlRmtInf']"><xsl:value-of select="concat(., ' ')"/></xsl:for-each>
-            <xsl:for-each select="$structured/*[local-name() = 'CdtrRefInf']/*[local-name() = 'Ref']">
-              <xsl:variable name="reference" select="translate(translate(., ' ', ''), $small, $large)"/>
-              <xsl:choose>
-                <xsl:when test="starts-with($reference, 'RF') and $letters != '' and starts-with(substring($reference, 5), $letters)"><xsl:value-of select="concat($prefix, substring($reference, 5 + string-length($letters)), ' ')"/></xsl:when>
-                <xsl:when test="starts-with($reference, $begins)"><xsl:value-of select="concat(., ' ')"/></xsl:when>
-              </xsl:choose>
-            </xsl:for-each>
-            <xsl:if test="not($remittance)">
-              <xsl:value-of select="concat(*[local-name() = 'AddtlTxInf'], ' ')"/>
-              <xsl:if test="$alone"><xsl:value-of select="$words"/></xsl:if>
-            </xsl:if>
+            <xsl:value-of select="$said"/>
+            <!-- Some payers write the invoice's number there, and nowhere else. -->
+            <xsl:if test="not(contains(translate($said, $small, $large), $begins))"><xsl:value-of select="*[local-name() = 'Refs']/*[local-name() = 'EndToEndId'][starts-with(translate(., $small, $large), $begins)]"/></xsl:if>
           </xsl:with-param>
         </xsl:call-template>
       </xsl:otherwise>

@@ -191,6 +191,17 @@ def test_number_is_found_in_the_text_of_a_transfer(text, found):
     assert not found or found in line_of(records[0])
 
 
+def test_number_is_found_in_the_reference_of_the_payer():
+    """Some write it there and nowhere else. What the text says counts first."""
+    sample = DATA / "camt" / "same-entry-in-053-each.xml"
+    refs = b"<TxDtls><Refs><EndToEndId>cw-7</EndToEndId></Refs>"
+    content = sample.read_bytes().replace(b"<TxDtls>", refs)
+
+    assert [record.invoice_number for record in read(transformed(sample, content))] == ["CW-1"]
+    bare = content.replace(b"<Ustrd>CW-1</Ustrd>", b"<Ustrd>thanks</Ustrd>")
+    assert [record.invoice_number for record in read(transformed(sample, bare))] == ["CW-7"]
+
+
 def test_currency_goes_along():
     """It is compared with the invoice's."""
     for sample in (DATA / "xero" / "invoices-total.xml", DATA / "camt" / "statement-of-version-2-each.xml"):
