@@ -48,7 +48,7 @@ xmlport 50100 "Paid Invoices"
         <xsl:variable name="fields" select="*[not(*)]"/>
         <xsl:variable name="type" select="normalize-space($fields[translate(local-name(), 'ABCDEFGHIJKLMNOPQRSTUVWXYZ_', 'abcdefghijklmnopqrstuvwxyz') = 'documenttype'])"/>
         <xsl:variable name="number" select="normalize-space($fields[translate(local-name(), 'ABCDEFGHIJKLMNOPQRSTUVWXYZ_', 'abcdefghijklmnopqrstuvwxyz') = 'documentno'])"/>
-        <xsl:if test="($type = 'Invoice' or $type = '2') and ($number = '' or starts-with($number, $prefix))">
+        <xsl:if test="($type = 'Invoice' or $type = '2' or $type = '') and ($number = '' or starts-with($number, $prefix))">
           <!-- What was applied to the invoice (2) and came from a payment (1). -->
           <xsl:variable name="paid" select="$details[*[translate(local-name(), 'ABCDEFGHIJKLMNOPQRSTUVWXYZ_', 'abcdefghijklmnopqrstuvwxyz') = 'entrytype'][. = 'Application' or . = '2']][*[translate(local-name(), 'ABCDEFGHIJKLMNOPQRSTUVWXYZ_', 'abcdefghijklmnopqrstuvwxyz') = 'documenttype'][. = 'Payment' or . = '1']]"/>
           <!-- What is applied to an invoice has a minus. Doubles keep sums of cents exactly enough: format-number rounds to the cent. -->

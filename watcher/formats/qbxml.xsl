@@ -13,6 +13,9 @@
       <xsl:variable name="answers" select="*[local-name() = 'QBXML']/*[local-name() = 'QBXMLMsgsRs']/*"/>
       <xsl:if test="not(*[local-name() = 'QBXML']/*[local-name() = 'QBXMLMsgsRs'])"><xsl:call-template name="unknown"><xsl:with-param name="expected" select="'&lt;QBXML> with the answers in &lt;QBXMLMsgsRs>'"/></xsl:call-template></xsl:if>
       <xsl:if test="$answers[@statusSeverity = 'Error']"><xsl:message terminate="yes"><xsl:value-of select="concat('QuickBooks answered with an error, and the file may lack payments. Ask it again. Its words: ', $answers[@statusSeverity = 'Error'][1]/@statusMessage)"/></xsl:message></xsl:if>
+      <xsl:if test="$answers and not($answers[local-name() = 'InvoiceQueryRs' or local-name() = 'ReceivePaymentQueryRs'])">
+        <xsl:message terminate="yes"><xsl:value-of select="concat('It holds &lt;', local-name($answers), '>, and neither &lt;InvoiceQueryRs> nor &lt;ReceivePaymentQueryRs>. Ask QuickBooks for invoices or received payments')"/></xsl:message>
+      </xsl:if>
       <xsl:if test="$answers[local-name() = 'ReceivePaymentQueryRs']"><xsl:call-template name="needs"><xsl:with-param name="wanted" select="'each'"/></xsl:call-template></xsl:if>
       <xsl:if test="$answers[local-name() = 'InvoiceQueryRs']"><xsl:call-template name="needs"><xsl:with-param name="wanted" select="'total'"/></xsl:call-template></xsl:if>
       <xsl:for-each select="$answers[local-name() = 'InvoiceQueryRs']/*[local-name() = 'InvoiceRet'][not(*[local-name() = 'IsPending'] = 'true')]

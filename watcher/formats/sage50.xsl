@@ -11,6 +11,9 @@
   <xsl:template match="/">
     <InvoicePayments>
       <xsl:if test="not(*[local-name() = 'Company' or local-name() = 'Transactions'])"><xsl:call-template name="unknown"><xsl:with-param name="expected" select="'&lt;Company> with &lt;Transactions>'"/></xsl:call-template></xsl:if>
+      <xsl:if test="*[local-name() = 'Company'][* and not(*[local-name() = 'Transactions'])]">
+        <xsl:message terminate="yes"><xsl:value-of select="concat('It holds &lt;', local-name(*/*), '>, and no &lt;Transactions>. Use the task Exporting Transactions from Sage 50 UK in Zynk')"/></xsl:message>
+      </xsl:if>
       <xsl:for-each select="(*[local-name() = 'Transactions'] | *[local-name() = 'Company']/*[local-name() = 'Transactions'])/*
           [*[local-name() = 'TransactionType'][normalize-space() = 'SalesReceipt' or normalize-space() = 'SR']]
           [normalize-space(*[local-name() = 'Reference']) = '' or starts-with(normalize-space(*[local-name() = 'Reference']), $prefix)]">

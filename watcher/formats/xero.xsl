@@ -16,6 +16,9 @@
       <xsl:if test="not($invoices or $payments or *[local-name() = 'Response'])">
         <xsl:call-template name="unknown"><xsl:with-param name="expected" select="'&lt;Response>, &lt;ArrayOfXeroInvoice> or &lt;ArrayOfXeroPayment>'"/></xsl:call-template>
       </xsl:if>
+      <xsl:if test="not($invoices or $payments) and *[local-name() = 'Response']/*[*]">
+        <xsl:message terminate="yes"><xsl:value-of select="concat('It holds &lt;', local-name(*[local-name() = 'Response']/*[*]), '>, and neither &lt;Invoices> nor &lt;Payments>. Export invoices or payments')"/></xsl:message>
+      </xsl:if>
       <xsl:if test="$payments"><xsl:call-template name="needs"><xsl:with-param name="wanted" select="'each'"/></xsl:call-template></xsl:if>
       <xsl:if test="$invoices"><xsl:call-template name="needs"><xsl:with-param name="wanted" select="'total'"/></xsl:call-template></xsl:if>
       <xsl:for-each select="$invoices/*[*[local-name() = 'Type'][. = 'ACCREC' or . = 'AccountsReceivable' or . = 'AccountsRecievable']]

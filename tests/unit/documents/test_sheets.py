@@ -130,9 +130,20 @@ def test_another_document_is_refused(name):
             "Intacct answered with an",
         ),
         ("intacct", b"<response><data><ARPYMT/></data></response>", "Export the invoices"),
+        (
+            "xero",
+            b"<Response><CreditNotes><CreditNote/></CreditNotes></Response>",
+            "It holds <CreditNotes>, and",
+        ),
+        (
+            "qbxml",
+            b"<QBXML><QBXMLMsgsRs><BillQueryRs/></QBXMLMsgsRs></QBXML>",
+            "It holds <BillQueryRs>.*Ask QuickBooks for invoices",
+        ),
+        ("sage50", b"<Company><Invoices><Invoice/></Invoices></Company>", "It holds <Invoices>, and no <Transactions>"),
     ],
 )
-def test_answer_that_is_an_error_is_refused(name, content, words):
+def test_answer_that_is_an_error_or_holds_something_else_is_refused(name, content, words):
     """What it does not hold is not taken for nothing paid."""
     with pytest.raises(DocumentError, match=words):
         Stylesheet(Path(name), 10**6, Lifetime(), {"amounts": "total"}).transform(content)
