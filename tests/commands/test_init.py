@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import stat
 
+import pytest
 from support.documents import document
 from support.program import command
 
 from watcher.config import load as config
+from watcher.config import presets
 from watcher.config.settings import InboxSection, PaymentsSection
 from watcher.sandbox import SignIn
 
@@ -88,9 +90,22 @@ def test_init_writes_the_settings_for_an_accounting_system(tmp_path):
     assert "Cash Receipts Journal" in file.read_text()
 
 
+@pytest.mark.parametrize("name", presets.names())
+def test_configuration_that_init_writes_for_a_format_loads(tmp_path, name):
+    """Whatever the format needs is set, and what is known of it stands there."""
+    assert command("init", "payments", "--format", name).code == 0
+    file = tmp_path / "payments" / "payment-watcher.toml"
+    found = presets.preset(name)
+    loaded = config.load(file, folders=True)
+    assert str(loaded.inbox.transform) == ("csv" if found.is_table else name)
+    assert loaded.payments.amounts == ("each" if found.needs_each else "total")
+    for sentence in (found.title, *found.export, *found.leaves_out, *found.unchecked):
+        assert sentence in file.read_text(encoding="utf-8")
+
+
 def test_init_with_a_format_that_is_unknown_makes_nothing(tmp_path):
     """The answer names the formats that are known."""
     ended = command("init", "payments", "--format", "sage")
     assert ended.code == 78
-    assert "Known are bc, datev, myob, sage50us, xero-csv." in ended.err
+    assert f"Known are {', '.join(presets.names())}." in ended.err
     assert not (tmp_path / "payments").exists()

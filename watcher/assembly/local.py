@@ -5,6 +5,7 @@ from __future__ import annotations
 from watcher.config.settings import Settings
 from watcher.disk.hanging import FolderCalls
 from watcher.documents.formats import PaymentDocuments
+from watcher.documents.sheets import AMOUNTS
 from watcher.documents.table_terms import Terms
 from watcher.errors import ConfigurationError, Fault
 from watcher.folders.layout import Folders
@@ -41,7 +42,7 @@ def table_of(settings: Settings) -> Terms | None:
     """Return how tables (CSV) are read; None if files are no tables."""
     section = settings.table
     # Where every record is one payment, one of less than zero takes an earlier one back.
-    each = settings.payments.model_dump().get("amounts") == "each"
+    each = settings.payments.amounts == "each"
     return None if section is None else section.terms(negative_amounts=each)
 
 
@@ -61,7 +62,8 @@ def documents_of(settings: Settings, lifetime: Lifetime) -> PaymentDocuments:
     # Late, as in documents.formats.
     from watcher.documents.stylesheet import Stylesheet
 
-    return PaymentDocuments(Stylesheet(section.transform, section.max_file_bytes, lifetime))
+    parameters = settings.transform.given | {AMOUNTS: settings.payments.amounts}
+    return PaymentDocuments(Stylesheet(section.transform, section.max_file_bytes, lifetime, parameters))
 
 
 def inbox_of(settings: Settings, calls: FolderCalls) -> Inbox:

@@ -299,7 +299,10 @@ def init(
     export: Annotated[
         str | None,
         typer.Option(
-            "--format", metavar="NAME", help="Write how exports of an accounting system are read.", show_default=False
+            "--format",
+            metavar="NAME",
+            help="Also write how this format is read; formats lists them.",
+            show_default=False,
         ),
     ] = None,
 ) -> None:
@@ -307,6 +310,19 @@ def init(
     from watcher.cli import init
 
     typer.echo(init.init(folder.expanduser().absolute(), export))
+
+
+@app.command()
+def formats(
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="Only this one, with its settings.", show_default=False)
+    ] = None,
+) -> None:
+    """List the exports of accounting systems that are read as they are, and how to make them."""
+    from watcher.cli import formats
+
+    for line in formats.lines(name):
+        typer.echo(line)
 
 
 @app.command()

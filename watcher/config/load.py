@@ -15,6 +15,7 @@ from pydantic_settings import SettingsError
 
 from watcher.config.section import Section
 from watcher.config.settings import SECTIONS, TABLES, FoldersSection, Settings
+from watcher.documents import sheets
 from watcher.errors import ConfigurationError, Fault
 
 PLACES = (Path("payment-watcher.toml"), Path("/etc/payment-watcher/payment-watcher.toml"))
@@ -84,6 +85,7 @@ def load(path: Path | None, *, folders: bool, account: bool = True) -> Settings:
         faults += _folder_faults(named)
     if settings is not None:
         faults += _table_faults(settings)
+        faults += _transform_faults(settings)
     if settings is None or faults:
         raise ConfigurationError((*([] if path else [_no_file()]), *faults))
     return settings
@@ -102,13 +104,14 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 
 def _resolve(content: dict[str, Any], base: Path) -> None:
-    """Take relative paths from the file's own folder."""
+    """Take relative paths from the file's own folder. The name of a format is no path."""
+    formats = (str(TABLES), *sheets.names())
     for section, keys in (("folders", list(FoldersSection.model_fields)), ("inbox", ["transform"])):
         given = content.get(section)
         if not isinstance(given, dict):
             continue
         for key in keys:
-            if isinstance(given.get(key), str) and given[key] and Path(given[key]) != TABLES:
+            if isinstance(given.get(key), str) and given[key] and (key != "transform" or given[key] not in formats):
                 given[key] = str(base / Path(given[key]).expanduser())
 
 
@@ -194,6 +197,30 @@ def _table_faults(settings: Settings) -> list[Fault]:
     if settings.csv is not None and not settings.inbox.takes_tables:
         return [Fault("csv", "is set, but nothing uses it", 'Set transform = "csv" in [inbox], or take [csv] out.')]
     return []
+
+
+def _transform_faults(settings: Settings) -> list[Fault]:
+    """Find what a format cannot be right with. What a stylesheet of one's own takes, is known once it is read."""
+    chosen, given = settings.inbox.transform, settings.transform.given
+    if given and (chosen is None or settings.inbox.takes_tables):
+        mend = "Name a format or a stylesheet in inbox.transform, or take [transform] out."
+        return [Fault("transform", "is set, but nothing uses it", mend)]
+    if chosen is None or str(chosen) not in sheets.names():
+        return []
+    known = sheets.parameters(sheets.source(chosen))
+    faults = [
+        Fault(f"transform.{name}", f"is no parameter of {chosen}", f"It accepts {', '.join(known)}.")
+        for name in given
+        if name not in known
+    ]
+    amounts, kind = settings.payments.amounts, sheets.description(str(chosen)).kind
+    if kind == "event" and amounts != "each":
+        problem = f'is "{amounts}", but each amount of {chosen} is one payment, and an invoice may get several'
+        faults.append(Fault("payments.amounts", problem, 'Set amounts = "each" in [payments].'))
+    if kind == "state" and amounts != "total":
+        problem = f'is "{amounts}", but each amount of {chosen} is all that is paid on the invoice so far'
+        faults.append(Fault("payments.amounts", problem, 'Set amounts = "total" in [payments].'))
+    return faults
 
 
 def _no_file() -> Fault:

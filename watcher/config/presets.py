@@ -1,13 +1,19 @@
-"""The ready-made settings for exports of accounting systems: one TOML file each in ``watcher/formats``."""
+"""The formats of accounting systems' exports, one file each in ``watcher/formats``.
+
+A TOML file holds settings for tables (CSV). A stylesheet reads XML; ``documents.sheets`` knows what stands in it.
+"""
 
 from __future__ import annotations
 
 import importlib.resources
 import tomllib
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
+from watcher.documents import sheets
 from watcher.errors import ConfigurationError, Fault
+from watcher.plain import plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,36 +23,56 @@ class Preset:
     Attributes:
         name: its name.
         title: the system and the export.
-        needs_each: every record is one payment, and not the total paid so far.
+        kind: ``state`` if an amount is what is paid on an invoice so far, ``event`` if it is one payment, and ``both``
+            if the system exports both.
         export: what to do in the accounting system, step by step.
         leaves_out: what is left out on purpose.
         unchecked: what could not be checked against a real export.
         sections: the settings, by key by section.
+        parameters: the names of the settings that [transform] takes.
+        program: what has to be added to the accounting system; empty if nothing has.
     """
 
     name: str
     title: str
-    needs_each: bool
+    kind: Literal["state", "event", "both"]
     export: tuple[str, ...]
     leaves_out: tuple[str, ...]
     unchecked: tuple[str, ...]
     sections: dict[str, dict[str, Any]]
+    parameters: tuple[str, ...] = ()
+    program: str = ""
+
+    @property
+    def needs_each(self) -> bool:
+        """True if every record is one payment, and not the total paid so far."""
+        return self.kind == "event"
+
+    @property
+    def is_table(self) -> bool:
+        """True if it is for tables (CSV)."""
+        return "csv" in self.sections
 
 
 def names() -> list[str]:
-    """Return the names of all presets."""
+    """Return the names of all formats."""
     files = importlib.resources.files("watcher").joinpath("formats").iterdir()
-    return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
+    tables = (file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
+    return sorted([*tables, *sheets.names()])
 
 
 def preset(name: str) -> Preset:
-    """Return a preset by its name.
+    """Return a format by its name.
 
     Raises:
         ConfigurationError: there is none of this name.
     """
     if name not in names():
-        raise ConfigurationError((Fault("--format", f"{name} is not known", f"Known are {', '.join(names())}."),))
+        raise ConfigurationError(
+            (Fault("format", f"{plain(name, 80)} is not known", f"Known are {', '.join(names())}."),)
+        )
+    if name in sheets.names():
+        return _of_sheet(name)
     file = importlib.resources.files("watcher").joinpath("formats", f"{name}.toml")
     content = tomllib.loads(file.read_text(encoding="utf-8"))
     sections = {section: dict(values) for section, values in content.items() if isinstance(values, dict)}
@@ -54,9 +80,25 @@ def preset(name: str) -> Preset:
     return Preset(
         name,
         content["title"],
-        content["needs_each"],
+        content["kind"],
         tuple(content["export"]),
         tuple(content["leaves_out"]),
         tuple(content["unchecked"]),
         sections,
+    )
+
+
+def _of_sheet(name: str) -> Preset:
+    """Return the format of a stylesheet of ours."""
+    found = sheets.description(name)
+    return Preset(
+        name,
+        found.title,
+        found.kind,
+        found.export,
+        found.leaves_out,
+        found.unchecked,
+        {"inbox": {"transform": name}},
+        sheets.parameters(sheets.source(Path(name))),
+        found.program,
     )

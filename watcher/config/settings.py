@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, FilePath, SecretStr, model_validator
+from pydantic import ConfigDict, Field, FilePath, SecretStr, model_validator
 from pydantic_settings import (
     BaseSettings,
     NestedSecretsSettingsSource,
@@ -147,9 +147,9 @@ class InboxSection(Section):
     max_file_bytes: int = Field(67108864, ge=1, description="Files larger than so many bytes are refused unread.")
     transform: Path | None = Field(
         None,
-        description='"csv" for tables, as [csv] says; or an XSLT 1.0 stylesheet that turns the accounting system\'s '
-        "own XML into a payment document.",
-        examples=["sage.xsl"],
+        description='A format of payment-watcher formats; "csv" for tables, as [csv] says; or an XSLT 1.0 stylesheet '
+        "of your own, which turns the accounting system's own XML into a payment document.",
+        examples=["xero"],
     )
 
     @property
@@ -165,9 +165,42 @@ class InboxSection(Section):
         return given
 
 
+class TransformSection(Section):
+    """What the format or the stylesheet of inbox.transform is told: its parameters, texts by name."""
+
+    # Their names are the stylesheet's. Whoever reads it checks them.
+    model_config = ConfigDict(extra="allow", str_strip_whitespace=False)
+    __pydantic_extra__: dict[str, str]
+
+    prefix: str | None = Field(
+        None,
+        description="Only invoice numbers that begin so count; others are left out. In bank statements it finds the "
+        "numbers in texts.",
+        examples=["CW-"],
+    )
+    add_prefix: str | None = Field(
+        None,
+        description="Is put before invoice numbers that do not begin with it, after remove_prefix.",
+        examples=["CW-"],
+    )
+    remove_prefix: str | None = Field(
+        None, description="Is taken off invoice numbers that begin with it.", examples=["INV-"]
+    )
+
+    @property
+    def given(self) -> dict[str, str]:
+        """What is set: texts by name."""
+        return {name: value for name, value in self.model_dump().items() if value is not None}
+
+
 class PaymentsSection(Section):
     """What to do with a payment that can be meant in more than one way."""
 
+    amounts: Literal["total", "each"] = Field(
+        "total",
+        description="What an amount says. total: what is paid on the invoice so far. each: a single payment, which is "
+        "added to all earlier ones, for ever, by its externalId.",
+    )
     duplicates: Literal["reject", "sum"] = Field(
         "reject", description="An invoice stands in a file several times: reject all its records, or add them up."
     )
@@ -271,6 +304,7 @@ class Settings(BaseSettings):
     inbox: InboxSection = InboxSection()
     # A CsvSection; what checks it is imported only where tables are read: it is 1.4 MB of the daemon.
     csv: dict[str, Any] | None = None
+    transform: TransformSection = TransformSection()
     payments: PaymentsSection = PaymentsSection()
     journal: JournalSection = Field(default_factory=JournalSection)
     logging: LoggingSection = LoggingSection()
@@ -312,6 +346,7 @@ SECTIONS: dict[str, type[Section]] = {
     "connectwise": ConnectWiseSection,
     "folders": FoldersSection,
     "inbox": InboxSection,
+    "transform": TransformSection,
     "payments": PaymentsSection,
     "journal": JournalSection,
     "logging": LoggingSection,

@@ -46,12 +46,12 @@ def template(folder: Path, preset: Preset | None = None) -> str:
     )
     chosen = {section: dict(values) for section, values in preset.sections.items()} if preset else {}
     chosen["folders"] = {key: folder / Path((field.examples or [key])[0]).name for key, field in _FOLDERS.items()}
-    if preset and preset.needs_each and "amounts" in SECTIONS["payments"].model_fields:
+    if preset and preset.needs_each:
         chosen.setdefault("payments", {})["amounts"] = "each"
     for section, model in all_sections().items():
         document.add(tomlkit.nl())
         document.add(tomlkit.comment(" ".join((model.__doc__ or "").split())))
-        if section == "csv" and preset:
+        if preset and section == ("csv" if preset.is_table else "transform"):
             for sentence in _about(preset):
                 document.add(tomlkit.comment(sentence))
         given = chosen.get(section, {})

@@ -17,12 +17,13 @@ from typing import Any
 from lxml import etree
 
 from watcher.documents.encoding import shown
-from watcher.documents.shapes import LINE, SHAPES, Shape, shape_of
+from watcher.documents.shapes import LINE, REJECT, SHAPES, Shape, shape_of
 from watcher.documents.unfinished import cut_off
 from watcher.documents.values import DIGITS, YEARS, amount_of, bounded_id, day_of, is_empty_day, is_invoice_number
 from watcher.documents.xml_stream import batches, line_of, named
 from watcher.errors import DocumentError
 from watcher.payments.model import Misfit, Payment, Record
+from watcher.plain import plain as one_line
 
 # True if a record of the document has an attribute, or has an element in one of its elements.
 _FURTHER = etree.XPath("boolean(*/@* | */*/@* | */*/*)")
@@ -32,6 +33,8 @@ _NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
 # ConnectWise's ids are int32 in OpenAPI.
 _ID = re.compile(r"[0-9]{1,10}")
 _LARGEST_ID = 2**31 - 1
+# The most of a stylesheet's reason that a message holds (characters).
+_LONGEST_REASON = 500
 # Each record takes memory until its file is done. No file that makes sense holds so many.
 _MOST_RECORDS = 500_000
 
@@ -143,7 +146,7 @@ def _plain(position: int, element: etree._Element, shape: Shape, names: _Names) 
         The payment; None if the record needs ``_read_record``, which reads every record and names its faults.
     """
     values = {names[child.tag]: child.text for child in element}
-    if len(values) != len(element) or shape.record in values:
+    if len(values) != len(element) or shape.record in values or REJECT in values:
         return None
     number = (values.get(shape.number) or "").strip()
     if not is_invoice_number(number):
@@ -187,10 +190,21 @@ def _read_record(position: int, element: etree._Element, shape: Shape, names: _N
             "alone or with a time, is accepted, like 2016-09-22 or 2016-09-22T12:05:54+01:00"
         )
     external_id = bounded_id(_text(children.get(shape.external_id))) if shape.external_id else ""
+    if REJECT in children:
+        # Whoever made the record knows better than its values what is wrong with it.
+        faults = [_reason(children[REJECT])]
     if faults or amount is None or day is None:
         place = f" (line {line})" if line else ""
         return Misfit(position, line, shown(number), amount, f"{'; '.join(faults)}{place}")
     return Payment(position, line, number, amount, day, invoice_id, external_id)
+
+
+def _reason(element: etree._Element) -> str:
+    """Return why a stylesheet rejects a record."""
+    reason = " ".join(_text(element)[: 2 * _LONGEST_REASON].split()).rstrip(".")
+    return (
+        one_line(reason, _LONGEST_REASON) or f"{REJECT} is empty: the stylesheet rejects this payment without a reason"
+    )
 
 
 def _children(element: etree._Element, names: _Names) -> dict[str, etree._Element]:

@@ -50,6 +50,8 @@ PAYMENTS = Shape(
     external_id="externalId",
 )
 SHAPES = {shape.root: shape for shape in (UPDATES, PAYMENTS)}
+# The element in which a stylesheet says why a record is rejected.
+REJECT = "Reject"
 # The attribute in which a stylesheet's record keeps its line in the original, so that a fault can name that line.
 LINE = "payment-watcher-line"
 

@@ -12,9 +12,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
-from watcher.documents import stylesheet_process
+from watcher.documents import sheets, stylesheet_process
 from watcher.documents.unfinished import cut_off
 from watcher.errors import ConfigurationError, DocumentError, Fault, Outage, Stopping
 from watcher.lifetime import Lifetime
@@ -34,25 +35,30 @@ _MEND = "Install this program anew, or make room in memory; the work then goes o
 
 
 class Stylesheet:
-    """The operator's stylesheet (``inbox.transform``)."""
+    """The stylesheet of ``inbox.transform``: the operator's own, or a format of ours."""
 
-    def __init__(self, path: Path, largest: int, lifetime: Lifetime) -> None:
+    def __init__(
+        self, path: Path, largest: int, lifetime: Lifetime, parameters: Mapping[str, str] | None = None
+    ) -> None:
         """Read and check a stylesheet.
 
         Args:
-            path: the file.
+            path: the file, or the name of a format of ``sheets``.
             largest: the most that a payment document made by it may hold (bytes).
             lifetime: gets the signs of life while a file is transformed, and knows whether the program is asked to end.
+            parameters: texts for its parameters, by name. ``sheets.AMOUNTS`` may always be given.
 
         Raises:
-            ConfigurationError: the file cannot be read, is no stylesheet, or uses something that is not allowed.
+            ConfigurationError: the file cannot be read, is no stylesheet, uses something that is not allowed, or takes
+                no such parameter.
         """
         self._name = path.name
         self._largest = largest
         self._lifetime = lifetime
         try:
-            self._source = path.read_bytes()
+            self._source = sheets.source(path)
             stylesheet_process.compiled(self._source)
+            self._parameters = _taken(path, sheets.parameters(self._source), parameters or {})
         except OSError as error:
             raise _unusable(f"{path} cannot be read: {error.strerror}") from error
         except DocumentError as error:
@@ -78,6 +84,7 @@ class Stylesheet:
             "stylesheet": len(self._source),
             "seconds": _PROCESSOR_SECONDS,
             "memory": _MEMORY_BYTES,
+            "parameters": self._parameters,
         }
         ended_by, answer, words = self._run(json.dumps(head).encode() + b"\n" + self._source + data)
         if not answer.startswith(stylesheet_process.BEGUN):
@@ -170,6 +177,22 @@ def _written(pipe: int, left: memoryview) -> memoryview:
         return left[os.write(pipe, left[:_PIECE]) :]
     except BrokenPipeError:
         return left[len(left) :]
+
+
+def _taken(path: Path, known: tuple[str, ...], given: Mapping[str, str]) -> dict[str, str]:
+    """Return the parameters that are given to a stylesheet.
+
+    Raises:
+        ConfigurationError: it does not take all of them.
+    """
+    mend = f"It accepts {', '.join(known)}." if known else "It accepts none: take the key out."
+    unknown = [name for name in given if name not in (*known, sheets.AMOUNTS)]
+    if unknown:
+        raise ConfigurationError(
+            tuple(Fault(f"transform.{name}", f"is no parameter of {path.name}", mend) for name in unknown)
+        )
+    # XSLT ignores a parameter that nobody declares (1.0, 11.4).
+    return dict(given)
 
 
 def _not_started(reason: str) -> Outage:

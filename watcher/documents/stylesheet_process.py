@@ -16,9 +16,9 @@ import re
 import resource
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from lxml import etree
 
@@ -84,7 +84,7 @@ def _check_element(element: etree._Element) -> None:
                 )
 
 
-def _transform(name: str, stylesheet: bytes, data: bytes, largest: int) -> bytes:
+def _transform(name: str, stylesheet: bytes, data: bytes, largest: int, parameters: Mapping[str, str]) -> bytes:
     """Return the payment document that a stylesheet makes of a file.
 
     Raises:
@@ -92,8 +92,10 @@ def _transform(name: str, stylesheet: bytes, data: bytes, largest: int) -> bytes
     """
     source = parse(data)
     run = compiled(stylesheet)
+    # As texts, whatever quotes they hold. Any, since lxml's types take each keyword for profile_run.
+    quoted: dict[str, Any] = {key: etree.XSLT.strparam(value) for key, value in parameters.items()}
     try:
-        root = _root(run(source))
+        root = _root(run(source, **quoted))
     except etree.XSLTApplyError as error:
         raise DocumentError(
             f"The stylesheet {name} (inbox.transform) does not accept this file: {_said(error)}."
@@ -212,7 +214,7 @@ def _answer() -> Iterator[bytes]:
     yield BEGUN
     try:
         stylesheet = sys.stdin.buffer.read(head["stylesheet"])
-        made = _transform(head["name"], stylesheet, sys.stdin.buffer.read(), head["largest"])
+        made = _transform(head["name"], stylesheet, sys.stdin.buffer.read(), head["largest"], head["parameters"])
     except MemoryError:
         yield MEMORY
     except DocumentError as error:

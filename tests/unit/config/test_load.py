@@ -550,8 +550,11 @@ def test_every_line_of_the_template_may_be_used(load):
     assert {name: set(keys) for name, keys in tomllib.loads(given).items()} == {
         name: set(model.model_fields) for name, model in all_sections().items()
     }
-    given = given.replace('"sage.xsl"', '"csv"').replace("period_cells = [15, 16]\n", "")
-    assert load(given).inbox.model_copy(update={"transform": None}) == load(text).inbox
+    given = given.replace("period_cells = [15, 16]\n", "")
+    # Tables take no parameters, and a format of XML has no columns.
+    table, sheet = re.sub(r"\w*prefix = .*\n", "", given), re.sub(r"(?ms)^\[csv\].*(?=^\[transform\])", "", given)
+    for one in (table.replace('"xero"', '"csv"'), sheet):
+        assert load(one).inbox.model_copy(update={"transform": None}) == load(text).inbox
     lines = text.splitlines()
     for before, line in itertools.pairwise(lines):
         if re.match(r"(# )?\w+ = ", line):
@@ -661,3 +664,49 @@ def test_section_of_tables_becomes_terms(load):
     assert terms.columns.only == {3: ("7", "a"), "T x": ("b",)}
     assert terms.columns.external_id == ("R",)
     assert (terms.notation.thousands, terms.notation.reverse, terms.form.delimiter) == (" ", True, "\t")
+
+
+# --- formats -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sections", "key", "problem", "mend"),
+    [
+        ('[inbox]\ntransform = "camt"', "payments.amounts", 'is "total", but each amount of camt is one', '"each"'),
+        ('[inbox]\ntransform = "sage50"', "payments.amounts", 'is "total", but each amount of sage50', '"each"'),
+        (
+            '[inbox]\ntransform = "intacct"\n[payments]\namounts = "each"',
+            "payments.amounts",
+            'is "each", but each amount of intacct is all that is paid',
+            '"total"',
+        ),
+        (
+            '[inbox]\ntransform = "xero"\n[transform]\nprefx = "CW-"',
+            "transform.prefx",
+            "is no parameter of xero",
+            "It accepts add_prefix, prefix, remove_prefix.",
+        ),
+        ('[inbox]\ntransform = "xero"\n[transform]\nprefix = 5', "transform.prefix", "valid string", "CW-"),
+        ('[transform]\nprefix = "CW-"', "transform", "is set, but nothing uses it", "Name a format"),
+    ],
+)
+def test_format_that_would_make_wrong_books_is_a_fault(load, sections, key, problem, mend):
+    """What would be wrong with every file is found before the first one."""
+    with pytest.raises(ConfigurationError) as caught:
+        load(f"{WHOLE}\n{sections}")
+
+    (fault,) = caught.value.faults
+    assert fault.key == key
+    assert problem in fault.problem
+    assert mend in fault.mend
+
+
+@pytest.mark.parametrize("amounts", ["total", "each"])
+def test_name_of_a_format_is_no_path(load, amounts):
+    """And a format that has both kinds of documents takes either setting."""
+    loaded = load(
+        f'{WHOLE}\n[inbox]\ntransform = "xero"\n[payments]\namounts = "{amounts}"\n[transform]\nprefix = "CW-"'
+    )
+
+    assert loaded.inbox.transform == Path("xero")
+    assert loaded.transform.given == {"prefix": "CW-"}

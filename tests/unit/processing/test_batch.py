@@ -918,6 +918,30 @@ def test_export_is_paid_through_the_stylesheet_and_archived_as_it_was(start, fol
     assert len(files(folders.fail)) == 1
 
 
+def test_record_that_a_format_rejects_fails_with_its_reason_until_a_person_corrects_it(start, folders):
+    """The fail file says the reason, is rejected again as it is, and is paid once number and reason are mended."""
+    line, sandbox = start(invoice("CW-1", "346.34"), invoice("CW-9", "9.00"))
+    export = b"".join(
+        b"<Invoice><Type>ACCREC</Type><InvoiceID>%b</InvoiceID><InvoiceNumber>%b</InvoiceNumber><Status>PAID</Status>"
+        b"<FullyPaidOnDate>2016-09-22T00:00:00</FullyPaidOnDate><AmountPaid>%b</AmountPaid></Invoice>" % values
+        for values in ((b"a1", b"CW-1", b"346.34"), (b"a9", b"", b"9.00"))
+    )
+    settings = {"inbox": {"transform": "xero"}}
+
+    assert line.drop(b"<Response><Invoices>%b</Invoices></Response>" % export, **settings) == Tally(files=1, rejected=1)
+
+    assert paid(sandbox, "CW-1") == [Decimal("346.34")]
+    fail = one(files(folders.fail)).read_bytes()
+    assert b"<ErrorMessage>Nothing says which invoice this money is for" in fail
+    assert b"(id a9)" in fail
+    numbered = fail.replace(b"<identifier/>", b"<identifier>CW-9</identifier>")
+    assert line.drop(numbered, **settings) == Tally(files=1, rejected=1)
+    assert paid(sandbox, "CW-9") == []
+    mended = re.sub(rb"<Reject>.*?</Reject>", b"", numbered)
+    assert line.drop(mended, **settings) == Tally(files=1)
+    assert paid(sandbox, "CW-9") == [Decimal("9.00")]
+
+
 def test_export_stays_what_the_stylesheet_made_of_it_first(start, folders, tmp_path, client_of):
     """A file in work is finished as it was begun, whatever a restart finds in the stylesheet's place."""
     line, sandbox = start(invoice("CW-1", "99.00"), invoice("CW-2", "9.00"))
