@@ -150,8 +150,15 @@ class InboxSection(Section):
 class PaymentsSection(Section):
     """What to do with a payment that can be meant in more than one way."""
 
+    amounts: Literal["total", "each"] = Field(
+        "total",
+        description="What an amount says. total: what is paid on the invoice so far. each: a single payment, which is "
+        "added to all earlier ones, for ever, by its externalId.",
+    )
     duplicates: Literal["reject", "sum"] = Field(
-        "reject", description="An invoice stands in a file several times: reject all its records, or add them up."
+        "reject",
+        description="An invoice stands in a file several times: reject all its records, or add them up. With amounts = "
+        "each, they are several payments.",
     )
     zero_amount: Literal["reject", "remove"] = Field(
         "reject", description="A paid amount of zero: reject it, or take the payment off the invoice."

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from lxml import etree
@@ -36,11 +37,12 @@ _LARGEST_ID = 2**31 - 1
 _MOST_RECORDS = 500_000
 
 
-def read(data: bytes) -> tuple[Record, ...]:
+def read(data: bytes, *, signed: bool = False) -> tuple[Record, ...]:
     """Read a whole document.
 
     Args:
         data: the document's bytes.
+        signed: amounts may be less than zero.
 
     Returns:
         Its records in order; none for an empty document.
@@ -48,7 +50,7 @@ def read(data: bytes) -> tuple[Record, ...]:
     Raises:
         DocumentError: the document is cut off, not well-formed, or no payment document. Nothing of it may be used.
     """
-    return tuple(records(data))
+    return tuple(records(data, signed=signed))
 
 
 def is_payment_document(data: bytes) -> bool:
@@ -68,11 +70,12 @@ def _batches(data: bytes) -> Iterator[tuple[etree._Element, list[etree._Element]
         raise cut_off(data, error) from error
 
 
-def records(data: bytes) -> Iterator[Record]:
+def records(data: bytes, *, signed: bool = False) -> Iterator[Record]:
     """Read a document record by record.
 
     Args:
         data: the document's bytes.
+        signed: amounts may be less than zero.
 
     Yields:
         Its records in order. None of them may be used before the last one is read.
@@ -85,7 +88,7 @@ def records(data: bytes) -> Iterator[Record]:
     position = 0
     for root, elements in _batches(data):
         if shape is None:
-            shape = _shape(root)
+            shape = replace(_shape(root), signed=signed)
             _check_text(root, root.text, shape)
         # Attributes and elements further in are rare. To find them record by record would take a look at each child.
         plain = shape.invoice is None and not _FURTHER(root)
@@ -148,11 +151,13 @@ def _plain(position: int, element: etree._Element, shape: Shape, names: _Names) 
     number = (values.get(shape.number) or "").strip()
     if not is_invoice_number(number):
         return None
-    amount = amount_of((values.get(shape.amount) or "").strip())
+    amount = amount_of((values.get(shape.amount) or "").strip(), signed=shape.signed)
     day = day_of((values.get(shape.day) or "").strip())
-    if amount is None or day is None:
+    ids = [values[name] for name in shape.external_ids if name in values]
+    if amount is None or day is None or len(ids) > 1:
         return None
-    return Payment(position, line_of(element), number, amount, day)
+    external_id = bounded_id((ids[0] or "").strip()) if ids else ""
+    return Payment(position, line_of(element), number, amount, day, external_id=external_id)
 
 
 def _read_record(position: int, element: etree._Element, shape: Shape, names: _Names) -> Record:
@@ -168,11 +173,12 @@ def _read_record(position: int, element: etree._Element, shape: Shape, names: _N
         faults.append(f"another <{shape.record}> stands inside this one; put it beside this one")
     number, invoice_id = _invoice(children, shape, names, faults)
     amount_text = _field(children, shape.amount, faults)
-    amount = amount_of(amount_text)
+    amount = amount_of(amount_text, signed=shape.signed)
     if amount_text and amount is None:
         faults.append(
             f'{shape.amount} "{shown(amount_text)}" is not an amount: digits with a point and at most two decimals '
             f"are accepted, like 1346.34, at most {DIGITS} digits, no sign, currency or thousands separator"
+            + _about_sign(amount_text, shape)
         )
     date_text = _field(children, shape.day, faults)
     day = day_of(date_text)
@@ -186,11 +192,21 @@ def _read_record(position: int, element: etree._Element, shape: Shape, names: _N
             f'{shape.day} "{shown(date_text)}" is not a date: a day of the years {YEARS.start} to {YEARS.stop - 1}, '
             "alone or with a time, is accepted, like 2016-09-22 or 2016-09-22T12:05:54+01:00"
         )
-    external_id = bounded_id(_text(children.get(shape.external_id))) if shape.external_id else ""
+    ids = [bounded_id(_text(children[name])) for name in shape.external_ids if name in children]
+    if len(ids) > 1:
+        faults.append(f"{' and '.join(shape.external_ids)} both stand in this payment; give one of them")
+    external_id = ids[0] if ids else ""
     if faults or amount is None or day is None:
         place = f" (line {line})" if line else ""
         return Misfit(position, line, shown(number), amount, f"{'; '.join(faults)}{place}")
     return Payment(position, line, number, amount, day, invoice_id, external_id)
+
+
+def _about_sign(amount: str, shape: Shape) -> str:
+    """Return what more is to be said of an amount that would be accepted where payments are added up."""
+    if shape.signed or amount_of(amount, signed=True) is None:
+        return ""
+    return '; an amount below zero is accepted with payments.amounts = "each" alone'
 
 
 def _children(element: etree._Element, names: _Names) -> dict[str, etree._Element]:
