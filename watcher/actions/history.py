@@ -62,14 +62,19 @@ def attempts(journal: str, wanted: str, *, needed: bool = True) -> list[Attempt]
         ConfigurationError: the journal cannot be used.
     """
     name = Path(wanted).name
-    found: dict[tuple[str, int], Attempt] = {}
+    found: dict[tuple[str, int, str, str], Attempt] = {}
     with opened(journal) as database:
         if database is not None:
             for asked in dict.fromkeys((wanted, name, claim_in(name) or name)):
-                found |= {(attempt.claim, attempt.line): attempt for attempt in History(database).attempts(asked)}
+                found |= {_place(attempt): attempt for attempt in History(database).attempts(asked)}
     if needed and not found:
         raise PaymentWatcherError(f"Neither an invoice nor a file {wanted} is known to the journal {file_of(journal)}.")
     return [found[key] for key in sorted(found)]
+
+
+def _place(attempt: Attempt) -> tuple[str, int, str, str]:
+    """Return what tells an attempt from others. Where a stylesheet made the document, the line may not be known."""
+    return attempt.claim, attempt.line, attempt.invoice_number, attempt.external_id or ""
 
 
 def with_sums(attempts: Sequence[Attempt], sums: Sequence[InSum]) -> list[dict[str, Any]]:

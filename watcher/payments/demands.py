@@ -228,6 +228,8 @@ def _group_faults(group: Sequence[Record], rules: Rules) -> dict[int, str]:
 def _own_fault(record: Record, rules: Rules) -> str | None:
     if isinstance(record, Misfit):
         return record.fault
+    if record.amount == ZERO and not rules.remove_on_zero and rules.add_up:
+        return f"PaidAmount is zero{_place(record.line)}: it adds nothing to what is paid"
     if record.amount == ZERO and not rules.remove_on_zero:
         return (
             f"PaidAmount is zero{_place(record.line)}: nothing to pay. "

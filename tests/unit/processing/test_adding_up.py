@@ -13,7 +13,7 @@ from support.documents import files, invoice_payments
 from support.line import Line
 
 from watcher.journal.sums import Sums
-from watcher.sandbox import InvoiceSeed, PaymentSeed, Sandbox
+from watcher.sandbox import InvoiceSeed, PaymentSeed, Rules, Sandbox
 
 EACH = {"amounts": "each"}
 REMOVE = {"amounts": "each", "zero_amount": "remove"}
@@ -352,3 +352,27 @@ def test_with_prevent_reprocessing_a_payment_that_comes_again_is_rejected_and_co
     books.drop(receipt("R-1", "100.00"))
     assert books.drop(receipt("R-1", "100.00"), receipt("R-2", "50.00")) == ["rejected", "applied"]
     assert (books.paid(), books.sum()) == (["150.00"], Decimal(150))
+
+
+def test_a_search_that_lags_makes_no_second_payment(folders, start_sandbox):
+    """An invoice that has a sum is listed, although the search does not show its payment yet."""
+    sandbox = start_sandbox(invoice("CW-1", "500.00"), rules=Rules(search_lag_seconds=3600))
+    with closing(Line(folders, sandbox.url, payments=EACH)) as line:
+        sandbox.pass_time(7200)
+        books = Books(line, sandbox)
+        assert books.drop(receipt("R-1", "100.00")) == ["applied"]
+        assert books.drop(receipt("R-2", "50.00")) == ["applied"]
+        assert books.paid() == ["150.00"]
+        assert [write["method"] for write in sandbox.books()["writes"]] == ["POST", "PATCH"]
+
+
+@pytest.mark.parametrize("again", ["R-1", "R-2"])
+def test_a_second_instalment_of_the_same_amount_is_not_short_in_silence_where_amounts_are_totals(start, again):
+    """It is unchanged, and a warning names the setting that adds it; the same payment again is no such thing."""
+    books = start(amounts="total")
+    books.drop(receipt("R-1", "50.00"))
+    (told,) = books.told(receipt(again, "50.00"))
+    assert told["outcome"] == "unchanged"
+    assert ('payments.amounts = "each"' in (told["message"] or "")) == (again == "R-2")
+    (told,) = books.told(receipt("R-1", "50.00", day="2016-10-22"))
+    assert 'payments.amounts = "each"' in told["message"]
