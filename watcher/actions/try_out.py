@@ -106,7 +106,7 @@ def try_out(data: bytes, documents: PaymentDocuments, rules: Rules) -> Tried:
         else:
             if document is not data:
                 tried.kind = "a document that becomes a payment document by inbox.transform"
-            tried.records = tuple(records(document))
+            tried.records = tuple(records(document, signed=rules.add_up))
     except DocumentError as error:
         tried.refusal = str(error)
         tried.records = ()

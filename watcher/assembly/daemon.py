@@ -36,6 +36,7 @@ from watcher.journal.earlier import Earlier
 from watcher.journal.history import History
 from watcher.journal.inboxes import Inboxes
 from watcher.journal.ledger import Ledger
+from watcher.journal.sums import Sums
 from watcher.journal.waits import Waits
 from watcher.journal.withdrawals import Withdrawals
 from watcher.lifetime import Lifetime
@@ -133,11 +134,14 @@ def batches_of(
     ledger, earlier = Ledger(database), Earlier(database)
     rules, look_up = rules_of(settings), LookUp(client.hurried(), workers)
     acceptance = Acceptance(
-        documents_of(settings, workers.lifetime), settings.inbox.max_file_bytes, settings.payments.prevent_reprocessing
+        documents_of(settings, workers.lifetime),
+        settings.inbox.max_file_bytes,
+        settings.payments.prevent_reprocessing,
+        rules.add_up,
     )
     return Batches(
         Opener(Claims(database), ledger, earlier, look_up, acceptance, workers.lifetime),
-        Rounds(client, workers, look_up, rules),
+        Rounds(client, workers, look_up, rules, sums=Sums(database)),
         Audit(client, workers, Doubts(database)),
         publisher,
         Memory(ledger, earlier),

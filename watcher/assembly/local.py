@@ -35,6 +35,7 @@ def rules_of(settings: Settings) -> Rules:
         remove_on_zero=chosen.zero_amount == "remove",
         date_partial_payments=chosen.date_partial_payments,
         list_first=settings.connectwise.list_first,
+        add_up=chosen.amounts == "each",
     )
 
 

@@ -7,27 +7,32 @@ import os
 import re
 import sys
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from watcher.actions import apply as one_document
 from watcher.assembly.connectwise import client_of, secrets_of
 from watcher.assembly.local import documents_of, rules_of, table_of
 from watcher.cli import identity
 from watcher.config import load as config
-from watcher.config.settings import InboxSection
-from watcher.connectwise.client import ConnectWise
-from watcher.connectwise.workers import Workers
+from watcher.config.settings import InboxSection, Settings
 from watcher.disk.durable import write_whole
+from watcher.disk.lock import holding, lock_file
 from watcher.documents.formats import result_file, takes_as_table
 from watcher.documents.table_terms import Terms
 from watcher.documents.writing import empty_results
 from watcher.errors import ConfigurationError, DocumentError, PaymentWatcherError
 from watcher.events import log
 from watcher.lifetime import Lifetime
-from watcher.payments.model import Rules
+from watcher.payments.model import Plan, Record
+from watcher.payments.outcomes import Result
 from watcher.payments.receipt import summary
+
+if TYPE_CHECKING:
+    from watcher.journal.sums import Sums
 
 # The usual names of the results, without their suffix.
 SUCCESS_FILE = Path("connectwise_accounting_interface_update_invoice_payments_success")
@@ -105,13 +110,60 @@ def apply(config_file: Path | None, source: str | None, outputs: Outputs | None,
     lifetime.catch_signals()
     client, workers = client_of(settings, lifetime)
     data = documents_of(settings, lifetime).of(data)
-    if outputs is None:
-        return _show_plan(data, client, workers, rules_of(settings))
-    applied = _last(one_document.apply(data, client, workers, rules_of(settings)))
+    rules = rules_of(settings)
+    with _sums_of(settings, only_look=outputs is None) as sums:
+        if outputs is None:
+            return _show_plan(*one_document.preview(data, client, workers, rules, sums))
+        applied = _last(one_document.apply(data, client, workers, rules, sums, _name_of(source)))
     success, fail = (b"".join(result_file(data, applied.results, rejected=rejected)) for rejected in (False, True))
     outputs.write(success, fail)
     _report(applied, as_json=as_json)
     return not any(result.message for result in applied.known)
+
+
+@contextmanager
+def _sums_of(settings: Settings, *, only_look: bool) -> Iterator[Sums | None]:
+    """Open the journal if payments are added up: only it knows what was accepted before.
+
+    Args:
+        settings: any.
+        only_look: the plan is printed, and nothing written. This is possible beside a daemon.
+
+    Raises:
+        Occupied: the daemon runs.
+        PaymentWatcherError: the journal is another user's.
+    """
+    if settings.payments.amounts != "each":
+        yield None
+        return
+    # Late: those whose amounts are totals need no journal here.
+    from watcher.journal.database import Database, opened
+    from watcher.journal.sums import Sums
+
+    journal = settings.journal
+    if only_look:
+        identity.work_as_owner(journal.path.parent)
+        with opened(journal.url) as database:
+            # Without a journal, nothing was accepted before.
+            yield Sums(database or Database("sqlite://"))
+        return
+    with suppress(FileNotFoundError):
+        owner = journal.path.parent.stat().st_uid
+        if os.geteuid() == 0 != owner:
+            raise PaymentWatcherError(
+                f'With payments.amounts = "each", apply writes to the journal {journal.path}, whose user has the id '
+                f"{owner}. Run it as that user: sudo -u '#{owner}' payment-watcher apply ..."
+            )
+    with holding(lock_file(journal.path)), closing(Database(journal.url)) as database:
+        yield Sums(database)
+
+
+def _name_of(source: str | None) -> str:
+    """Return how a document is named where its payments are listed."""
+    if source in (None, "-"):
+        return "standard input"
+    assert source is not None
+    return "apply" if source.lstrip().startswith("<") else Path(source).name
 
 
 def _begin(
@@ -160,10 +212,9 @@ def _content(path: Path, limit: int) -> bytes | None:
         raise DocumentError(f"{path} cannot be read: {os.strerror(error.errno or 0)}.") from error
 
 
-def _show_plan(data: bytes, client: ConnectWise, workers: Workers, rules: Rules) -> bool:
+def _show_plan(_: Sequence[Record], rejected: Sequence[Result], plans: Sequence[Plan]) -> bool:
     from watcher.cli import console
 
-    _, rejected, plans = one_document.preview(data, client, workers, rules)
     console.show_plan(rejected, plans)
     return not rejected and not any(plan.rejects for plan in plans)
 

@@ -237,16 +237,19 @@ def history(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Show what happened to an invoice or a file: every attempt, from the journal."""
-    from watcher.actions.history import attempt_as_json, attempts
+    from watcher.actions.history import attempts, sum_of, with_sums
     from watcher.cli.local import settings_of
 
-    found = attempts(settings_of(config_file).journal.url, wanted)
+    journal = settings_of(config_file).journal.url
+    sums = sum_of(journal, wanted)
+    found = attempts(journal, wanted, needed=not sums)
     if as_json:
-        typer.echo(json.dumps([attempt_as_json(attempt) for attempt in found], indent=2))
+        typer.echo(json.dumps(with_sums(found, sums), indent=2))
     else:
         from watcher.cli import console
 
         console.show_attempts(found)
+        console.show_sum(sums)
 
 
 @app.command()

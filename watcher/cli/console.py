@@ -20,6 +20,7 @@ from watcher.plain import plain, plain_lines
 if TYPE_CHECKING:
     # What is shown, and nothing of what finds it out.
     from watcher.actions.check import Finding
+    from watcher.actions.history import InSum
     from watcher.actions.status import Status
     from watcher.journal.history import Attempt
 
@@ -74,13 +75,26 @@ def show_plan(rejected: Sequence[Result], plans: Sequence[Plan]) -> None:
         )  # fmt: skip
     for plan in plans:
         for part in plan.demand.parts:
-            what, why = _step(plan)
+            what, why = _step_of(plan, part.position)
             rows[part.position] = (str(part.line), part.invoice_number, money(part.amount), what, why)
     table = Table("Line", "Invoice", "Asked", "Would", "Note", title="Plan (nothing is written)", title_justify="left")
     table.columns[2].justify = "right"
     for position in sorted(rows):
         table.add_row(*(Text(plain(cell)) for cell in rows[position]))
     out.print(table)
+
+
+def _step_of(plan: Plan, position: int) -> tuple[str, str]:
+    """Return what is done about one record of a plan, and what there is to say of it."""
+    what, why = _step(plan)
+    adding = plan.adding
+    if adding is None:
+        return what, why
+    if (fault := adding.faults.get(position)) is not None:
+        return "reject", fault
+    if position in adding.repeated and not (plan.rejects and position not in adding.accepted_before):
+        return "keep as it is", "; ".join(filter(None, ("accepted before", why)))
+    return what, why if plan.rejects else "; ".join(filter(None, (adding.in_words, why)))
 
 
 def _step(plan: Plan) -> tuple[str, str]:
@@ -185,6 +199,24 @@ def show_status(status: Status) -> None:
         )
         if len(status.unpaid) > _MOST_UNPAID:
             out.print(Text(f"... and {len(status.unpaid) - _MOST_UNPAID} earlier ones (--json lists all)."))
+
+
+def show_sum(sums: Sequence[InSum]) -> None:
+    """Print how the sum of an invoice came together: a row for each payment that was accepted."""
+    if not sums:
+        return
+    _show_rows(
+        "Sum of the accepted payments",
+        ("Accepted (UTC)", "File", "externalId", "Invoice", "Day", "Amount", "Sum"),
+        [
+            (
+                *(_at(one.accepted.accepted_at), one.accepted.file, one.accepted.external_id),
+                *(one.accepted.invoice_number, str(one.accepted.date_paid)),
+                *(money(one.accepted.amount), money(one.total)),
+            )
+            for one in sums
+        ],
+    )
 
 
 def show_attempts(attempts: Sequence[Attempt]) -> None:

@@ -41,4 +41,6 @@ def put_back(name: str, config_file: Path | None, *, anyway: bool) -> tuple[Path
     """Put a failed or archived file back into the inbox; return where it was and where it is now."""
     settings = settings_of(config_file)
     published = Published(folders_of(settings), FolderCalls())
+    # Where payments are added up, a file that comes again replaces nothing.
+    anyway = anyway or settings.payments.amounts == "each"
     return requeue.requeue(name, published, settings.journal.url, anyway=anyway, table=table_of(settings))

@@ -202,7 +202,9 @@ class PaymentsSection(Section):
         "added to all earlier ones, for ever, by its externalId.",
     )
     duplicates: Literal["reject", "sum"] = Field(
-        "reject", description="An invoice stands in a file several times: reject all its records, or add them up."
+        "reject",
+        description="An invoice stands in a file several times: reject all its records, or add them up. With amounts = "
+        "each, they are several payments.",
     )
     zero_amount: Literal["reject", "remove"] = Field(
         "reject", description="A paid amount of zero: reject it, or take the payment off the invoice."

@@ -94,11 +94,12 @@ def unfinished(data: bytes, table: Terms | None = None) -> str | None:
     return xml.unfinished(data)
 
 
-def records(document: bytes) -> Iterator[Record]:
+def records(document: bytes, *, signed: bool = False) -> Iterator[Record]:
     """Read a payment document record by record.
 
     Args:
         document: what ``PaymentDocuments.of`` returned.
+        signed: amounts may be less than zero. A table has that in its terms.
 
     Yields:
         Its records in order. None of them may be used before the last one is read.
@@ -112,12 +113,12 @@ def records(document: bytes) -> Iterator[Record]:
         return table.records(document)
     from watcher.documents import reading
 
-    return reading.records(document)
+    return reading.records(document, signed=signed)
 
 
-def read(document: bytes) -> tuple[Record, ...]:
+def read(document: bytes, *, signed: bool = False) -> tuple[Record, ...]:
     """Read a whole payment document, as ``records`` does."""
-    return tuple(records(document))
+    return tuple(records(document, signed=signed))
 
 
 def result_file(document: bytes, results: Iterable[Result | None], *, rejected: bool) -> Iterator[bytes]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from lxml import etree
@@ -39,11 +40,12 @@ _LONGEST_REASON = 500
 _MOST_RECORDS = 500_000
 
 
-def read(data: bytes) -> tuple[Record, ...]:
+def read(data: bytes, *, signed: bool = False) -> tuple[Record, ...]:
     """Read a whole document.
 
     Args:
         data: the document's bytes.
+        signed: amounts may be less than zero.
 
     Returns:
         Its records in order; none for an empty document.
@@ -51,7 +53,7 @@ def read(data: bytes) -> tuple[Record, ...]:
     Raises:
         DocumentError: the document is cut off, not well-formed, or no payment document. Nothing of it may be used.
     """
-    return tuple(records(data))
+    return tuple(records(data, signed=signed))
 
 
 def is_payment_document(data: bytes) -> bool:
@@ -71,11 +73,12 @@ def _batches(data: bytes) -> Iterator[tuple[etree._Element, list[etree._Element]
         raise cut_off(data, error) from error
 
 
-def records(data: bytes) -> Iterator[Record]:
+def records(data: bytes, *, signed: bool = False) -> Iterator[Record]:
     """Read a document record by record.
 
     Args:
         data: the document's bytes.
+        signed: amounts may be less than zero.
 
     Yields:
         Its records in order. None of them may be used before the last one is read.
@@ -88,7 +91,7 @@ def records(data: bytes) -> Iterator[Record]:
     position = 0
     for root, elements in _batches(data):
         if shape is None:
-            shape = _shape(root)
+            shape = replace(_shape(root), signed=signed)
             _check_text(root, root.text, shape)
         # Attributes and elements further in are rare. To find them record by record would take a look at each child.
         plain = shape.invoice is None and not _FURTHER(root)
@@ -151,11 +154,13 @@ def _plain(position: int, element: etree._Element, shape: Shape, names: _Names) 
     number = (values.get(shape.number) or "").strip()
     if not is_invoice_number(number):
         return None
-    amount = amount_of((values.get(shape.amount) or "").strip())
+    amount = amount_of((values.get(shape.amount) or "").strip(), signed=shape.signed)
     day = day_of((values.get(shape.day) or "").strip())
-    if amount is None or day is None:
+    ids = [values[name] for name in shape.external_ids if name in values]
+    if amount is None or day is None or len(ids) > 1:
         return None
-    return Payment(position, line_of(element), number, amount, day)
+    external_id = bounded_id((ids[0] or "").strip()) if ids else ""
+    return Payment(position, line_of(element), number, amount, day, external_id=external_id)
 
 
 def _read_record(position: int, element: etree._Element, shape: Shape, names: _Names) -> Record:
@@ -171,11 +176,12 @@ def _read_record(position: int, element: etree._Element, shape: Shape, names: _N
         faults.append(f"another <{shape.record}> stands inside this one; put it beside this one")
     number, invoice_id = _invoice(children, shape, names, faults)
     amount_text = _field(children, shape.amount, faults)
-    amount = amount_of(amount_text)
+    amount = amount_of(amount_text, signed=shape.signed)
     if amount_text and amount is None:
         faults.append(
             f'{shape.amount} "{shown(amount_text)}" is not an amount: digits with a point and at most two decimals '
             f"are accepted, like 1346.34, at most {DIGITS} digits, no sign, currency or thousands separator"
+            + _about_sign(amount_text, shape)
         )
     date_text = _field(children, shape.day, faults)
     day = day_of(date_text)
@@ -189,7 +195,10 @@ def _read_record(position: int, element: etree._Element, shape: Shape, names: _N
             f'{shape.day} "{shown(date_text)}" is not a date: a day of the years {YEARS.start} to {YEARS.stop - 1}, '
             "alone or with a time, is accepted, like 2016-09-22 or 2016-09-22T12:05:54+01:00"
         )
-    external_id = bounded_id(_text(children.get(shape.external_id))) if shape.external_id else ""
+    ids = [bounded_id(_text(children[name])) for name in shape.external_ids if name in children]
+    if len(ids) > 1:
+        faults.append(f"{' and '.join(shape.external_ids)} both stand in this payment; give one of them")
+    external_id = ids[0] if ids else ""
     if REJECT in children:
         # Whoever made the record knows better than its values what is wrong with it.
         faults = [_reason(children[REJECT])]
@@ -205,6 +214,13 @@ def _reason(element: etree._Element) -> str:
     return (
         one_line(reason, _LONGEST_REASON) or f"{REJECT} is empty: the stylesheet rejects this payment without a reason"
     )
+
+
+def _about_sign(amount: str, shape: Shape) -> str:
+    """Return what more is to be said of an amount that would be accepted where payments are added up."""
+    if shape.signed or amount_of(amount, signed=True) is None:
+        return ""
+    return '; an amount below zero is accepted with payments.amounts = "each" alone'
 
 
 def _children(element: etree._Element, names: _Names) -> dict[str, etree._Element]:

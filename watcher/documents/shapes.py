@@ -21,7 +21,8 @@ class Shape:
         day: the element with the date of payment.
         invoice: the element that holds ``number``, or ConnectWise's id of the invoice in ``id``; None if ``number``
             stands directly in the record.
-        external_id: the element with the accounting system's own id of the payment; None if there is no such element.
+        external_ids: the names of the element with the accounting system's own id of the payment.
+        signed: amounts may be less than zero.
     """
 
     root: str
@@ -30,16 +31,23 @@ class Shape:
     amount: str
     day: str
     invoice: str | None = None
-    external_id: str | None = None
+    external_ids: tuple[str, ...] = ("externalId",)
+    signed: bool = False
 
     @property
     def fields(self) -> tuple[str, ...]:
         """The elements that a payment may hold at most once."""
-        optional = (self.external_id,) if self.external_id else ()
-        return (self.invoice or self.number, self.amount, self.day, *optional)
+        return (self.invoice or self.number, self.amount, self.day, *self.external_ids)
 
 
-UPDATES = Shape("ArrayOfUpdateInvoicePayment", "UpdateInvoicePayment", "InvoiceNumber", "PaidAmount", "DatePaid")
+UPDATES = Shape(
+    "ArrayOfUpdateInvoicePayment",
+    "UpdateInvoicePayment",
+    "InvoiceNumber",
+    "PaidAmount",
+    "DatePaid",
+    external_ids=("ExternalId", "externalId"),
+)
 PAYMENTS = Shape(
     "InvoicePayments",
     "InvoicePayment",
@@ -47,7 +55,6 @@ PAYMENTS = Shape(
     "amount",
     "paymentDate",
     invoice="invoice",
-    external_id="externalId",
 )
 SHAPES = {shape.root: shape for shape in (UPDATES, PAYMENTS)}
 # The element in which a stylesheet says why a record is rejected.

@@ -38,8 +38,16 @@ def is_invoice_number(text: str) -> bool:
     return _INVOICE_NUMBER.fullmatch(text) is not None
 
 
-def amount_of(text: str) -> Decimal | None:
-    """Return the amount that a text stands for; None if it is none that is accepted."""
+def amount_of(text: str, *, signed: bool = False) -> Decimal | None:
+    """Return the amount that a text stands for; None if it is none that is accepted.
+
+    Args:
+        text: the text.
+        signed: an amount may be less than zero.
+    """
+    if signed and text.startswith("-"):
+        amount = amount_of(text[1:])
+        return -amount if amount else None
     match = _AMOUNT.fullmatch(text)
     if match is None:
         return None

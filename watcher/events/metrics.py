@@ -91,7 +91,8 @@ class _Work:
             case Event.FILE_FINISHED:
                 self._files.labels(keys["outcome"]).inc()
                 for kind in _SUMS:
-                    self._amounts.labels(kind).inc(float(keys[kind]))
+                    # A counter never falls: a file that takes more off than it adds is not counted.
+                    self._amounts.labels(kind).inc(max(float(keys[kind]), 0.0))
             case Event.FILE_REFUSED:
                 self._files.labels("refused").inc()
 

@@ -18,7 +18,7 @@ from watcher.journal.tables import TABLES
 # The most values in one statement.
 MOST_VALUES = sqlite.MOST_VALUES
 # The version of the tables.
-_VERSION = 6
+_VERSION = 7
 # The statements that bring a journal of one version to the next.
 _MIGRATIONS = {
     1: (
@@ -65,6 +65,18 @@ _MIGRATIONS = {
         "INSERT INTO doubts (invoice_id, action, amount, invoice_number, since, claim, settled, payment_id) "
         "SELECT invoice_id, action, amount, invoice_number, since, claim, settled, payment_id FROM doubts_of_version_5",
         "DROP TABLE doubts_of_version_5",
+    ),
+    6: (
+        # What was opened so far says what is paid in total.
+        "ALTER TABLE files ADD COLUMN adds INTEGER NOT NULL DEFAULT 0",
+        "CREATE TABLE sums (invoice_id INTEGER NOT NULL PRIMARY KEY, invoice_key VARCHAR NOT NULL, "
+        "total VARCHAR NOT NULL, settled VARCHAR NOT NULL, latest VARCHAR NOT NULL, "
+        "intended VARCHAR NOT NULL DEFAULT '')",
+        "CREATE INDEX ix_sums_invoice_key ON sums (invoice_key)",
+        "CREATE TABLE accepted (external_id VARCHAR NOT NULL PRIMARY KEY, invoice_id INTEGER NOT NULL, "
+        "invoice_number VARCHAR NOT NULL, amount VARCHAR NOT NULL, day VARCHAR NOT NULL, "
+        "place INTEGER NOT NULL UNIQUE, accepted_at VARCHAR NOT NULL, file VARCHAR NOT NULL, claim VARCHAR NOT NULL)",
+        "CREATE INDEX ix_accepted_invoice_id ON accepted (invoice_id)",
     ),
 }
 

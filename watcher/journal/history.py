@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -38,6 +38,8 @@ class Attempt:
         invoice_id: ConnectWise's id of the invoice.
         payment_id: ConnectWise's id of the payment row.
         decided_at: when it got its outcome, aware.
+        external_id: the accounting system's own id of the payment; None if there is none.
+        day: its day; None if it is not known.
     """
 
     file: str
@@ -53,6 +55,8 @@ class Attempt:
     invoice_id: int | None
     payment_id: int | None
     decided_at: datetime | None
+    external_id: str | None = None
+    day: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +129,19 @@ class History:
 
         One is resolved if its invoice has been set or tried again, or if its fail file has been dropped in again. The
         later file's row says what happened then, perhaps under a corrected invoice number.
+
+        Where payments are added up, another payment of its invoice resolves nothing: this one has to be tried again,
+        which its externalId shows, and its amount if it had none.
         """
         later, of_later = PAYMENTS.alias(), FILES.alias()
         tried = sql.exists().where(
             later.c.invoice_number == PAYMENTS.c.invoice_number,
             of_later.c.claim == later.c.claim,
+            sql.or_(
+                FILES.c.adds == 0,
+                later.c.external_id == PAYMENTS.c.external_id,
+                sql.and_(PAYMENTS.c.external_id.is_(None), later.c.asked == PAYMENTS.c.asked),
+            ),
             sql.or_(
                 of_later.c.sequence > FILES.c.sequence,
                 sql.and_(later.c.claim == PAYMENTS.c.claim, later.c.outcome != Outcome.REJECTED),
@@ -138,7 +150,13 @@ class History:
         # The value stands in the statement: the index on rejected payments serves only if the database sees it.
         rejected = PAYMENTS.c.outcome == sql.literal_column("'rejected'")
         numbered = PAYMENTS.c.invoice_number != ""
-        found = self._attempts(sql.and_(rejected, sql.not_(sql.and_(numbered, tried))))
+        corrected = sql.exists().where(
+            FILES.c.adds == 1,
+            later.c.external_id == PAYMENTS.c.external_id,
+            of_later.c.claim == later.c.claim,
+            of_later.c.sequence > FILES.c.sequence,
+        )
+        found = self._attempts(sql.and_(rejected, sql.not_(sql.and_(numbered, tried)), sql.not_(corrected)))
         again = self._dropped_again()
         return [attempt for attempt in found if attempt.claim not in again]
 
@@ -173,6 +191,8 @@ class History:
                     invoice_id=row.invoice_id,
                     payment_id=row.payment_id,
                     decided_at=_time(row.decided_at),
+                    external_id=row.external_id,
+                    day=row.day.on if row.day else None,
                 )
                 for row in connection.execute(query)
             ]

@@ -17,12 +17,14 @@ from typing import Any
 
 import sqlalchemy as sql
 
+from watcher.journal.accepting import accept
 from watcher.journal.database import Database
 from watcher.journal.tables import DOUBTS, FILES, PAYMENTS
 from watcher.payments.dated import Dated
 from watcher.payments.doubts import InDoubt, LateCall
 from watcher.payments.model import Action, Demand, Intent, Misfit, Payment, Record
 from watcher.payments.outcomes import Outcome, Result
+from watcher.payments.sums import Addition
 
 _of_record = sql.and_(PAYMENTS.c.claim == sql.bindparam("of_claim"), PAYMENTS.c.position == sql.bindparam("at"))
 _of_file = FILES.c.claim == sql.bindparam("of_claim")
@@ -38,6 +40,7 @@ class Known:
 
     Attributes:
         refusal: why it was refused; None if it is a payment document.
+        adds: True if each of its records is a payment that is added up.
         decided: the positions of its records that have an outcome.
         intents: the calls that were planned for records without an outcome, by position.
     """
@@ -45,6 +48,7 @@ class Known:
     refusal: str | None
     decided: frozenset[int]
     intents: dict[int, Intent]
+    adds: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +59,13 @@ class Opened:
         claim_id: its claim.
         records: its records, gone through once; none if it is refused.
         refusal: why it cannot be read as a payment document; None if it can.
+        adds: True if each of its records is a payment that is added up.
     """
 
     claim_id: str
     records: Iterable[Record]
     refusal: str | None = None
+    adds: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +107,8 @@ class Ledger:
 
         def rows() -> Iterator[dict[str, Any]]:
             for file in files:
-                opened.append({"of_claim": file.claim_id, "opened_at": opened_at, "refusal": file.refusal})
+                known = {"opened_at": opened_at, "refusal": file.refusal, "adds": int(file.adds)}
+                opened.append({"of_claim": file.claim_id, **known})
                 for record in file.records:
                     yield {
                         "claim": file.claim_id,
@@ -118,7 +125,7 @@ class Ledger:
             while page := list(islice(all_rows, _PAGE)):
                 connection.execute(sql.insert(PAYMENTS), page)
             if opened:
-                values: dict[str, Any] = {name: sql.bindparam(name) for name in ("opened_at", "refusal")}
+                values: dict[str, Any] = {name: sql.bindparam(name) for name in ("opened_at", "refusal", "adds")}
                 connection.execute(sql.update(FILES).where(_of_file).values(values), opened)
 
     def adopt(self, claim_id: str, results: Sequence[Result], refusal: str | None, decided_at: datetime) -> None:
@@ -161,12 +168,14 @@ class Ledger:
         results: Sequence[tuple[str, Result]],
         doubts: Sequence[InDoubt] = (),
         at: datetime | None = None,
+        additions: Sequence[Addition] = (),
     ) -> None:
-        """Write down outcomes.
+        """Write down outcomes, and with them, in one transaction, the payments that are accepted by them.
 
         Args:
             results: each with the id of its claim.
             doubts: the invoices among theirs on which a call of ours may still be carried out.
+            additions: what they add to the sums of invoices.
             at: when they were decided, aware; now if None.
         """
         decided_at = _time(at)
@@ -195,9 +204,15 @@ class Ledger:
             "payment_id",
             "decided_at",
         )
-        self._update(rows, columns, doubts)
+        self._update(rows, columns, doubts, additions)
 
-    def _update(self, rows: list[dict[str, Any]], columns: Sequence[str], doubts: Sequence[InDoubt] = ()) -> None:
+    def _update(
+        self,
+        rows: list[dict[str, Any]],
+        columns: Sequence[str],
+        doubts: Sequence[InDoubt] = (),
+        additions: Sequence[Addition] = (),
+    ) -> None:
         if not rows:
             return
         with self._database.transaction() as connection:
@@ -205,6 +220,7 @@ class Ledger:
             connection.execute(sql.update(PAYMENTS).where(_of_record).values(values), rows)
             for one in doubts:
                 _put_doubt(connection, one)
+            accept(connection, additions)
 
     # --- what is known -----------------------------------------------------------------------------------------
 
@@ -216,7 +232,7 @@ class Ledger:
         """Return what is written down of some claimed files, a batch of them, without those that were not opened."""
         with self._database.transaction() as connection:
             files = connection.execute(
-                sql.select(FILES.c.claim, FILES.c.refusal).where(
+                sql.select(FILES.c.claim, FILES.c.refusal, FILES.c.adds).where(
                     FILES.c.claim.in_(claim_ids), FILES.c.opened_at.is_not(None)
                 )
             ).all()
@@ -254,7 +270,10 @@ class Ledger:
                         row.intended_day,
                         bool(row.intended_repeats),
                     )
-        return {file.claim: Known(file.refusal, frozenset(decided[file.claim]), intents[file.claim]) for file in files}
+        return {
+            file.claim: Known(file.refusal, frozenset(decided[file.claim]), intents[file.claim], bool(file.adds))
+            for file in files
+        }
 
     def decisions(self, claim_ids: Sequence[str]) -> dict[str, Decision]:
         """Return what became of some opened files all of whose records have an outcome, a batch of them."""

@@ -101,6 +101,8 @@ FILES = sql.Table(
     sql.Column("taken", sql.Integer, nullable=False, server_default="1"),
     # When its records, or its refusal, were written down.
     sql.Column("opened_at", sql.String),
+    # 1 if each of its records is a payment that is added up (``payments.amounts = "each"``). It was when it was opened.
+    sql.Column("adds", sql.Integer, nullable=False, server_default="0"),
     sql.Index("files_sequence", "sequence", unique=True),
 )
 # Our own copy of each file in work.
@@ -162,6 +164,37 @@ DOUBTS = sql.Table(
     sql.Column("settled", Amount),
     sql.Column("settled_day", Day),
     sql.Column("payment_id", sql.Integer),
+)
+# The sum of each invoice whose payments are added up. Nothing ever removes a row of this table or the next.
+SUMS = sql.Table(
+    "sums",
+    TABLES,
+    sql.Column("invoice_id", sql.Integer, primary_key=True, autoincrement=False),
+    # As a file wrote it last, case-folded.
+    sql.Column("invoice_key", sql.String, nullable=False, index=True),
+    sql.Column("total", Amount, nullable=False),
+    # The payment that was set last; less than the total if the invoice could not take it all.
+    sql.Column("settled", Amount, nullable=False),
+    # The latest day among the accepted payments.
+    sql.Column("latest", Day, nullable=False),
+    # What calls of this program may have set since then, which had no outcome; a blank between two.
+    sql.Column("intended", sql.String, nullable=False, server_default=""),
+)
+# The payments in these sums. They stay when their files are forgotten, so they name them by themselves.
+ACCEPTED = sql.Table(
+    "accepted",
+    TABLES,
+    sql.Column("external_id", Text, primary_key=True),
+    sql.Column("invoice_id", sql.Integer, nullable=False, index=True),
+    sql.Column("invoice_number", sql.String, nullable=False),
+    sql.Column("amount", Amount, nullable=False),
+    sql.Column("day", Day, nullable=False),
+    # The order in which payments were accepted.
+    sql.Column("place", sql.Integer, nullable=False, unique=True),
+    sql.Column("accepted_at", sql.String, nullable=False),
+    sql.Column("file", FileName, nullable=False),
+    # Empty for a document that was never in the inbox.
+    sql.Column("claim", sql.String, nullable=False),
 )
 # The files that a person wants out of work.
 WITHDRAWALS = sql.Table(

@@ -4,7 +4,7 @@ This package owns payments, invoices, demands, steps, results and receipts, as v
 no clock: everything that it needs comes in as an argument. Others use the values of ``model`` and ``invoices``,
 ``dated.Dated``, ``demands.demands_of``, ``numbered``, ``timely``, ``unrepeated`` and ``first_of_each``,
 ``planning.plan`` and ``must_list``, ``outcomes.intend``, ``finish``, ``reject`` and ``total``, ``repeated.Asked`` and
-``warning_of``, ``doubts.InDoubt``, ``Settled`` and ``LateCall``, ``refusals.Refusals``, ``attempts.Attempts`` and
-``spread``, ``withdrawal.Withdrawal`` and ``is_withdrawal``, and ``receipt.receipt``, ``read_receipt``, ``summary`` and
-``refusal_note``.
+``warning_of``, ``sums.Sum``, ``Accepted``, ``Before``, ``Addition`` and ``add``, ``doubts.InDoubt``, ``Settled`` and
+``LateCall``, ``refusals.Refusals``, ``attempts.Attempts`` and ``spread``, ``withdrawal.Withdrawal`` and
+``is_withdrawal``, and ``receipt.receipt``, ``read_receipt``, ``summary`` and ``refusal_note``.
 """

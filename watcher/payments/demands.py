@@ -18,6 +18,7 @@ from watcher.payments.model import (
     listed,
 )
 from watcher.payments.outcomes import Result, reject
+from watcher.payments.sums import conflicts
 from watcher.plain import plain
 
 # A payment may be dated so many days ahead, for example a direct debit. A later day is a slip of the keyboard.
@@ -37,6 +38,8 @@ def demands_of(claim_id: str, records: Sequence[Record], rules: Rules) -> tuple[
     Returns:
         The demands, in the order of their first records, and the results of the rejected records.
     """
+    if rules.add_up:
+        return _added_up(claim_id, records, rules)
     # Most invoices stand in a document once. A list for each would be the largest part of the memory that this takes.
     by_invoice: dict[str, Record | list[Record]] = {}
     for record in records:
@@ -58,6 +61,26 @@ def demands_of(claim_id: str, records: Sequence[Record], rules: Rules) -> tuple[
         else:
             wanted.append(Demand(claim_id, payments[0].invoice_number, payments))
     return wanted, rejected
+
+
+def _added_up(claim_id: str, records: Sequence[Record], rules: Rules) -> tuple[list[Demand], list[Result]]:
+    """Do as ``demands_of`` where every record is one payment: a wrong one keeps no other from being added."""
+    repeated = conflicts(record for record in records if isinstance(record, Payment) and record.external_id)
+    groups: dict[tuple[str, int | None], list[Payment]] = {}
+    rejected: list[Result] = []
+    for record in records:
+        fault = _own_fault(record, rules) or repeated.get(record.position)
+        if isinstance(record, Payment) and fault is None and not record.external_id:
+            fault = (
+                f'externalId is missing{_place(record.line)}: with payments.amounts = "each" every payment needs one, '
+                "by which it is known if it comes again"
+            )
+        if fault is not None or isinstance(record, Misfit):
+            rejected.append(reject(record, fault or ""))
+        else:
+            # A record that names the wrong id of its invoice is wrong alone.
+            groups.setdefault((record.invoice_number.casefold(), record.invoice_id), []).append(record)
+    return [Demand(claim_id, parts[0].invoice_number, tuple(parts), adds=True) for parts in groups.values()], rejected
 
 
 def numbered(records: Sequence[Record], numbers: Mapping[int, str]) -> tuple[Record, ...]:
@@ -205,6 +228,8 @@ def _group_faults(group: Sequence[Record], rules: Rules) -> dict[int, str]:
 def _own_fault(record: Record, rules: Rules) -> str | None:
     if isinstance(record, Misfit):
         return record.fault
+    if record.amount == ZERO and not rules.remove_on_zero and rules.add_up:
+        return f"PaidAmount is zero{_place(record.line)}: it adds nothing to what is paid"
     if record.amount == ZERO and not rules.remove_on_zero:
         return (
             f"PaidAmount is zero{_place(record.line)}: nothing to pay. "

@@ -7,8 +7,13 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from watcher.payments.dated import Dated
+
+if TYPE_CHECKING:
+    # What is added up is made of what is defined here.
+    from watcher.payments.sums import Adding
 
 ZERO = Decimal(0)
 _CENT = Decimal("0.01")
@@ -47,7 +52,7 @@ class Payment:
         line: its line in the document, from 1; 0 if a stylesheet made the document and the line is not known.
         invoice_number: the number as written, trimmed; empty if the document gives the id alone and the number has not
             been looked up yet.
-        amount: zero or more, with at most two decimal places.
+        amount: with at most two decimal places; less than zero only where payments are added up.
         date_paid: the calendar day as written, without time and offset.
         invoice_id: ConnectWise's id of the invoice; None if the document does not give it.
         external_id: the accounting system's own id of the payment; empty if there is none.
@@ -97,12 +102,15 @@ class Demand:
     Attributes:
         claim_id: the id of the claim to which the document belongs.
         invoice_number: the number as its first record writes it.
-        parts: its records; more than one only if duplicates are summed.
+        parts: its records; more than one only if duplicates are summed, or payments are added up.
+        adds: True if each part is a payment of its own, to be added to all that were accepted before. Otherwise its
+            amount is the total paid on the invoice so far.
     """
 
     claim_id: str
     invoice_number: str
     parts: tuple[Payment, ...]
+    adds: bool = False
 
     @property
     def amount(self) -> Decimal:
@@ -255,6 +263,8 @@ class Plan:
         applied: True if the step is Keep because an earlier attempt of the same claim made the call.
         date_paid: the date of the invoice's payment afterwards; None if it has none.
         repeats: True if the invoice held the very amount that is asked before any attempt of the same claim.
+        adding: what is added to the sum of the invoice, where payments are added up.
+        room: the most that the invoice's payment can be, as far as that matters to ``adding``.
     """
 
     demand: Demand
@@ -264,6 +274,8 @@ class Plan:
     applied: bool = False
     date_paid: date | None = None
     repeats: bool = False
+    adding: Adding | None = None
+    room: Decimal | None = None
 
     @property
     def rejects(self) -> bool:
@@ -294,9 +306,12 @@ class Rules:
         remove_on_zero: an amount of zero removes the invoice's payment. Otherwise it is rejected.
         date_partial_payments: give a date to payments that leave the invoice partly paid, too.
         list_first: list the payments of an invoice before its first payment, too (``connectwise.list_first``).
+        add_up: every record is one payment, to be added to all that were accepted before (``amounts = "each"``).
+            Otherwise an amount is the total paid on the invoice so far, and ``sum_duplicates`` counts.
     """
 
     sum_duplicates: bool = False
     remove_on_zero: bool = False
     date_partial_payments: bool = False
     list_first: bool = False
+    add_up: bool = False

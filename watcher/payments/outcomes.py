@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
@@ -19,6 +19,7 @@ from watcher.payments.model import (
     action_of,
 )
 from watcher.payments.repeated import Repeat
+from watcher.payments.sums import Adding, Addition
 
 
 class Outcome(StrEnum):
@@ -145,6 +146,8 @@ def finish(decided: Plan, outcome: Outcome, payment_id: int | None) -> list[Resu
         payment_id: ConnectWise's id of the payment row; None if there is none.
     """
     assert not isinstance(decided.step, Reject)
+    if decided.adding is not None:
+        return _finish_added(decided, decided.adding, outcome, payment_id)
     left = decided.amount
     results = []
     for part in decided.demand.parts:
@@ -165,6 +168,89 @@ def finish(decided: Plan, outcome: Outcome, payment_id: int | None) -> list[Resu
             )
         )
     return results
+
+
+def _finish_added(decided: Plan, adding: Adding, outcome: Outcome, payment_id: int | None) -> list[Result]:
+    """Do as ``finish`` where payments are added up: each record says by how much it changed what is set."""
+    assert not isinstance(decided.step, Reject)
+    shares = adding.shares(decided.room)
+    results = []
+    for part in decided.demand.parts:
+        if (fault := adding.faults.get(part.position)) is not None:
+            results.append(reject(part, fault, decided.step.invoice_id))
+            continue
+        repeated = part.position in adding.repeated
+        results.append(
+            Result(
+                part.position,
+                part.line,
+                part.invoice_number,
+                Outcome.UNCHANGED if repeated else outcome,
+                part.amount,
+                part.amount if repeated else shares[part.position],
+                warning="; ".join(decided.warnings) or None,
+                invoice_id=decided.step.invoice_id,
+                payment_id=payment_id,
+            )
+        )
+    return results
+
+
+def reject_all(decided: Plan, message: str, invoice_id: int | None = None) -> list[Result]:
+    """Return the results of a plan that cannot be carried out. A payment that was accepted before stays so.
+
+    Args:
+        decided: the plan.
+        message: the reason, in words for the payer.
+        invoice_id: ConnectWise's id of the invoice; None if it is not known.
+    """
+    adding = decided.adding
+    if adding is None:
+        return [reject(part, message, invoice_id) for part in decided.demand.parts]
+    return [
+        Result(
+            part.position,
+            part.line,
+            part.invoice_number,
+            Outcome.UNCHANGED,
+            part.amount,
+            part.amount,
+            warning=f"This payment was accepted before. {message}",
+            invoice_id=invoice_id,
+        )
+        if part.position in adding.accepted_before
+        else reject(part, adding.faults.get(part.position, message), invoice_id)
+        for part in decided.demand.parts
+    ]
+
+
+def settled_by(decided: Plan, results: Sequence[Result]) -> Decimal | None:
+    """Return the payment that an invoice has by a plan that was carried out; None if it was not, or sets nothing.
+
+    Args:
+        decided: the plan of a demand.
+        results: what became of its records.
+    """
+    if decided.adding is None:
+        rejected = any(result.outcome is Outcome.REJECTED for result in results)
+        return None if rejected else sum((result.held for result in results), ZERO)
+    added = addition(decided, results)
+    return None if added is None else added.settled
+
+
+def addition(decided: Plan, results: Iterable[Result]) -> Addition | None:
+    """Return what was added to the sum of an invoice; None if nothing was.
+
+    Args:
+        decided: the plan of a demand.
+        results: what became of its records.
+    """
+    adding, step = decided.adding, decided.step
+    if adding is None or isinstance(step, Reject):
+        return None
+    accepted = {result.position for result in results if result.outcome is not Outcome.REJECTED}
+    new = tuple(part for part in adding.new if part.position in accepted)
+    return Addition(decided.demand.claim_id, step.invoice_id, new, decided.amount) if new else None
 
 
 def reject(record: Record, message: str, invoice_id: int | None = None) -> Result:

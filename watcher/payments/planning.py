@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 
@@ -25,6 +25,7 @@ from watcher.payments.model import (
     listed,
     money,
 )
+from watcher.payments.sums import Adding, Before, add, foreign
 
 
 def must_list(invoice: Invoice) -> bool:
@@ -44,6 +45,7 @@ def plan(
     earlier: InDoubt | None = None,
     dates: Dates = Dates(),  # noqa: B008  (it cannot change)
     refused: Plan | None = None,
+    before: Before | None = None,
 ) -> Plan:
     """Decide what to do about one demand.
 
@@ -56,45 +58,77 @@ def plan(
         earlier: the calls of earlier files on this invoice that may be carried out late; None without any.
         dates: what ConnectWise has done with the dates that it was sent.
         refused: the plan whose call ConnectWise refused in words; it may have been carried out all the same.
+        before: what was accepted before, where payments are added up.
 
     Returns:
         The plan. Its step is a call only if ConnectWise does not hold yet what is asked.
     """
+    invoice = _meant(demand, found)
+    if not demand.adds:
+        return (
+            Plan(demand, invoice)
+            if isinstance(invoice, Reject)
+            else _of_invoice(demand, invoice, _Attempt(intent, refused, made, earlier), rules, dates)
+        )
+    adding = add(demand, None if isinstance(invoice, Reject) else invoice.id, before or Before(), rules)
+    if isinstance(invoice, Reject):
+        return Plan(demand, invoice, adding=adding)
+    decided = _of_invoice(demand, invoice, _Attempt(intent, refused, made, earlier), rules, dates, adding)
+    held = invoice.paying[0] if invoice.paying else None
+    return replace(decided, adding=adding, room=invoice.room(held))
+
+
+def _meant(demand: Demand, found: Sequence[Invoice]) -> Invoice | Reject:
+    """Return the invoice that is meant, or why there is none."""
     number = demand.invoice_number
     if not found:
-        return Plan(demand, Reject(f"Cannot find Invoice Number {number}"))
+        return Reject(f"Cannot find Invoice Number {number}")
     if demand.invoice_ids:
         meant = [invoice for invoice in found if {invoice.id} == demand.invoice_ids]
         if not meant:
             there = _listed(invoice.id for invoice in found)
             asked = _listed(demand.invoice_ids)
-            return Plan(
-                demand,
-                Reject(f"Invoice Number {number} has the id {there} in ConnectWise, not {asked}; nothing is guessed"),
-            )
+            return Reject(f"Invoice Number {number} has the id {there} in ConnectWise, not {asked}; nothing is guessed")
         found = meant
     if len(found) > 1:
         ids = _listed(invoice.id for invoice in found)
-        return Plan(
-            demand,
-            Reject(
-                f"ConnectWise has {len(found)} invoices with Invoice Number {number} (ids {ids}); nothing is guessed"
-            ),
+        return Reject(
+            f"ConnectWise has {len(found)} invoices with Invoice Number {number} (ids {ids}); nothing is guessed"
         )
-    invoice = found[0]
-    if invoice.type.casefold() == "creditmemo":
-        return Plan(demand, Reject(f"Invoice Number {number} is a credit memo, which takes no payment"))
+    if found[0].type.casefold() == "creditmemo":
+        return Reject(f"Invoice Number {number} is a credit memo, which takes no payment")
+    return found[0]
+
+
+def _of_invoice(
+    demand: Demand, invoice: Invoice, attempt: _Attempt, rules: Rules, dates: Dates, adding: Adding | None = None
+) -> Plan:
     rows = invoice.paying
     if len({row.id for row in rows}) > 1:
-        return _several(demand, invoice, rows, intent, made, earlier)
+        return _several(demand, invoice, rows, attempt)
     held = rows[0] if rows else None
     if held is not None and held.amount < ZERO:
+        number = demand.invoice_number
         below = f"the payment {held.id} on invoice {number} is {money(held.amount)}, an amount below zero"
         return Plan(demand, Reject(f"In ConnectWise {below}; correct it there and send this again"))
-    attempt = _Attempt(intent, refused)
-    if demand.amount == ZERO:
-        return _removal(demand, invoice, held if held and held.amount != ZERO else None, attempt)
-    return _payment(demand, invoice, held, attempt, rules, dates)
+    paid = held if held and held.amount != ZERO else None
+    if adding is not None:
+        fault = foreign(paid.amount if paid else ZERO, adding.before, attempt.may_have_set(invoice, paid))
+        if fault is not None:
+            return Plan(demand, Reject(fault))
+        if not adding.new:
+            return _repeated(demand, invoice, paid, adding)
+    if (adding or demand).amount == ZERO:
+        return _removal(demand, invoice, paid, attempt)
+    return _payment(demand, adding or demand, invoice, held, attempt, rules, dates)
+
+
+def _repeated(demand: Demand, invoice: Invoice, paid: HeldPayment | None, adding: Adding) -> Plan:
+    """Plan records that were all accepted before or are rejected: nothing is to be set."""
+    settled, gone = adding.before.settled, tuple[str, ...]()
+    if paid is None and settled != ZERO:
+        gone = (f"ConnectWise holds nothing on this invoice, where this program set {money(settled)}",)
+    return Plan(demand, Keep(invoice.id, paid.id if paid else None), settled, gone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +138,24 @@ class _Attempt:
     Attributes:
         intent: the call that it wrote down; it may have been made.
         refused: the plan whose call was refused in words.
+        made: the id of a row that we are known to have made, although another payment came in between.
+        earlier: the calls of earlier files on this invoice that may be carried out late; None without any.
     """
 
     intent: Intent | None
     refused: Plan | None
+    made: int | None = None
+    earlier: InDoubt | None = None
+
+    def may_have_set(self, invoice: Invoice, paid: HeldPayment | None) -> list[Decimal]:
+        """Return what calls of this program may have set on an invoice whose outcome is not known."""
+        ours = [one.amount for one in (self.intent, self.refused) if one is not None]
+        if paid is not None and paid.id == self.made:
+            ours.append(paid.amount)
+        if self.earlier is not None and self.earlier.invoice_id == invoice.id:
+            ours += [call.amount for call in self.earlier.calls]
+            ours += [self.earlier.settled.amount] if self.earlier.settled else []
+        return ours
 
     def that_set(self, held: HeldPayment, amount: Decimal) -> tuple[str, ...] | None:
         """Return what the payer should know if it set what a payment is now; None if it did not."""
@@ -144,11 +192,10 @@ def _several(
     demand: Demand,
     invoice: Invoice,
     rows: Sequence[HeldPayment],
-    intent: Intent | None,
-    made: int | None,
-    earlier: InDoubt | None,
+    attempt: _Attempt,
 ) -> Plan:
-    surplus = next((row.id for row in rows if row.id == made), None)
+    intent, earlier = attempt.intent, attempt.earlier
+    surplus = next((row.id for row in rows if row.id == attempt.made), None)
     if surplus is None and intent and intent.action is Action.CREATE:
         # There was no row when the intent was written down. If all rows have our amount, two POSTs of ours arrived and
         # the answer to one was lost. The later row is removed.
@@ -184,20 +231,27 @@ def _removal(demand: Demand, invoice: Invoice, held: HeldPayment | None, attempt
 
 
 def _payment(
-    demand: Demand, invoice: Invoice, held: HeldPayment | None, attempt: _Attempt, rules: Rules, dates: Dates
+    demand: Demand,
+    wanted: Demand | Adding,
+    invoice: Invoice,
+    held: HeldPayment | None,
+    attempt: _Attempt,
+    rules: Rules,
+    dates: Dates,
 ) -> Plan:
     payable = invoice.room(held)
     if payable is None:
         return Plan(demand, Reject(f"ConnectWise gives no total for invoice {demand.invoice_number}"))
     if payable <= ZERO:
         return Plan(demand, Reject(f"Invoice {demand.invoice_number} has nothing to pay: {_sums(invoice)}"))
-    amount = min(demand.amount, payable)
-    day = demand.date_paid if amount == payable or rules.date_partial_payments else None
-    warnings = _warnings(demand, amount, held)
+    amount = min(wanted.amount, payable)
+    day = wanted.date_paid if amount == payable or rules.date_partial_payments else None
+    warnings = _warnings(demand, amount, held) if isinstance(wanted, Demand) else _of_sum(wanted, amount, held)
     if held is None:
         return Plan(demand, Create(invoice.id, amount, day, payable - amount), amount, warnings, date_paid=day)
     ours = attempt.that_set(held, amount)
-    repeats = held.amount == amount == demand.amount and (ours is None or attempt.repeats(amount))
+    same = isinstance(wanted, Demand) and held.amount == amount == wanted.amount
+    repeats = same and (ours is None or attempt.repeats(amount))
     differs = held.date_paid != day
     told = _kept_date(held, day, dates, same_amount=held.amount == amount) if differs else None
     if told is not None:
@@ -238,6 +292,22 @@ def _kept_date(held: HeldPayment, day: date | None, dates: Dates, *, same_amount
         return None
     sent = "the date was taken off" if day is None else f"{day} was sent"
     return f"ConnectWise shows the date {held.date_paid or 'none'} for this payment, although {sent}"
+
+
+def _of_sum(adding: Adding, amount: Decimal, held: HeldPayment | None) -> tuple[str, ...]:
+    """Return what the payer should know where payments are added up."""
+    warnings = []
+    if adding.amount > amount:
+        warnings.append(
+            f"The sum of the payments of this invoice is {money(adding.amount)}, which exceeds what it can take: "
+            f"{money(amount)} was set and {money(adding.amount - amount)} discarded"
+        )
+    if adding.before.settled != ZERO and (held is None or held.amount == ZERO):
+        warnings.append(
+            f"ConnectWise held nothing on this invoice, where this program had set {money(adding.before.settled)}: "
+            "the whole sum was set again"
+        )
+    return tuple(warnings)
 
 
 def _warnings(demand: Demand, amount: Decimal, held: HeldPayment | None) -> tuple[str, ...]:

@@ -53,5 +53,6 @@ def warning_of(repeat: Repeat, earlier: Collection[Asked]) -> str | None:
     return (
         f"The invoice held {money(repeat.amount)} already, and no earlier record of it has this externalId and day: "
         "if this is a second instalment of the same amount, it was not added. "
-        "An amount must be the total paid on the invoice so far"
+        "An amount must be the total paid on the invoice so far. If your system exports single payments, set "
+        'payments.amounts = "each"'
     )

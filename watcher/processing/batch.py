@@ -46,7 +46,9 @@ class _OpenFiles:
         wanted: list[Demand] = []
         rejected: list[tuple[str, Result]] = []
         for file in list(self._files.values()):
-            demands, results = demands_of(file.claim.id, file.records, rules)
+            # Where payments are added up, each record stands alone; a group does not change by what is decided.
+            records = [one for one in file.records if one.position not in file.outcomes] if file.adds else file.records
+            demands, results = demands_of(file.claim.id, records, replace(rules, add_up=file.adds))
             self._files[file.claim.id] = replace(file, records=())
             wanted += [demand for demand in demands if demand.parts[0].position not in file.outcomes]
             rejected += [(file.claim.id, result) for result in results if result.position not in file.outcomes]

@@ -23,6 +23,7 @@ class Asking:
         refusal: why it cannot be read as a payment document; None if it can.
         outcomes: the positions of the records that have an outcome already.
         intents: the calls that were planned for its other records, by position.
+        adds: True if each record is a payment that is added up.
     """
 
     claim: Claim
@@ -32,6 +33,7 @@ class Asking:
     refusal: str | None = None
     outcomes: frozenset[int] = frozenset()
     intents: dict[int, Intent] = field(default_factory=dict)
+    adds: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ class Memory:
             else (claim_id, each)
             for claim_id, each in known.results
         ]
-        self._ledger.record(results, known.doubts)
+        self._ledger.record(results, known.doubts, additions=known.additions)
         return results
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from watcher.payments.doubts import InDoubt
 from watcher.payments.model import Demand, Intent
 from watcher.payments.outcomes import Result
+from watcher.payments.sums import Addition
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +28,12 @@ class Outcomes:
     Attributes:
         results: each with the id of its claim.
         doubts: the invoices among theirs on which a call of ours may still be carried out.
+        additions: what they add to the sums of invoices.
     """
 
     results: list[tuple[str, Result]]
     doubts: list[InDoubt] = field(default_factory=list)
+    additions: list[Addition] = field(default_factory=list)
 
 
 News = Planned | Outcomes

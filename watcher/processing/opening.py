@@ -33,11 +33,13 @@ class Acceptance:
         documents: makes a payment document of a file's content.
         max_file_bytes: larger files are refused unread.
         prevent_reprocessing: refuse a file whose content, and a payment whose externalId, has been processed before.
+        adds: each record is a payment that is added up. A file stays what it was when it was opened.
     """
 
     documents: PaymentDocuments
     max_file_bytes: int
     prevent_reprocessing: bool = False
+    adds: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,9 @@ class Opener:
     def _write_down(self, files: Sequence[tuple[Asking, bool]]) -> list[Asking]:
         """Write down what files ask that are not written down yet, and return all."""
         new = [file for file, is_known in files if not is_known]
-        self._ledger.open_all(Opened(file.claim.id, self._lifetime.through(file.records), file.refusal) for file in new)
+        self._ledger.open_all(
+            Opened(file.claim.id, self._lifetime.through(file.records), file.refusal, file.adds) for file in new
+        )
         return [file for file, _ in files]
 
     def _read(self, claim: Claim, known: Known | None, copy: Copy) -> _Read:
@@ -129,10 +133,13 @@ class Opener:
             return _Read(claim, begun, copy.digest, known, refusal=refusal)
         try:
             document = copy.document or self._payment_document(claim, copy.content)
-            asked = tuple(self._lifetime.through(records(document)))
+            asked = tuple(self._lifetime.through(records(document, signed=self._adds(known))))
         except DocumentError as error:
             return _Read(claim, begun, copy.digest, known, refusal=str(error))
         return _Read(claim, begun, copy.digest, known, asked)
+
+    def _adds(self, known: Known | None) -> bool:
+        return self._acceptance.adds if known is None else known.adds
 
     def _payment_document(self, claim: Claim, content: bytes) -> bytes:
         """Return a claimed file's payment document: the file itself, or what is made of it now."""
@@ -155,9 +162,10 @@ class Opener:
             records = timely(numbered(records, numbers), datetime.now(UTC).date(), planned)
             if self._acceptance.prevent_reprocessing:
                 records = unrepeated(records, self._earlier.payments(_external_ids(records), claim))
+        adds = self._adds(known)
         if known is None:
-            return Asking(claim, file.digest, file.begun, records, refusal), False
-        return Asking(claim, file.digest, file.begun, records, refusal, known.decided, known.intents), True
+            return Asking(claim, file.digest, file.begun, records, refusal, adds=adds), False
+        return Asking(claim, file.digest, file.begun, records, refusal, known.decided, known.intents, adds), True
 
     def _repeats(self, claim: Claim, digest: str) -> str | None:
         """Return why a file is refused whose content was processed before; None if it was not."""

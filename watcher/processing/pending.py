@@ -10,7 +10,7 @@ from watcher.errors import Missing, Rejection
 from watcher.payments.attempts import spread
 from watcher.payments.demands import first_of_each
 from watcher.payments.model import Call, Change, Demand, DemandId, Intent, Keep, Plan, Reject, Remove
-from watcher.payments.outcomes import Outcome, Result, finish, reject
+from watcher.payments.outcomes import Outcome, Result, finish, reject_all
 from watcher.payments.refusals import Refusal
 from watcher.processing.news import Planned
 
@@ -232,4 +232,4 @@ def rejected(decided: Plan, message: str, invoice_id: int | None = None) -> list
             )
     else:
         invoice_id = decided.step.invoice_id
-    return [reject(part, message, invoice_id) for part in decided.demand.parts]
+    return reject_all(decided, message, invoice_id)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from math import inf
+from typing import TYPE_CHECKING
 
 from watcher.connectwise.client import ConnectWise
 from watcher.connectwise.workers import Batch, Workers
@@ -20,7 +21,7 @@ from watcher.payments.attempts import Attempts
 from watcher.payments.dated import Dated
 from watcher.payments.doubts import InDoubt
 from watcher.payments.model import Change, Demand, DemandId, Intent, Keep, Plan, Reject, Rules, action_of
-from watcher.payments.outcomes import Result, intend
+from watcher.payments.outcomes import Result, addition, intend, settled_by
 from watcher.payments.refusals import Refusals
 from watcher.processing.answers import Answer, Answers
 from watcher.processing.calls import Calls
@@ -32,6 +33,9 @@ from watcher.processing.pending import OpenDemands, Pending, given_up, unplanned
 from watcher.processing.planner import Planner
 from watcher.processing.turns import Turns
 from watcher.processing.unanswered import Unanswered
+
+if TYPE_CHECKING:
+    from watcher.journal.sums import Sums
 
 # The most demands of one round: enough to keep all workers busy, and few enough that what was looked up is still fresh.
 _ROUND = 1000
@@ -52,7 +56,13 @@ class Rounds:
     """
 
     def __init__(
-        self, client: ConnectWise, workers: Workers, look_up: LookUp, rules: Rules, size: int = _ROUND
+        self,
+        client: ConnectWise,
+        workers: Workers,
+        look_up: LookUp,
+        rules: Rules,
+        size: int = _ROUND,
+        sums: Sums | None = None,
     ) -> None:
         """Take what rounds are made of.
 
@@ -62,6 +72,7 @@ class Rounds:
             look_up: finds invoices and payments.
             rules: the operator's choices about money.
             size: the most demands of one round.
+            sums: what was accepted before; None if no demand is added up.
         """
         self._refusals = Refusals()
         self._attempts = Attempts()
@@ -72,7 +83,7 @@ class Rounds:
         self._size = size
         self._unanswered = Unanswered(workers.lifetime, client.timeout_seconds)
         self._answers = Answers(self._unanswered, self._refusals, self._attempts, workers.lifetime)
-        self._planner = Planner(look_up, rules, self._unanswered, self._answers.dates)
+        self._planner = Planner(look_up, rules, self._unanswered, self._answers.dates, sums)
         self._turns = Turns(self._refusals, self._attempts, self.left, self._unanswered, workers.lifetime, self._size)
         # The demands in doubt of claims that were left.
         self._in_doubt: dict[DemandId, Pending] = {}
@@ -297,7 +308,12 @@ class Rounds:
             one.decided = True
             self._refusals.forget(one.demand.id)
             outcomes.results.extend((one.demand.claim_id, result) for result in results)
-            doubt = self._unanswered.decided(one.demand, results, Dated(one.plan.date_paid) if one.plan else None)
+            added = addition(one.plan, results) if one.plan else None
+            if added is not None:
+                outcomes.additions.append(added)
+            amount = settled_by(one.plan, results) if one.plan else None
+            dated = Dated(one.plan.date_paid) if one.plan else None
+            doubt = self._unanswered.decided(one.demand, results, amount, dated)
             if doubt is not None:
                 outcomes.doubts.append(doubt)
         self.left.look_again()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from decimal import Decimal
 
 from watcher.lifetime import Lifetime
 from watcher.payments.dated import Dated
@@ -77,12 +78,15 @@ class Unanswered:
         """Return what may still be carried out on one of some invoices for a demand that has its outcome."""
         return next((self._doubts[each.id] for each in invoices if each.id in self._doubts), None)
 
-    def decided(self, demand: Demand, results: Sequence[Result], dated: Dated | None = None) -> InDoubt | None:
+    def decided(
+        self, demand: Demand, results: Sequence[Result], amount: Decimal | None, dated: Dated | None = None
+    ) -> InDoubt | None:
         """Take in the outcome of a demand.
 
         Args:
             demand: the demand.
             results: what became of it.
+            amount: the payment that its invoice has now; None if nothing was set.
             dated: the date that its invoice's payment has now; None if it is not known.
 
         Returns:
@@ -91,14 +95,13 @@ class Unanswered:
         self._planned.discard(demand.id)
         self._over_at.pop(demand.id, None)
         calls = frozenset(map(late_call, self._calls.pop(demand.id, ())))
-        first = results[0]
+        first = next((each for each in results if each.outcome is not Outcome.REJECTED), results[0])
         known = None if first.invoice_id is None else self._doubts.get(first.invoice_id)
         if first.invoice_id is None or not (calls or known):
             return None
         settled = known.settled if known else None
-        if first.outcome is not Outcome.REJECTED:
-            held = sum((each.held for each in results), ZERO)
-            settled = Settled(demand.claim_id, held, first.payment_id, dated if held != ZERO else None)
+        if amount is not None:
+            settled = Settled(demand.claim_id, amount, first.payment_id, dated if amount != ZERO else None)
         doubt = InDoubt(first.invoice_id, demand.invoice_number, calls | (known.calls if known else calls), settled)
         self._doubts[first.invoice_id] = doubt
         return doubt
