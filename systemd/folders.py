@@ -18,6 +18,7 @@ import grp
 import os
 import pwd
 import stat
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterable
@@ -264,14 +265,43 @@ def print_unit(config: Path) -> None:
     folders = folders_of(config)
     # systemd makes a mount of each path here, and no file can be renamed from one mount to another. So inbox and work
     # are in one path.
-    together = os.path.commonpath([folders["inbox"], folders["work"]])
-    apart = [str(folder) for folder in folders.values() if not str(folder).startswith(f"{together}/")]
+    together = Path(os.path.commonpath([folders["inbox"], folders["work"]]))
+    apart = [folder for folder in folders.values() if together not in folder.parents]
+    mounts = dict.fromkeys(place for folder in [together, *apart] for place in mounts_above(folder))
     print("# Made by systemd/install.sh from the [folders] of", config)
-    print("[Unit]")
-    print("# If the folders are on a share, systemd mounts the share first.")
-    print("RequiresMountsFor=" + " ".join(f'"{folder}"' for folder in [together, *apart]))
+    if mounts:
+        names = " ".join(mount_unit(place) for place in mounts)
+        print("[Unit]")
+        print("# The folders are on a share. If it comes late or not at all, the service starts, waits for it and says so.")
+        print("Wants=" + names)
+        print("After=" + names)
     print("[Service]")
-    print("ReadWritePaths=" + " ".join(f'"-{folder}"' for folder in [together, *apart]))
+    # What is mounted later on the very folder that is named here would not be seen. It is seen inside of such a folder.
+    open_for_writing = dict.fromkeys(place.parent if place in mounts else place for place in [together, *apart])
+    print("ReadWritePaths=" + " ".join(f'"-{folder}"' for folder in open_for_writing))
+
+
+def mounts_above(folder: Path) -> list[Path]:
+    """Return the places, from a folder up, on which systemd mounts something, now or later (systemd.mount(5))."""
+    return [place for place in [folder, *folder.parents][:-1] if is_loaded(mount_unit(place))]
+
+
+def mount_unit(place: Path) -> str:
+    """Return the name of the unit that mounts something on a place."""
+    return asked("systemd-escape", "--path", "--suffix=mount", str(place))
+
+
+def is_loaded(unit: str) -> bool:
+    """Return True if systemd knows a unit."""
+    return asked("systemctl", "show", "--property=LoadState", "--value", "--", unit) == "loaded"
+
+
+def asked(*command: str) -> str:
+    """Return what a command of systemd's prints; nothing where no systemd answers."""
+    try:
+        return subprocess.run(command, capture_output=True, encoding="utf-8").stdout.strip()
+    except FileNotFoundError:
+        return ""
 
 
 try:

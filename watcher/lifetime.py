@@ -1,4 +1,4 @@
-"""The life of this process: whether it was asked to end, what time it is, and what systemd hears of it."""
+"""The life of this process: what it was asked to do, what time it is, and what systemd hears of it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import NoReturn, TypeVar
 
 from watcher.errors import Stopping
@@ -32,6 +32,13 @@ class Systemd:
         # A leading @ is a socket in the abstract namespace (sd_notify(3)).
         self._address = f"\0{address[1:]}" if address.startswith("@") else address
         self._status = ""
+        self._ready = False
+
+    def ready(self) -> None:
+        """Say once that the start is over; systemd goes on with what comes after this service."""
+        if not self._ready:
+            self._ready = True
+            self.tell("READY=1")
 
     def tell(self, message: str) -> None:
         """Send one message, such as ``READY=1``."""
@@ -49,16 +56,19 @@ class Systemd:
 
 
 class Lifetime:
-    """Whether the process is asked to end, that it is alive, and what time it is. Safe to use from several threads.
+    """What the process is asked to do, that it is alive, and what time it is. Safe to use from several threads.
 
     Attributes:
         systemd: hears the signs of life.
         asked_by: the name of the signal that asked the process to end; empty if none did.
+        reloading: True once the process is asked to read its configuration anew, until it has done so.
     """
 
     def __init__(self) -> None:
         self.systemd = Systemd()
         self.asked_by = ""
+        self.reloading = False
+        self._retrying = False
         self._ending = threading.Event()
         self._wakes: list[Callable[[], None]] = []
 
@@ -75,16 +85,39 @@ class Lifetime:
         """
         self.asked_by = asked_by
         self._ending.set()
-        for wake in self._wakes:
-            wake()
+        self._wake()
 
-    def when_ending(self, wake: Callable[[], None]) -> None:
-        """End a wait for something else, too, once the process is asked to end.
+    def reload(self) -> None:
+        """Ask the process to read its configuration anew, as soon as the batch in hand is done."""
+        self.reloading = True
+        self._wake()
+
+    def retry(self) -> None:
+        """Ask the process to try now what it would try later."""
+        self._retrying = True
+        self._wake()
+
+    def take_retry(self) -> bool:
+        """Return True if the process was asked to try now, and take that as done."""
+        asked, self._retrying = self._retrying, False
+        return asked
+
+    @contextmanager
+    def waking(self, wake: Callable[[], None]) -> Iterator[None]:
+        """End a wait for something else, too, once the process is asked for anything.
 
         Args:
             wake: called in the thread that asks.
         """
         self._wakes.append(wake)
+        try:
+            yield
+        finally:
+            self._wakes.remove(wake)
+
+    def _wake(self) -> None:
+        for wake in list(self._wakes):
+            wake()
 
     def now(self) -> float:
         """Return the time on a monotonic clock (seconds)."""
@@ -143,19 +176,27 @@ class Lifetime:
         """Wait until the process is asked to end, at most so long; return True if it is."""
         return self._ending.wait(seconds)
 
-    def catch_signals(self) -> None:
+    def catch_signals(self, *, daemon: bool = False) -> None:
         """End in order on SIGTERM and SIGINT; for the main thread, before it has started others.
 
-        Both signals are blocked in every thread but one of their own, which waits for them (sigwait(3)). A signal
+        The signals are blocked in every thread but one of their own, which waits for them (sigwait(3)). A signal
         handler would run in the main thread instead. It would deadlock if it set an Event whose lock the main thread
         holds. It would not run at all during a call on a folder that does not answer.
+
+        Args:
+            daemon: also read the configuration anew on SIGHUP, and try now on SIGUSR1.
         """
-        awaited = {signal.SIGTERM, signal.SIGINT}
+        others = {signal.SIGHUP: self.reload, signal.SIGUSR1: self.retry} if daemon else {}
+        awaited = {signal.SIGTERM, signal.SIGINT, *others}
         signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
 
         def catch() -> None:
             while True:
-                self.end(signal.Signals(signal.sigwait(awaited)).name)
+                caught = signal.Signals(signal.sigwait(awaited))
+                if caught in others:
+                    others[caught]()
+                else:
+                    self.end(caught.name)
 
         threading.Thread(target=catch, name="signals", daemon=True).start()
 

@@ -58,7 +58,8 @@ from watcher.inbox.observer import Observer
 from watcher.lifetime import Lifetime
 
 lifetime, observer = Lifetime(), Observer(Path("."), "off")
-lifetime.when_ending(observer.wake)
+waking = lifetime.waking(observer.wake)
+waking.__enter__()
 lifetime.catch_signals()
 sent = 0
 

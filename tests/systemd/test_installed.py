@@ -403,13 +403,19 @@ def test_the_private_key_comes_as_a_credential(machine, globex, how):
         machine.do(f"sed -i '/^public_key/a private_key = \"{SignIn().private_key}\"' {CONFIG.format(globex)}")
 
 
+def is_paid(machine, company, name):
+    """Return True if a file has a success file; asked inside of the machine, where a share is mounted."""
+    return machine.run(f"ls /srv/payments/{company}/success/{name}__*").returncode == 0
+
+
 def test_the_share_is_mounted_first_and_its_loss_is_waited_out(machine, globex):
     """The service pulls in the mount of its folders; with the share gone it waits, and goes on once it is back."""
     share = f"/srv/payments/{globex}"
     name = machine.do(f"systemd-escape --path --suffix=mount {share}")
     machine.do(f"systemctl stop {unit(globex)} && mkdir -p /srv/share && cp -a {share}/. /srv/share/")
     machine.write(f"/etc/systemd/system/{name}", f"[Mount]\nWhat=/srv/share\nWhere={share}\nType=none\nOptions=bind\n")
-    machine.do(f"rm -r {share}/* && systemctl daemon-reload && systemctl start {unit(globex)}")
+    machine.do(f"rm -r {share}/.[!.]* {share}/* && systemctl daemon-reload && systemctl start {name}")
+    machine.do(f"systemd/install.sh {globex} && systemctl stop {name} && systemctl start {unit(globex)}")
     assert machine.show(name, "ActiveState") == "active"
     # As a network share goes, whatever is open on it.
     machine.do(f"umount --lazy {share}")
@@ -417,6 +423,39 @@ def test_the_share_is_mounted_first_and_its_loss_is_waited_out(machine, globex):
     assert machine.show(unit(globex), "ActiveState") == "active"
     machine.do(f"mount --bind /srv/share {share}")
     until(lambda: "Watching" in machine.show(unit(globex), "StatusText"), 30)
+
+
+def test_a_share_that_comes_late_holds_up_no_start(machine, globex):
+    """The unit has started before the share is there, says what it waits for, and pays once the share is mounted."""
+    share = f"/srv/payments/{globex}"
+    name = machine.do(f"systemd-escape --path --suffix=mount {share}")
+    place, there = f"/etc/systemd/system/{name}", machine.do(f"cat /etc/systemd/system/{name}")
+    machine.do(f"systemctl stop {unit(globex)} {name}; umount {share}; true")
+    machine.write(place, f"[Mount]\nWhat=none\nWhere={share}\nType=no-server-yet\n")
+    machine.do(f"systemctl daemon-reload && systemctl start {unit(globex)}")
+    assert machine.show(name, "ActiveState") == "failed"
+    assert machine.show(unit(globex), "ActiveState") == "active"
+    until(lambda: "Waiting since" in machine.show(unit(globex), "StatusText"), 30)
+    machine.write(place, f"{there}\n")
+    machine.do(f"systemctl daemon-reload && systemctl start {name}")
+    until(lambda: "Watching" in machine.show(unit(globex), "StatusText"), 30)
+    drop(machine, globex, "late.xml", document(("CW-00050", "1.00")))
+    until(lambda: is_paid(machine, globex, "late"))
+
+
+def test_a_configuration_is_read_anew_while_the_service_runs(machine, globex):
+    """A key that was wrong is mended by a reload; a configuration that cannot be used changes nothing."""
+    pid = machine.show(unit(globex), "MainPID")
+    sign_in(machine, globex, private_key="wrong")
+    machine.do(f"systemctl reload {unit(globex)}")
+    drop(machine, globex, "key.xml", document(("CW-00051", "1.00")))
+    until(lambda: "Waiting since" in machine.show(unit(globex), "StatusText"), 30)
+    sign_in(machine, globex)
+    machine.do(f"sed -i 's/^site = /sight = /' {CONFIG.format(globex)} && systemctl reload {unit(globex)}")
+    until(lambda: "service.not_reloaded" in machine.do(f"journalctl --output=cat --unit={unit(globex)}"), 30)
+    machine.do(f"sed -i 's/^sight = /site = /' {CONFIG.format(globex)} && systemctl reload {unit(globex)}")
+    until(lambda: is_paid(machine, globex, "key"))
+    assert machine.show(unit(globex), "MainPID") == pid
 
 
 def test_a_newer_version_takes_the_place_of_the_older(machine):

@@ -169,7 +169,6 @@ def service_of(settings: Settings, lifetime: Lifetime, client: ConnectWise | Non
         # Another thread writes bulletins, too: they have a connection of their own.
         speaker = Speaker(Bulletins(apart), client, lifetime)
         observer = Observer(folders.inbox, settings.inbox.observer)
-        lifetime.when_ending(observer.wake)
         waiting = waiting_of(settings, database)
         publisher = publisher_of(settings, database, waiting, calls, lifetime)
         taker = taker_of(settings, database, publisher, calls, lifetime)
@@ -184,8 +183,15 @@ def service_of(settings: Settings, lifetime: Lifetime, client: ConnectWise | Non
             speaker,
             lifetime,
         )
-        StuckCalls(calls, lifetime, speaker).start()
-        yield service
+        stuck = StuckCalls(calls, lifetime, speaker)
+        stuck.start()
+        with lifetime.waking(observer.wake):
+            try:
+                yield service
+            finally:
+                service.close()
+                stuck.stop()
+                workers.close()
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import watcher
 from watcher.actions.check import folder_faults
 from watcher.assembly.connectwise import client_of, secrets_of
 from watcher.assembly.daemon import hearers_of, service_of
-from watcher.assembly.local import folders_of
+from watcher.assembly.local import documents_of, folders_of
 from watcher.cli import identity
 from watcher.cli.init import make_folder
 from watcher.config.settings import Settings
@@ -45,37 +45,90 @@ def run(config_file: Path | None, *, once: bool) -> Tally:
         PaymentWatcherError: the daemon cannot run, or cannot handle everything now.
     """
     settings = identity.settings_of(config_file)
-    folders, journal = folders_of(settings), settings.journal.path
-    if faults := folder_faults(folders):
-        raise ConfigurationError(tuple(faults))
+    _check(settings)
+    journal = settings.journal.path
     make_folder(journal.parent)
     lifetime = Lifetime()
     # Before any thread is started, so that all of them leave the signals to the one that waits for them.
-    lifetime.catch_signals()
-    client, _ = client_of(settings, lifetime)
-    look = VersionLook(journal.parent, client.version)
+    lifetime.catch_signals(daemon=not once)
     try:
-        with (
-            _held(lock_file(journal), settings, lifetime),
-            hearers_of(settings) as hears,
-            service_of(settings, lifetime, client) as service,
-        ):
-            log_to(settings, hears if once else [*hears, look.hear])
-            structlog.get_logger().info(
-                Event.STARTED,
-                version=watcher.__version__,
-                inbox=str(folders.inbox),
-                site=settings.connectwise.site,
-                proved=proved.sentence(journal.parent),
-            )
+        with _held(lock_file(journal), settings, lifetime):
             if once:
-                return service.run_once()
-            service.run()
+                return _run_once(settings, lifetime)
+            _run(config_file, settings, lifetime)
     except Stopping:
         # A daemon that is asked to end, at whatever moment, ends in order.
         if once:
             raise
     return Tally()
+
+
+def _run_once(settings: Settings, lifetime: Lifetime) -> Tally:
+    with hearers_of(settings) as hears, service_of(settings, lifetime) as service:
+        log_to(settings, hears)
+        _log_start(Event.STARTED, settings)
+        return service.run_once()
+
+
+def _run(config_file: Path | None, settings: Settings, lifetime: Lifetime) -> None:
+    """Run until asked to end. Each time the configuration is read anew, all parts are built anew from it."""
+    event = Event.STARTED
+    while not lifetime.ending:
+        client, _ = client_of(settings, lifetime)
+        look = VersionLook(settings.journal.path.parent, client.version)
+        with hearers_of(settings) as hears, service_of(settings, lifetime) as service:
+            log_to(settings, [*hears, look.hear])
+            _log_start(event, settings)
+            service.run()
+            while lifetime.reloading and not lifetime.ending:
+                read = _read_anew(config_file, settings)
+                if read is not None:
+                    settings, event = read, Event.RELOADED
+                    break
+                lifetime.reloading = False
+                service.run()
+        lifetime.reloading = False
+
+
+def _log_start(event: Event, settings: Settings) -> None:
+    structlog.get_logger().info(
+        event,
+        version=watcher.__version__,
+        inbox=str(folders_of(settings).inbox),
+        site=settings.connectwise.site,
+        proved=proved.sentence(settings.journal.path.parent),
+    )
+
+
+def _check(settings: Settings) -> None:
+    """Make sure that a daemon can be built from settings.
+
+    Raises:
+        ConfigurationError: two folders are one, work lies on another disk, or the stylesheet cannot be used.
+    """
+    if faults := folder_faults(folders_of(settings)):
+        raise ConfigurationError(tuple(faults))
+    documents_of(settings, Lifetime())
+
+
+def _read_anew(config_file: Path | None, before: Settings) -> Settings | None:
+    """Read the settings anew; return None, and log why, if they cannot be used.
+
+    Args:
+        config_file: the configuration file that was named; None if none was.
+        before: the settings that count until now.
+    """
+    try:
+        settings = identity.settings_of(config_file)
+        _check(settings)
+    except (ConfigurationError, FolderTrouble) as error:
+        structlog.get_logger().error(Event.NOT_RELOADED, reason=str(error))
+        return None
+    if settings.journal != before.journal:
+        reason = "journal.url: it cannot change while the daemon runs. Restart the service to use another journal."
+        structlog.get_logger().error(Event.NOT_RELOADED, reason=reason)
+        return None
+    return settings
 
 
 @contextmanager

@@ -107,7 +107,7 @@ class Batch(Generic[Item, Answer]):
 
 
 class Workers:
-    """A fixed number of threads. They live as long as the process, and do not keep it from ending.
+    """A fixed number of threads. They do not keep the process from ending.
 
     Attributes:
         count: how many calls may be under way at once.
@@ -123,7 +123,7 @@ class Workers:
         """
         self.count = count
         self.lifetime = lifetime
-        self._tasks: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._tasks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._started = False
 
     def each(
@@ -219,6 +219,12 @@ class Workers:
             # Daemon threads: a call that hangs must not hold up the end of the process.
             threading.Thread(target=self._run, name=f"worker-{number + 1}", daemon=True).start()
 
+    def close(self) -> None:
+        """Let the threads end once they have done what they were given."""
+        if self._started:
+            for _ in range(self.count):
+                self._tasks.put(None)
+
     def _run(self) -> None:
-        while True:
-            self._tasks.get()()
+        while (task := self._tasks.get()) is not None:
+            task()

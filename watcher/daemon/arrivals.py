@@ -222,7 +222,7 @@ class Arrivals:
         if took_files:
             waits.append(_AFTERMATH_SECONDS)
         until = self._lifetime.now() + min(waits)
-        while not self._lifetime.ending and (left := until - self._lifetime.now()) > 0:
+        while not (self._lifetime.ending or self._lifetime.reloading) and (left := until - self._lifetime.now()) > 0:
             if self._lifetime.listen(self._observer.wait, min(left, _BREATH_SECONDS)):
                 gather = max(_GATHER_SECONDS, _GATHER_SCANS * self._scan_took)
                 self._lifetime.pause(min(self.measures.scan_seconds, gather))

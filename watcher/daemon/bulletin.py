@@ -77,6 +77,8 @@ class Speaker:
                 **_named(outage),
             )
         self._lifetime.systemd.status(f"Waiting since {since:%Y-%m-%d %H:%M} UTC: {outage}. {outage.mend}.")
+        # What holds up payments holds up no boot.
+        self._lifetime.systemd.ready()
 
     def moving(self, lasted: float) -> None:
         """Log that an outage is over, and how long it lasted (seconds)."""

@@ -48,20 +48,20 @@ class Service:
         self._speaker = speaker
         self._lifetime = lifetime
         self._outage = OutageState(arrivals.measures.scan_seconds)
-        self._ready = False
         # The claims that were processed and have not come to their end.
         self._open: set[Claim] = set()
         # When the folders are looked at again though nothing comes (monotonic seconds).
         self._folders_due = -math.inf
 
     def run(self) -> None:
-        """Work until asked to end.
+        """Work until asked to end, or to read the configuration anew.
 
         Raises:
             Occupied: another process holds the inbox.
         """
-        try:
-            while not self._lifetime.ending:
+        # Being asked to end in the middle of some work is an end in order, too.
+        with suppress(Stopping):
+            while self._goes_on:
                 try:
                     tally = self._turn()
                     self._upkeep.prune()
@@ -73,10 +73,6 @@ class Service:
                     self._folders_due = -math.inf
                     self._settle()
                     self._wait_out(outage)
-        except Stopping:
-            pass
-        finally:
-            self._end()
 
     def run_once(self) -> Tally:
         """Handle what is claimed and what lies in the inbox now; files that are not whole yet stay there.
@@ -88,19 +84,30 @@ class Service:
         """
         tally = Tally()
         self._batches.nothing_follows()
-        try:
+        tally += self._turn()
+        while not self._lifetime.ending and (soon := self._soon) is not None:
+            self._lifetime.wait(max(0.01, soon))
             tally += self._turn()
-            while not self._lifetime.ending and (soon := self._soon) is not None:
-                self._lifetime.wait(max(0.01, soon))
-                tally += self._turn()
-        finally:
-            self._end()
         if self._lifetime.ending:
             raise Stopping("asked to end before everything was handled; the next run finishes it")
         if (cause := self._batches.cause) is not None:
             raise cause
         self._arrivals.waiting.check()
         return tally
+
+    def close(self) -> None:
+        """Let go of the inbox, once what is under way on folders is done."""
+        ends = not self._lifetime.reloading
+        if ends:
+            self._speaker.stopping()
+        self._settle()
+        self._tenure.release()
+        if ends:
+            self._speaker.stopped()
+
+    @property
+    def _goes_on(self) -> bool:
+        return not (self._lifetime.ending or self._lifetime.reloading)
 
     @property
     def _due_in(self) -> float | None:
@@ -140,7 +147,7 @@ class Service:
 
     def _next_claims(self) -> list[Claim]:
         """Return the files of the next batch."""
-        if not self._arrivals.is_claiming and self._arrivals.settling == 0.0 and not self._lifetime.ending:
+        if not self._arrivals.is_claiming and self._arrivals.settling == 0.0 and self._goes_on:
             ready = self._scan()
             self._check_folders(wanted=bool(ready))
             self._arrivals.begin(ready)
@@ -148,7 +155,7 @@ class Service:
 
     def _prepare(self) -> None:
         """Begin to claim the next batch while ConnectWise answers about this one, if more files are ready."""
-        if self._lifetime.ending or self._arrivals.is_claiming or self._batches.is_behind:
+        if not self._goes_on or self._arrivals.is_claiming or self._batches.is_behind:
             return
         if self._arrivals.settling != 0.0:
             return
@@ -190,9 +197,7 @@ class Service:
 
     def _scan(self) -> list[ReadyFile]:
         ready = self._arrivals.scan()
-        if not self._ready:
-            self._ready = True
-            self._lifetime.systemd.tell("READY=1")
+        self._lifetime.systemd.ready()
         return ready
 
     def _process(self, claims: Sequence[Claim]) -> Tally:
@@ -230,7 +235,7 @@ class Service:
             self._speaker.moving(lasted)
 
     def _wait_out(self, outage: Outage) -> None:
-        """Wait out an outage for one pause; the pauses grow. A person who withdraws a file ends the pause."""
+        """Wait out an outage for one pause; the pauses grow. A person who asks for something ends the pause."""
         chance = random.uniform(0.5, 1.0)  # noqa: S311  (spreads attempts, no secret)
         met = self._outage.met(outage, self._lifetime.now(), chance)
         if outage.others_go_on:
@@ -239,13 +244,7 @@ class Service:
             return
         self._speaker.waiting(outage, met.lasted, retry_in=met.pause if met.log else None)
         until = self._lifetime.now() + met.pause
-        while not self._lifetime.ending and (left := until - self._lifetime.now()) > 0:
-            if self._arrivals.withdrawal_asked():
+        while self._goes_on and (left := until - self._lifetime.now()) > 0:
+            if self._arrivals.withdrawal_asked() or self._lifetime.take_retry():
                 return
             self._lifetime.wait(min(left, _LOOK_SECONDS))
-
-    def _end(self) -> None:
-        self._speaker.stopping()
-        self._settle()
-        self._tenure.release()
-        self._speaker.stopped()

@@ -53,13 +53,20 @@ class StuckCalls:
         self._look_seconds = look_seconds
         self._hangs_after = hangs_after
         self._hanging: Call | None = None
+        self._stopped = False
 
     def start(self) -> None:
         """Begin to watch, in a thread that keeps no interpreter from ending."""
         threading.Thread(target=self._run, name="stuck calls", daemon=True).start()
 
+    def stop(self) -> None:
+        """Watch no longer; the thread ends at its next look."""
+        self._stopped = True
+
     def _run(self) -> None:
         while not self._lifetime.until_ending(self._look_seconds):
+            if self._stopped:
+                return
             self.look(time.monotonic())
         self._see_the_end()
 

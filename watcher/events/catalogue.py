@@ -135,6 +135,16 @@ class Event(StrEnum):
         "a service of `[notify]` did not take a message; it gets it again every 5 minutes, until it is given up",
         "service reason notices",
     )
+    RELOADED = (
+        "service.reloaded",
+        "the daemon has read its configuration anew and works by it",
+        "version inbox site proved",
+    )
+    NOT_RELOADED = (
+        "service.not_reloaded",
+        "the configuration was to be read anew and cannot be used; the daemon goes on with the one before",
+        "reason",
+    )
     STOPPING = "service.stopping", "the daemon was asked to end", "signal"
     STOPPED = "service.stopped", "the daemon ended", ""
     CRASHED = "service.crashed", "a fault of this program itself", "exception"
