@@ -129,9 +129,22 @@ def _invoice(row: dict[str, Any]) -> Invoice:
             paid=_amount(row, "payments"),
             credits=_amount(row, "credits") or ZERO,
             balance=_amount(row, "balance"),
+            currencies=_currencies(row.get("currency")),
         )
     except NotUnderstood as error:
         raise NotUnderstood(f"invoice {number or 'without a number'} (id {invoice_id}): {error}") from error
+
+
+def _currencies(reference: Any) -> tuple[str, ...]:
+    """Read the names of a currency (OpenAPI 2025.1, ``CurrencyReference``; older versions have ``isoCode``).
+
+    Returns:
+        Its names, as they are written; none where none can be read. No payment waits for that.
+    """
+    if not isinstance(reference, dict):
+        return ()
+    names = [reference.get(key) for key in ("currencyCode", "currencyIdentifier", "isoCode", "name")]
+    return tuple(dict.fromkeys(name.strip()[:_LONGEST_TEXT] for name in names if isinstance(name, str) and name.strip()))
 
 
 def _held_payment(row: dict[str, Any]) -> HeldPayment:

@@ -18,7 +18,7 @@ from typing import Any
 from lxml import etree
 
 from watcher.documents.encoding import shown
-from watcher.documents.shapes import LINE, REJECT, SHAPES, Shape, shape_of
+from watcher.documents.shapes import CURRENCIES, LINE, REJECT, SHAPES, Shape, shape_of
 from watcher.documents.unfinished import cut_off
 from watcher.documents.values import DIGITS, YEARS, amount_of, bounded_id, day_of, is_empty_day, is_invoice_number
 from watcher.documents.xml_stream import batches, line_of, named
@@ -160,7 +160,11 @@ def _plain(position: int, element: etree._Element, shape: Shape, names: _Names) 
     if amount is None or day is None or len(ids) > 1:
         return None
     external_id = bounded_id((ids[0] or "").strip()) if ids else ""
-    return Payment(position, line_of(element), number, amount, day, external_id=external_id)
+    currencies = [shown((values[name] or "").strip()) for name in CURRENCIES if name in values]
+    if len(currencies) > 1:
+        return None
+    currency = currencies[0] if currencies else ""
+    return Payment(position, line_of(element), number, amount, day, external_id=external_id, currency=currency)
 
 
 def _read_record(position: int, element: etree._Element, shape: Shape, names: _Names) -> Record:
@@ -199,13 +203,16 @@ def _read_record(position: int, element: etree._Element, shape: Shape, names: _N
     if len(ids) > 1:
         faults.append(f"{' and '.join(shape.external_ids)} both stand in this payment; give one of them")
     external_id = ids[0] if ids else ""
+    currencies = [shown(_text(children[name])) for name in CURRENCIES if name in children]
+    if len(currencies) > 1:
+        faults.append(f"{' and '.join(CURRENCIES)} both stand in this payment; give one of them")
     if REJECT in children:
         # Whoever made the record knows better than its values what is wrong with it.
         faults = [_reason(children[REJECT])]
     if faults or amount is None or day is None:
         place = f" (line {line})" if line else ""
         return Misfit(position, line, shown(number), amount, f"{'; '.join(faults)}{place}")
-    return Payment(position, line, number, amount, day, invoice_id, external_id)
+    return Payment(position, line, number, amount, day, invoice_id, external_id, "".join(currencies))
 
 
 def _reason(element: etree._Element) -> str:
