@@ -144,7 +144,8 @@ def _currencies(reference: Any) -> tuple[str, ...]:
     if not isinstance(reference, dict):
         return ()
     names = [reference.get(key) for key in ("currencyCode", "currencyIdentifier", "isoCode", "name")]
-    return tuple(dict.fromkeys(name.strip()[:_LONGEST_TEXT] for name in names if isinstance(name, str) and name.strip()))
+    written = [name.strip()[:_LONGEST_TEXT] for name in names if isinstance(name, str)]
+    return tuple(dict.fromkeys(name for name in written if name))
 
 
 def _held_payment(row: dict[str, Any]) -> HeldPayment:

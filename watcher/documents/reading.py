@@ -11,7 +11,7 @@ Elements are known by their local names, in any namespace and in any order.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -199,20 +199,15 @@ def _read_record(position: int, element: etree._Element, shape: Shape, names: _N
             f'{shape.day} "{shown(date_text)}" is not a date: a day of the years {YEARS.start} to {YEARS.stop - 1}, '
             "alone or with a time, is accepted, like 2016-09-22 or 2016-09-22T12:05:54+01:00"
         )
-    ids = [bounded_id(_text(children[name])) for name in shape.external_ids if name in children]
-    if len(ids) > 1:
-        faults.append(f"{' and '.join(shape.external_ids)} both stand in this payment; give one of them")
-    external_id = ids[0] if ids else ""
-    currencies = [shown(_text(children[name])) for name in CURRENCIES if name in children]
-    if len(currencies) > 1:
-        faults.append(f"{' and '.join(CURRENCIES)} both stand in this payment; give one of them")
+    external_id = bounded_id(_one_of(children, shape.external_ids, faults))
+    currency = shown(_one_of(children, CURRENCIES, faults))
     if REJECT in children:
         # Whoever made the record knows better than its values what is wrong with it.
         faults = [_reason(children[REJECT])]
     if faults or amount is None or day is None:
         place = f" (line {line})" if line else ""
         return Misfit(position, line, shown(number), amount, f"{'; '.join(faults)}{place}")
-    return Payment(position, line, number, amount, day, invoice_id, external_id, "".join(currencies))
+    return Payment(position, line, number, amount, day, invoice_id, external_id, currency)
 
 
 def _reason(element: etree._Element) -> str:
@@ -289,6 +284,14 @@ def _field(children: dict[str, etree._Element], name: str, faults: list[str]) ->
     elif not text:
         faults.append(f"{name} is empty")
     return text
+
+
+def _one_of(children: dict[str, etree._Element], names: Sequence[str], faults: list[str]) -> str:
+    """Return the text of an element that may have one of several names; add to the faults if it is there twice."""
+    texts = [_text(children[name]) for name in names if name in children]
+    if len(texts) > 1:
+        faults.append(f"{' and '.join(names)} both stand in this payment; give one of them")
+    return texts[0] if texts else ""
 
 
 def _text(child: etree._Element | None) -> str:

@@ -106,7 +106,7 @@ def _meant(demand: Demand, found: Sequence[Invoice]) -> Invoice | Reject:
 
 
 def _other_currency(demand: Demand, invoice: Invoice) -> str | None:
-    """Return the currency of a payment that is not the invoice's; None if there is none, or one of them is not known."""
+    """Return the currency of a payment that is not the invoice's; None if there is none, or it cannot be told."""
     names = {name.casefold() for name in invoice.currencies}
     others = (part.currency for part in demand.parts if part.currency and part.currency.casefold() not in names)
     return next(others, None) if names else None
