@@ -28,7 +28,7 @@ _PAGE_SIZE = 1000
 _LAST_PAGE = 999
 # The most pages that are read of one list. No invoice has twenty thousand payments.
 _MOST_PAGES = 20
-_INVOICE_FIELDS = "id,invoiceNumber,type,total,payments,credits,balance"
+_INVOICE_FIELDS = "id,invoiceNumber,type,total,payments,credits,balance,currency"
 
 Term = TypeVar("Term", str, int)
 Row = TypeVar("Row", Invoice, HeldPayment)

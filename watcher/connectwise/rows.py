@@ -129,9 +129,23 @@ def _invoice(row: dict[str, Any]) -> Invoice:
             paid=_amount(row, "payments"),
             credits=_amount(row, "credits") or ZERO,
             balance=_amount(row, "balance"),
+            currencies=_currencies(row.get("currency")),
         )
     except NotUnderstood as error:
         raise NotUnderstood(f"invoice {number or 'without a number'} (id {invoice_id}): {error}") from error
+
+
+def _currencies(reference: Any) -> tuple[str, ...]:
+    """Read the names of a currency (OpenAPI 2025.1, ``CurrencyReference``; older versions have ``isoCode``).
+
+    Returns:
+        Its names, as they are written; none where none can be read. No payment waits for that.
+    """
+    if not isinstance(reference, dict):
+        return ()
+    names = [reference.get(key) for key in ("currencyCode", "currencyIdentifier", "isoCode", "name")]
+    written = [name.strip()[:_LONGEST_TEXT] for name in names if isinstance(name, str)]
+    return tuple(dict.fromkeys(name for name in written if name))
 
 
 def _held_payment(row: dict[str, Any]) -> HeldPayment:

@@ -11,14 +11,14 @@ Elements are known by their local names, in any namespace and in any order.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from lxml import etree
 
 from watcher.documents.encoding import shown
-from watcher.documents.shapes import LINE, REJECT, SHAPES, Shape, shape_of
+from watcher.documents.shapes import CURRENCIES, LINE, REJECT, SHAPES, Shape, shape_of
 from watcher.documents.unfinished import cut_off
 from watcher.documents.values import DIGITS, YEARS, amount_of, bounded_id, day_of, is_empty_day, is_invoice_number
 from watcher.documents.xml_stream import batches, line_of, named
@@ -160,7 +160,11 @@ def _plain(position: int, element: etree._Element, shape: Shape, names: _Names) 
     if amount is None or day is None or len(ids) > 1:
         return None
     external_id = bounded_id((ids[0] or "").strip()) if ids else ""
-    return Payment(position, line_of(element), number, amount, day, external_id=external_id)
+    currencies = [shown((values[name] or "").strip()) for name in CURRENCIES if name in values]
+    if len(currencies) > 1:
+        return None
+    currency = currencies[0] if currencies else ""
+    return Payment(position, line_of(element), number, amount, day, external_id=external_id, currency=currency)
 
 
 def _read_record(position: int, element: etree._Element, shape: Shape, names: _Names) -> Record:
@@ -195,17 +199,15 @@ def _read_record(position: int, element: etree._Element, shape: Shape, names: _N
             f'{shape.day} "{shown(date_text)}" is not a date: a day of the years {YEARS.start} to {YEARS.stop - 1}, '
             "alone or with a time, is accepted, like 2016-09-22 or 2016-09-22T12:05:54+01:00"
         )
-    ids = [bounded_id(_text(children[name])) for name in shape.external_ids if name in children]
-    if len(ids) > 1:
-        faults.append(f"{' and '.join(shape.external_ids)} both stand in this payment; give one of them")
-    external_id = ids[0] if ids else ""
+    external_id = bounded_id(_one_of(children, shape.external_ids, faults))
+    currency = shown(_one_of(children, CURRENCIES, faults))
     if REJECT in children:
         # Whoever made the record knows better than its values what is wrong with it.
         faults = [_reason(children[REJECT])]
     if faults or amount is None or day is None:
         place = f" (line {line})" if line else ""
         return Misfit(position, line, shown(number), amount, f"{'; '.join(faults)}{place}")
-    return Payment(position, line, number, amount, day, invoice_id, external_id)
+    return Payment(position, line, number, amount, day, invoice_id, external_id, currency)
 
 
 def _reason(element: etree._Element) -> str:
@@ -282,6 +284,14 @@ def _field(children: dict[str, etree._Element], name: str, faults: list[str]) ->
     elif not text:
         faults.append(f"{name} is empty")
     return text
+
+
+def _one_of(children: dict[str, etree._Element], names: Sequence[str], faults: list[str]) -> str:
+    """Return the text of an element that may have one of several names; add to the faults if it is there twice."""
+    texts = [_text(children[name]) for name in names if name in children]
+    if len(texts) > 1:
+        faults.append(f"{' and '.join(names)} both stand in this payment; give one of them")
+    return texts[0] if texts else ""
 
 
 def _text(child: etree._Element | None) -> str:

@@ -37,7 +37,7 @@ class Shape:
     @property
     def fields(self) -> tuple[str, ...]:
         """The elements that a payment may hold at most once."""
-        return (self.invoice or self.number, self.amount, self.day, *self.external_ids)
+        return (self.invoice or self.number, self.amount, self.day, *self.external_ids, *CURRENCIES)
 
 
 UPDATES = Shape(
@@ -57,6 +57,8 @@ PAYMENTS = Shape(
     invoice="invoice",
 )
 SHAPES = {shape.root: shape for shape in (UPDATES, PAYMENTS)}
+# The elements in which a payment may name its currency.
+CURRENCIES = ("Currency", "currency")
 # The element in which a stylesheet says why a record is rejected.
 REJECT = "Reject"
 # The attribute in which a stylesheet's record keeps its line in the original, so that a fault can name that line.

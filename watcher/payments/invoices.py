@@ -39,6 +39,7 @@ class Invoice:
         credits: the sum of the credit memos that were applied to it.
         payments: its payment rows; None if they have not been listed.
         balance: what is left to pay; None if ConnectWise gives none.
+        currencies: the names of its currency, such as ``USD``; none if ConnectWise gives none.
     """
 
     id: int
@@ -49,6 +50,7 @@ class Invoice:
     credits: Decimal = ZERO
     payments: tuple[HeldPayment, ...] | None = None
     balance: Decimal | None = None
+    currencies: tuple[str, ...] = ()
 
     @property
     def paying(self) -> list[HeldPayment]:

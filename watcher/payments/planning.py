@@ -97,7 +97,19 @@ def _meant(demand: Demand, found: Sequence[Invoice]) -> Invoice | Reject:
         )
     if found[0].type.casefold() == "creditmemo":
         return Reject(f"Invoice Number {number} is a credit memo, which takes no payment")
+    if (currency := _other_currency(demand, found[0])) is not None:
+        return Reject(
+            f"Invoice Number {number} is in {found[0].currencies[0]}, and this payment is in {currency}: "
+            "an amount is not converted. Correct the currency, or set this payment in ConnectWise by hand"
+        )
     return found[0]
+
+
+def _other_currency(demand: Demand, invoice: Invoice) -> str | None:
+    """Return the currency of a payment that is not the invoice's; None if there is none, or it cannot be told."""
+    names = {name.casefold() for name in invoice.currencies}
+    others = (part.currency for part in demand.parts if part.currency and part.currency.casefold() not in names)
+    return next(others, None) if names else None
 
 
 def _of_invoice(

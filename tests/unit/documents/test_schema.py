@@ -195,7 +195,17 @@ def test_schema_says_what_each_element_accepts():
     }
 
     assert set(documented) == {
-        *(ROOT, RECORD, "InvoiceNumber", "PaidAmount", "DatePaid", "Reject", "ErrorMessage", "WarningMessage"),
+        *(
+            ROOT,
+            RECORD,
+            "InvoiceNumber",
+            "PaidAmount",
+            "DatePaid",
+            "Currency",
+            "Reject",
+            "ErrorMessage",
+            "WarningMessage",
+        ),
         *("InvoicePayments", "InvoicePayment", "id", "externalId", "invoice", "identifier", "amount", "paymentDate"),
     }
     assert all(documented.values())
