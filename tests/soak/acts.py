@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from soak.calls import Point, Stroke
+from soak.starts import struck
 from support.connectwise import another_user, payments_of
 from support.documents import document, drop
 from support.scenes import visible
@@ -18,6 +20,8 @@ from watcher.actions import requeue as requeuing
 from watcher.disk.hanging import FolderCalls
 from watcher.errors import PaymentWatcherError
 from watcher.folders.published import Published
+from watcher.journal.database import opened
+from watcher.journal.history import History
 
 if TYPE_CHECKING:
     from soak.places import Place
@@ -152,6 +156,21 @@ def requeue(place: Place) -> None:
         # With an earlier attempt's copy in the inbox, or a run of it under way, nothing is to be done.
         with suppress(PaymentWatcherError):
             requeuing.requeue("back.xml", published, place.journal_url, anyway=False)
+
+
+def leave_in_work(place: Place) -> None:
+    """Drop a file, and kill the run that has read it before it asks ConnectWise anything."""
+    content = document(("CW-7", "70.00"))
+    drop(place.base / "inbox", "back.xml", content)
+    if not struck(place.base, ("run", "--once"), Point("sendto", 1), Stroke.KILL).struck:
+        raise RuntimeError("the run before the scene was not killed")
+    place.scene = replace(place.scene, files=place.scene.files | {"back.xml": content})
+
+
+def in_work(place: Place) -> bool:
+    """True while the file that was left in work is there: whoever looks there withdraws it again."""
+    with opened(place.journal_url) as database:
+        return database is not None and any(file.claim.name == "back.xml" for file in History(database).in_work())
 
 
 def grow_old(place: Place) -> None:

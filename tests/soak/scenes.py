@@ -195,6 +195,14 @@ _BESIDE = Scene(
     succeeded={"beside.xml": ["CW-1"], "back.xml": ["CW-7"]},
     failed={"beside.xml": ["CW-9"]},
 )
+# A person takes back.xml out of work, which was to pay CW-7.
+_WITHDRAWN = Scene(
+    invoices=(invoice("CW-1", "10.00"), invoice("CW-7", "70.00")),
+    files={"beside.xml": document(("CW-1", "10.00"), ("CW-9", "1.00"))},
+    paid={"CW-1": ("10.00", DAY)},
+    succeeded={"beside.xml": ["CW-1"]},
+    failed={"beside.xml": ["CW-9"], "back.xml": ["CW-7"]},
+)
 # CW-5 was paid long ago, by a file that may go.
 _AGED = Scene(
     invoices=(invoice("CW-1", "10.00"), invoice("CW-5", "50.00")),
@@ -232,6 +240,14 @@ MORE = {
         then=(("run", "--once"),),
         repeats=acts.still_failed,
         before=acts.fail_first,
+        quick=("unlinkat:1",),
+    ),
+    "withdraw struck": Staged(
+        _WITHDRAWN,
+        command=("withdraw", "back.xml", "--reason", "paid by hand"),
+        then=(("run", "--once"),),
+        repeats=acts.in_work,
+        before=acts.leave_in_work,
         quick=("unlinkat:1",),
     ),
     "prune struck": Staged(

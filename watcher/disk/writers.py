@@ -51,10 +51,33 @@ def exchangeable(folder: Path) -> Path | None:
     return None
 
 
-def is_ours(folder: Path, facts: os.stat_result) -> bool:
-    """Return True if a folder belongs to this user or to root.
+def owned_by_another(folder: Path) -> Path | None:
+    """Return a folder above the given one that belongs to another user than this one or root; None if there is none.
 
-    Some shares know users of their own. There a folder counts as ours if a file that is made in it has the same owner.
+    Its owner can exchange what is in it, also if it is sticky (rename(2)).
+
+    Raises:
+        OSError: a folder above it cannot be looked at, or no file can be made in the given one.
+    """
+    for above in (folder.parent.resolve() / folder.name).parents:
+        facts = above.stat()
+        if facts.st_uid in (os.geteuid(), 0):
+            continue
+        # A share's owner says something about what lies on the share, and nothing about where it is mounted.
+        if facts.st_dev != folder.stat().st_dev or not is_ours(folder, facts):
+            return above
+    return None
+
+
+def is_ours(folder: Path, facts: os.stat_result) -> bool:
+    """Return True if a folder, or one above it on the same file system, belongs to this user or to root.
+
+    Some shares know users of their own. There it counts as ours if a file that is made in the folder has the same
+    owner.
+
+    Args:
+        folder: where a file can be made.
+        facts: of the folder, or of the one above it.
 
     Raises:
         OSError: no such file can be made in it.
@@ -63,10 +86,12 @@ def is_ours(folder: Path, facts: os.stat_result) -> bool:
         return True
     name = aside_name()
     with opened(folder) as there:
-        os.close(there.create(name, 0o600))
+        made = there.create(name, 0o600)
         try:
-            return there.facts(name).st_uid == facts.st_uid
+            # By descriptor: people who can write to the folder could put a file of theirs under the name.
+            return os.fstat(made).st_uid == facts.st_uid
         finally:
+            os.close(made)
             there.unlink(name)
 
 

@@ -6,6 +6,7 @@ Folders are opened once for each step, or for a stage of many, and used by descr
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import stat
@@ -13,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
 
 from watcher.claim import Claim
@@ -173,12 +175,7 @@ class Outboxes:
         Raises:
             FolderTrouble: it cannot be read.
         """
-        path = self._folders.archived_receipt(claim)
-        with self._calls.at(path), suppress(FileNotFoundError), ExitStack() as stack:
-            folder = stack.enter_context(opened(self._folders.archive))
-            for part in path.parent.relative_to(folder.path).parts:
-                folder = stack.enter_context(folder.enter(part))
-            file = stack.enter_context(folder.reading(path.name))
+        with self._archived(self._folders.archived_receipt(claim)) as file:
             if file is None:
                 return None
             facts = os.fstat(file.fileno())
@@ -186,7 +183,19 @@ class Outboxes:
                 return None
             content = file.read(_LONGEST_RECEIPT + 1)
             return None if len(content) > _LONGEST_RECEIPT else content
-        return None
+
+    def is_archived(self, claim: Claim, digest: str) -> bool:
+        """Return True if a claim's original is in the archive.
+
+        Args:
+            claim: the claim.
+            digest: SHA-256 of the original, hex.
+
+        Raises:
+            FolderTrouble: the archive cannot be read.
+        """
+        with self._archived(self._folders.archived(claim)) as file:
+            return file is not None and hashlib.file_digest(file, "sha256").hexdigest() == digest
 
     def archive(self, claim: Claim, content: Content | None) -> Path:
         """Put the content of a claim's original into the archive, beside its receipt.
@@ -204,6 +213,18 @@ class Outboxes:
         """
         target = self._folders.archived(claim)
         return target if content is None else self._archive(target, content)
+
+    @contextmanager
+    def _archived(self, path: Path) -> Iterator[BufferedReader | None]:
+        """Open a file of the archive to read it; None if it is not there, or is no regular file."""
+        with self._calls.at(path), ExitStack() as stack:
+            file = None
+            with suppress(FileNotFoundError):
+                folder = stack.enter_context(opened(self._folders.archive))
+                for part in path.parent.relative_to(folder.path).parts:
+                    folder = stack.enter_context(folder.enter(part))
+                file = stack.enter_context(folder.reading(path.name))
+            yield file
 
     def _archive(self, target: Path, content: Content, *, aside_in_day: bool = False) -> Path:
         """Put a file into the archive's folder of a day.

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from watcher.disk.writers import exchangeable, group_can_write, is_ours, others_can_write
+from watcher.disk.writers import exchangeable, group_can_write, is_ours, others_can_write, owned_by_another
 from watcher.folders.layout import Folders
 
 _ON_A_MOUNT = "on a share, mount it with dir_mode=0750"
@@ -73,12 +73,19 @@ def refusal(name: str, folder: Path) -> Refusal | None:
     if name == "work" and group_can_write(folder, facts):
         mend = f"Take that right away: chmod g-w {folder}; {_ON_A_MOUNT}"
         return Refusal(name, folder, f"the group of {folder} can write to it, and only the service may", mend)
-    above = exchangeable(folder)
-    if above is None:
-        return None
-    return Refusal(
-        name,
-        folder,
-        f"people can write to {above}, so they can put other folders in the place of those in it",
-        f"Take that right away: chmod go-w {above}; people need inbox, success, fail and archive alone; {_ON_A_MOUNT}",
-    )
+    if above := exchangeable(folder):
+        return Refusal(
+            name,
+            folder,
+            f"people can write to {above}, so they can put other folders in the place of those in it",
+            f"Take that right away: chmod go-w {above}; people need inbox, success, fail and archive alone; "
+            f"{_ON_A_MOUNT}",
+        )
+    if above := owned_by_another(folder):
+        return Refusal(
+            name,
+            folder,
+            f"{above} belongs to another user, who can put other folders in the place of those in it",
+            f"Give it to root or to the service's user: chown root {above}; or run payment-watcher as its owner",
+        )
+    return None

@@ -93,6 +93,10 @@ class Publisher:
         if found is not None and found.digest == digest:
             self._ledger.adopt(claim.id, found.results, found.refusal, found.finished_at)
 
+    def is_archived(self, claim: Claim, digest: str) -> bool:
+        """Return True if the archive has a claim's original, as ``Outboxes`` says it."""
+        return self._outboxes.is_archived(claim, digest)
+
     def decide(self, files: Sequence[Asking]) -> list[Decided]:
         """Return files whose records all have an outcome, with these outcomes."""
         decisions = self._ledger.decisions([file.claim.id for file in files])

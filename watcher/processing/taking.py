@@ -259,8 +259,16 @@ class Taker:
             self.waiting.hold_up(file.claim, f"it cannot be read in work: {trouble}", trouble.mend)
             return False
         if found is None:
-            # Its original was archived already, and all else was done before that.
-            self._claims.finish(file.claim.id)
+            if self._publisher.is_archived(file.claim, file.digest):
+                # All else was done before that.
+                self._claims.finish(file.claim.id)
+                self.waiting.go_on(file.claim)
+            else:
+                self.waiting.hold_up(
+                    file.claim,
+                    "it is gone from work, and the earlier version of payment-watcher that took it kept no copy",
+                    f"Put the same file back as {self._work.where(file.claim)}",
+                )
             return False
         if found.digest != file.digest:
             self.waiting.hold_up(

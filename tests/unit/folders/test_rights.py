@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from watcher.disk.opened import OpenFolder
 from watcher.folders.layout import Folders
 from watcher.folders.rights import refusal, refusals
 
@@ -118,6 +119,48 @@ def test_folder_above_that_people_can_write_to_is_refused_once(folders, tmp_path
     above.chmod(0o2750)
     assert problems(made) == {}
     assert problems(replace(folders, inbox=inner / "inbox")) == {}
+
+
+@AS_ROOT
+@pytest.mark.parametrize("depth", [0, 1], ids=["the folder above", "the one above that"])
+@pytest.mark.parametrize("mode", [0o755, 0o1755, 0o1777], ids=["plain", "sticky", "sticky, for everybody"])
+def test_folder_above_that_belongs_to_another_user_is_refused_once(tmp_path, mode, depth):
+    """Its owner can exchange what is in it, also where it is sticky. The mend, carried out, is the end of it."""
+    inner = tmp_path / "a/b"
+    inner.mkdir(parents=True)
+    made = Folders(*(inner / name for name in NAMES))
+    for name in NAMES:
+        (inner / name).mkdir()
+    above = (inner, inner.parent)[depth]
+    os.chown(above, OTHER, OTHER)
+    above.chmod(mode)
+    (found,) = refusals(made)
+    assert found.problem.startswith(f"{above} belongs to another user")
+    command = re.search(r"chown root \S+(?=;)", found.mend)
+    assert command
+    subprocess.run(["sh", "-c", command[0]], check=True)
+    assert problems(made) == {}
+    assert [path for name in NAMES for path in (inner / name).iterdir()] == []
+
+
+@AS_ROOT
+def test_folder_above_of_a_share_with_one_owner_is_trusted(tmp_path, monkeypatch):
+    """Where everything that is made gets the owner of the folder above, that owner says nothing."""
+    made = Folders(*(tmp_path / "mount" / name for name in NAMES))
+    (tmp_path / "mount").mkdir()
+    for name in NAMES:
+        (tmp_path / "mount" / name).mkdir()
+    os.chown(tmp_path / "mount", OTHER, OTHER)
+    create = OpenFolder.create
+
+    def given_away(folder: OpenFolder, name: str, mode: int) -> int:
+        descriptor = create(folder, name, mode)
+        os.fchown(descriptor, OTHER, OTHER)
+        return descriptor
+
+    assert problems(made) != {}
+    monkeypatch.setattr(OpenFolder, "create", given_away)
+    assert problems(made) == {}
 
 
 @AS_ROOT

@@ -502,12 +502,39 @@ def test_bringing_along_can_be_ended_at_any_step(line, folders, step):
 
 
 def test_what_lies_beside_a_finished_claim_of_version_3_goes(line, folders):
-    """A crash of version 3 at its very end leaves no receipt for ever."""
+    """A crash of version 3 at its very end, when the archive had the original, leaves no receipt for ever."""
     claim = of_version_3(line, folders)
-    (folders.work / claim.id / claim.name).unlink()
+    archived = folders.archived(claim)
+    archived.parent.mkdir(parents=True)
+    (folders.work / claim.id / claim.name).rename(archived)
     assert line.taker.resume() == {}
     assert line.claims.state(claim.id).finished
     assert list(folders.work.iterdir()) == []
+
+
+@pytest.mark.parametrize("archived", [None, b"<another/>"], ids=["nothing", "another"])
+def test_claim_of_version_3_that_was_moved_away_is_told_and_not_forgotten(line, folders, archived):
+    """It counts as finished only where the archive has it. It waits by itself until a person puts it back."""
+    claim = of_version_3(line, folders)
+    original = folders.work / claim.id / claim.name
+    content = original.read_bytes()
+    original.unlink()
+    if archived is not None:
+        folders.archived(claim).parent.mkdir(parents=True)
+        folders.archived(claim).write_bytes(archived)
+    (other,) = line.taker.take([ready(folders.inbox, "other.xml")]).claims
+    last = line.again()
+    for start in (line, line, last):
+        assert list(start.taker.resume()) == [other]
+    assert not line.claims.state(claim.id).finished
+    (wait,) = line.waits.all()
+    assert (wait.claim, "is gone from work" in wait.reason) == (claim.id, True)
+    assert str(original) in wait.mend
+    original.parent.mkdir(exist_ok=True)
+    original.write_bytes(content)
+    assert set(last.taker.resume()) == {claim, other}
+    assert line.claims.copy(claim.id).document == b"<made/>"
+    assert line.waits.all() == []
 
 
 def test_claim_of_version_3_that_changed_waits_by_itself(line, folders):
