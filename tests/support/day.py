@@ -27,6 +27,9 @@ class Day(Hurried):
         self.systemd = self
         self._then, self._at = then, at
 
+    def ready(self):
+        """Hear that the start is over."""
+
     def tell(self, _message):
         """Hear a sign of life."""
 

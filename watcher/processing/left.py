@@ -17,7 +17,7 @@ _MEND_REFUSED = (
 _MEND_MAYBE_ONE = (
     "Nothing is lost while ConnectWise is down. If it refuses this payment alone, it is rejected after a minute"
 )
-_MEND_MAYBE_ONE_RIGHT = "If ConnectWise refuses this payment alone, it is rejected after a minute. Otherwise: {mend}"
+_MEND_MAYBE_ONE_RIGHT = "If this is about one payment alone, the others go on without it. Otherwise: {mend}"
 _MEND_RIGHT = "{mend}. No payment is rejected for it, and all are tried again every few minutes"
 _MEND_BEHIND = "The order of files is kept for each invoice; nothing needs to be done"
 _MEND_ODD = (
