@@ -58,13 +58,15 @@ class Tenure:
             self.check()
 
     def keep(self) -> None:
-        """Make sure that the inbox is still held.
+        """Make sure that the inbox is still held; else check. A folder that took its place gets no lock file.
 
         Raises:
-            FolderTrouble, InboxHeld: as ``check``.
+            FolderTrouble, Occupied, InboxHeld: as ``check``.
         """
         with self._calls.at(self._folder):
-            self._hold(lock_file(self._folder / marker.NAME))
+            lasts = self._held is not None and self._held.lasts()
+        if not lasts:
+            self.check()
 
     def check(self) -> None:
         """Make sure of the inbox; mark it at the first start.
