@@ -5,6 +5,7 @@ Each file gets a process of its own, ``stylesheet_process``, which has a time li
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import selectors
@@ -25,6 +26,10 @@ from watcher.plain import plain
 _PROCESSOR_SECONDS = 30
 _SECONDS = 60
 _MEMORY_BYTES = 2**30
+# How many times a file is tried whose process is ended from outside, such as by the kernel for lack of memory.
+_TRIES = 3
+# What ends a process by its own doing: it crashed with this file.
+_CRASHES = (signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSEGV)
 # How often a wait for the process looks whether the daemon is asked to end (seconds).
 _LOOK_SECONDS = 0.2
 # How much is written to or read from the process at once (bytes).
@@ -32,6 +37,11 @@ _PIECE = 65536
 # What a process that never began says about it, such as the end of a traceback (bytes).
 _LAST_WORDS = 4096
 _MEND = "Install this program anew, or make room in memory; the work then goes on by itself"
+_MEND_MACHINE = f"Look whether the machine lacks memory or is too busy. The file is tried {_TRIES} times, then refused"
+
+
+class _EndedFromOutside(Exception):
+    """The process did not come to its end, and nothing shows that it was this file's doing."""
 
 
 class Stylesheet:
@@ -55,6 +65,8 @@ class Stylesheet:
         self._name = path.name
         self._largest = largest
         self._lifetime = lifetime
+        # The file that is tried again (SHA-256), and how many times it was tried.
+        self._tried: tuple[bytes, int] = (b"", 0)
         try:
             self._source = sheets.source(path)
             stylesheet_process.compiled(self._source)
@@ -76,7 +88,28 @@ class Stylesheet:
         Raises:
             DocumentError: the file is not well-formed, or the stylesheet makes no payment document of it.
             Stopping: the program is asked to end.
-            Outage: the process cannot be started, whatever the file.
+            Outage: the process cannot be started, whatever the file. Or it was ended from outside; the third time, the
+                file is refused.
+        """
+        try:
+            made = self._made(data)
+        except _EndedFromOutside as error:
+            digest = hashlib.sha256(data).digest()
+            tries = self._tried[1] + 1 if self._tried[0] == digest else 1
+            self._tried = (digest, tries)
+            if tries >= _TRIES:
+                raise self._stopped(f"it was tried {tries} times, and {error} each time") from error
+            what = f"the stylesheet {self._name} (inbox.transform) was not applied to the end: {error}"
+            raise Outage(what, _MEND_MACHINE) from error
+        self._tried = (b"", 0)
+        return made
+
+    def _made(self, data: bytes) -> bytes:
+        """Return what the process makes of a file.
+
+        Raises:
+            DocumentError, Stopping, Outage: as ``transform`` does.
+            _EndedFromOutside: it did not come to its end.
         """
         head = {
             "name": self._name,
@@ -90,10 +123,14 @@ class Stylesheet:
         if not answer.startswith(stylesheet_process.BEGUN):
             raise _not_started(words or f"it ended with {ended_by}")
         kind, content = answer[1:2], answer[2:]
+        if kind == stylesheet_process.SHORT:
+            raise _EndedFromOutside("the machine gave its process no more memory")
         if kind == stylesheet_process.MEMORY:
             raise self._stopped(f"{_MEMORY_BYTES // 2**20} MiB of memory were not enough")
         if ended_by == -signal.SIGXCPU:
             raise self._stopped(f"{_PROCESSOR_SECONDS} seconds of processor time were not enough")
+        if ended_by < 0 and -ended_by not in _CRASHES:
+            raise _EndedFromOutside(f"its process was ended by {signal.Signals(-ended_by).name}")
         if ended_by != 0:
             name = signal.Signals(-ended_by).name if ended_by < 0 else f"exit code {ended_by}"
             raise self._stopped(f"its process ended by {name}")
@@ -106,14 +143,18 @@ class Stylesheet:
         """Send a request to a process; return its exit code (negative: a signal), its answer, and its last words.
 
         Raises:
-            DocumentError: it takes too long, or its answer is too large.
+            DocumentError: its answer is too large.
             Stopping: the program is asked to end.
             Outage: it cannot be started.
+            _EndedFromOutside: it takes too long.
         """
         command = [sys.executable, "-I", "-X", "utf8", "-m", stylesheet_process.__name__]
         pipe = subprocess.PIPE
         try:
-            process = subprocess.Popen(command, bufsize=0, stdin=pipe, stdout=pipe, stderr=pipe, env={})  # noqa: S603  (our own)
+            # In a process group of its own: Ctrl-C ends the program, and the program ends this process.
+            process = subprocess.Popen(  # noqa: S603  (our own)
+                command, bufsize=0, stdin=pipe, stdout=pipe, stderr=pipe, env={}, process_group=0
+            )
         except OSError as error:
             raise _not_started(os.strerror(error.errno or 0)) from error
         with process:
@@ -163,7 +204,8 @@ class Stylesheet:
         if self._lifetime.ending:
             raise Stopping("asked to end while a stylesheet was applied")
         if time.monotonic() > until:
-            raise self._stopped(f"{_SECONDS} seconds were not enough")
+            # It cannot wait for anything. So it did not get the processor time that it may take.
+            raise _EndedFromOutside(f"{_SECONDS} seconds were not enough on this busy machine")
 
     def _stopped(self, reason: str) -> DocumentError:
         return DocumentError(

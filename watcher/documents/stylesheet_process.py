@@ -29,7 +29,7 @@ from watcher.errors import DocumentError
 from watcher.plain import plain
 
 # What the process answers with: that it has begun, and then one of the others.
-BEGUN, MADE, FAULT, MEMORY = b"!", b"+", b"-", b"m"
+BEGUN, MADE, FAULT, MEMORY, SHORT = b"!", b"+", b"-", b"m", b"s"
 # libxml2's word for what it does not explain.
 _UNKNOWN = "unknown error"
 # The most of libxslt's words that a message holds (characters).
@@ -182,8 +182,12 @@ class _Memory:
 
     def was_short(self, part: float) -> bool:
         """Return True if at least this part of the limit was in use at some time."""
-        self._status.seek(0)
-        peak = re.search(rb"VmPeak:\s*(\d+) kB", self._status.read())
+        try:
+            self._status.seek(0)
+            peak = re.search(rb"VmPeak:\s*(\d+) kB", self._status.read())
+        except MemoryError:
+            # There is not even room for this question.
+            return True
         return peak is not None and int(peak[1]) * 1024 >= part * self._limit
 
 
@@ -206,7 +210,8 @@ def _answer() -> Iterator[bytes]:
     """Read the request; yield what ``stylesheet`` reads.
 
     Yields:
-        ``BEGUN``; then ``MADE`` and the payment document, or ``FAULT`` and the fault as JSON, or ``MEMORY``.
+        ``BEGUN``; then ``MADE`` and the payment document, or ``FAULT`` and the fault as JSON, or ``MEMORY`` if its
+        limit was met, or ``SHORT`` if the machine has no more memory.
     """
     head = json.loads(sys.stdin.buffer.readline())
     memory = _Memory(head["memory"])
@@ -216,7 +221,8 @@ def _answer() -> Iterator[bytes]:
         stylesheet = sys.stdin.buffer.read(head["stylesheet"])
         made = _transform(head["name"], stylesheet, sys.stdin.buffer.read(), head["largest"], head["parameters"])
     except MemoryError:
-        yield MEMORY
+        # One large piece may be all that goes beyond the limit.
+        yield MEMORY if memory.was_short(0.25) else SHORT
     except DocumentError as error:
         # The libraries do not say that it was memory that they lacked; some say nothing.
         if memory.was_short(0.5 if _UNKNOWN in error.problem else 0.9):

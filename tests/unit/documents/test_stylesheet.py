@@ -251,6 +251,41 @@ def test_process_that_dies_with_a_file_refuses_that_file(sheet, interpreter):
         made.transform(EXPORT)
 
 
+@pytest.mark.parametrize("name", ["KILL", "TERM", "INT", "HUP"])
+def test_process_that_is_ended_from_outside_is_no_fault_of_the_file(sheet, interpreter, tmp_path, name):
+    """The kernel ends it for lack of memory, or a person does. The file waits, and is read at the next try."""
+    made = sheet()
+    again = tmp_path / "again"
+    interpreter(f"printf '!'; test -e {again} && printf + && exit 0; touch {again}; kill -{name} $$")
+
+    with pytest.raises(Outage, match=rf"was not applied to the end: its process was ended by SIG{name}") as caught:
+        made.transform(EXPORT)
+
+    assert "memory" in caught.value.mend
+    assert made.transform(EXPORT) == b""
+
+
+def test_file_whose_process_is_ended_each_time_is_refused_at_last(sheet, interpreter):
+    """It may be this file that takes the machine's memory. It holds up the others for three tries, each time anew."""
+    made = sheet()
+    interpreter("printf '!'; kill -KILL $$")
+
+    for file in (EXPORT, EXPORT.replace(b"<", b" <", 1)):
+        for _ in range(2):
+            with pytest.raises(Outage):
+                made.transform(file)
+        with pytest.raises(DocumentError, match="it was tried 3 times, and its process was ended by SIGKILL each time"):
+            made.transform(file)
+
+
+def test_machine_without_memory_is_no_fault_of_the_file(sheet, interpreter):
+    """Only a process that met its own limit says that the file is too large."""
+    made = sheet()
+    interpreter("printf '!s'")
+    with pytest.raises(Outage, match="the machine gave its process no more memory"):
+        made.transform(EXPORT)
+
+
 def test_result_that_is_too_large_is_refused(sheet):
     """What it makes is bounded as a file in the inbox is."""
     with pytest.raises(DocumentError, match=r"makes more than 100 bytes \(inbox.max_file_bytes\)"):
