@@ -222,7 +222,7 @@ def test_one_file_cannot_take_both_results(settings, sandbox, tmp_path):
             [
                 ("CW-1", "120.00", "create 100.00 on 2016-09-22", "20.00 discarded"),
                 ("CW-404", "10.00", "reject", "Cannot find Invoice Number CW-404"),
-                ("CW-2", "0.00", "reject", 'PaidAmount "1,00" is not an amount'),
+                ("CW-2", "1,00", "reject", 'PaidAmount "1,00" is not an amount'),
             ],
             id="good and bad",
         ),

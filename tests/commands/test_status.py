@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 
-from support.documents import document, drop
+from support.documents import document, drop, one
 from support.program import Daemon, command, configure
 
 
@@ -39,6 +39,24 @@ def test_finished_and_waiting_files_are_shown(folders, sandbox):
     shown = command("status", "--config", config).out
     assert "not running" in shown
     assert all(text in shown for text in ("done.xml", "half.xml", "105.00", "5.00"))
+
+
+def test_amounts_that_cannot_be_read_are_shown_as_they_stand(folders, sandbox):
+    """No view counts them as 0.00: the sums say how many they lack, also after the daemon has ended."""
+    config = configure(folders, sandbox.url)
+    drop(folders.inbox, "wrong.xml", document(("CW-1", "1,346.34"), ("CW-2", "£5")))
+    ended = command("run", "--once", "--config", config)
+    (line,) = [line for line in map(json.loads, ended.err.splitlines()) if line["event"] == "file.finished"]
+    assert (line["asked"], line["unreadable_amounts"]) == ("0.00", 2)
+    said = status(config)
+    assert [(file["asked"], file["unreadable"]) for file in said["finished"]] == [("0.00", 2)]
+    assert [(one["asked"], one["asked_as_written"]) for one in said["unpaid"]] == [(None, "1,346.34"), (None, "£5")]
+    shown = " ".join(command("status", "--config", config).out.split())
+    assert "1,346.34" in shown
+    assert "2 amounts" in shown
+    assert "1,346.34" in command("history", "CW-1", "--config", config).out
+    receipt = json.loads(one(folders.archive.rglob("*.receipt.json")).read_bytes())
+    assert receipt["totals"]["unreadable_amounts"] == 2
 
 
 def test_an_outage_is_shown_with_its_time_reason_and_mend(folders, sandbox):

@@ -64,7 +64,7 @@ def test_a_file_with_failures_is_told_of_by_mail_and_web(folders, sandbox):
         drop(folders.inbox, "pay.xml", document(("CW-1", "100.00"), ("CW-404", "5.00"), ("CW-405", "x")))
         assert command("run", "--once", "--config", config).code == SOME_FAILED
         post, letter = posts.get(timeout=PATIENCE), mails.get(timeout=PATIENCE)
-    assert post["title"] == "pay.xml: 2 payments of 3 failed (5.00 of 105.00)"
+    assert post["title"] == "pay.xml: 2 payments of 3 failed (5.00 of 105.00; 1 amount cannot be read)"
     assert "CW-404, 5.00: Cannot find Invoice Number CW-404" in post["message"]
     assert str(one(files(folders.fail))) in post["message"]
     assert "pay.xml" in letter
@@ -415,10 +415,30 @@ def test_of_many_failures_the_first_are_named(reporter):
         keys = {"claim": "c", "outcome": "rejected", "invoice_number": f"CW-{number}", "asked": "1.00", "message": "no"}
         reporter.hear(Event.PAYMENT, keys, 0)
     done = {"claim": "c", "file": "a.xml", "rejected": 1000, "records": 1000, "failed": "1000.00", "asked": "1000.00"}
+    done["unreadable_amounts"] = 0
     lines = reporter.hear(Event.FILE_FINISHED, done, 0).body.splitlines()
     assert lines[19].startswith("CW-19,")
     assert lines[20] == "... and 980 more, each with its reason in the file."
     assert len(lines) == 22
+
+
+@pytest.mark.parametrize(
+    ("unreadable", "words"),
+    [
+        (0, "a.xml: 2 payments of 3 failed (5.00 of 9.00)"),
+        (1, "a.xml: 2 payments of 3 failed (5.00 of 9.00; 1 amount cannot be read)"),
+        (2, "a.xml: 2 payments of 3 failed (none of their amounts can be read)"),
+    ],
+)
+def test_amounts_that_cannot_be_read_are_not_counted_as_zero(reporter, unreadable, words):
+    """The title says how many amounts are missing in its sums, and the text shows an amount as it stands."""
+    payment = {"claim": "c", "outcome": "rejected", "invoice_number": "CW-1", "message": "no"}
+    reporter.hear(Event.PAYMENT, payment | {"asked": None, "asked_as_written": "1,346.34"}, 0)
+    reporter.hear(Event.PAYMENT, payment | {"asked": None, "asked_as_written": None}, 0)
+    done = {"claim": "c", "file": "a.xml", "rejected": 2, "records": 3, "failed": "5.00", "asked": "9.00"}
+    notice = reporter.hear(Event.FILE_FINISHED, done | {"unreadable_amounts": unreadable}, 0)
+    assert notice.title == words
+    assert notice.body.splitlines()[:2] == ["CW-1, 1,346.34: no", "CW-1: no"]
 
 
 @pytest.mark.parametrize(

@@ -389,7 +389,7 @@ def assert_settled(line, sandbox, held, rejected):
 
     receipt = receipt_of(line)
     for sums in (*receipt["records"], receipt["totals"]):
-        asked, *parts = (Decimal(sums[name]) for name in SUMS)
+        asked, *parts = (Decimal(sums[name] or 0) for name in SUMS)
         assert asked == sum(parts)
     for name in SUMS:
         assert Decimal(receipt["totals"][name]) == sum(Decimal(row[name]) for row in receipt["records"])

@@ -380,7 +380,7 @@ def assert_told_truly(folders, claim, content, asked, outcomes):
         assert not [record for record in records(path) if "ErrorMessage" in record]
     assert [row["outcome"] for row in receipt["records"]] == outcomes
     for sums in (*receipt["records"], receipt["totals"]):
-        whole, *parts = (Decimal(sums[name]) for name in SUMS)
+        whole, *parts = (Decimal(sums[name] or 0) for name in SUMS)
         assert whole == sum(parts)
     for name in SUMS:
         assert Decimal(receipt["totals"][name]) == sum(Decimal(row[name]) for row in receipt["records"])

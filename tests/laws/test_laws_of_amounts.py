@@ -78,13 +78,16 @@ def test_every_record_has_one_result_whose_amounts_add_up(records, rules, data):
     for result in results:
         record = records[result.position]
         assert (result.line, result.invoice_number) == (record.line, record.invoice_number)
-        assert result.asked == (record.amount or ZERO)
-        assert result.asked == result.applied + result.unchanged + result.discarded + result.failed
-        assert min(result.applied, result.unchanged, result.discarded, result.failed) >= 0
+        assert result.asked == record.amount
+        parts = (result.applied, result.unchanged, result.discarded, result.failed or ZERO)
+        assert (result.asked or ZERO) == sum(parts, ZERO)
+        assert (result.failed is None) == (result.asked is None)
+        assert min(parts) >= 0
         assert (result.message is not None) == (result.outcome is Outcome.REJECTED)
         assert result.warning is None or result.outcome is not Outcome.REJECTED
     sums = total(results)
     assert sums.asked == sum((record.amount or ZERO for record in records), ZERO)
+    assert sums.unreadable == sum(record.amount is None for record in records)
     assert sums.asked == sums.applied + sums.unchanged + sums.discarded + sums.failed
     assert sums.records == sums.succeeded + sums.rejected == len(records)
 

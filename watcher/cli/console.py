@@ -14,7 +14,7 @@ from rich.text import Text
 
 from watcher.errors import ConfigurationError, Fault, Outage, PaymentWatcherError
 from watcher.payments.model import Change, Create, Keep, Plan, Reject, Remove, money
-from watcher.payments.outcomes import Result, total
+from watcher.payments.outcomes import Result, in_none_of_the_sums, total
 from watcher.plain import plain, plain_lines
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from watcher.actions.check import Finding
     from watcher.actions.history import InSum
     from watcher.actions.status import Status
-    from watcher.journal.history import Attempt
+    from watcher.journal.history import Attempt, FinishedFile
 
 out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
 err = Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
@@ -71,7 +71,8 @@ def show_plan(rejected: Sequence[Result], plans: Sequence[Plan]) -> None:
     rows: dict[int, tuple[str, str, str, str, str]] = {}
     for result in rejected:
         rows[result.position] = (
-            str(result.line), result.invoice_number, money(result.asked), "reject", result.message or ""
+            str(result.line), result.invoice_number, _amount(result.asked, result.asked_as_written), "reject",
+            result.message or "",
         )  # fmt: skip
     for plan in plans:
         for part in plan.demand.parts:
@@ -124,12 +125,13 @@ def show_sums(results: Sequence[Result], waiting: int) -> None:
             number = plain(result.invoice_number) or f"line {result.line}"
             err.print(Text.assemble((number, f"bold {style}"), f": {said}"))
     sums = total(results)
+    lacks = f" {in_none_of_the_sums(sums.unreadable)}" if sums.unreadable else ""
     count = sums.records + waiting
     waits = f", {waiting} waiting" if waiting else ""
     err.print(
         f"{count} payment{'' if count == 1 else 's'}: {sums.succeeded} succeeded, {sums.rejected} rejected{waits}. "
         f"Asked {money(sums.asked)} = applied {money(sums.applied)} + unchanged {money(sums.unchanged)} "
-        f"+ discarded {money(sums.discarded)} + failed {money(sums.failed)}."
+        f"+ discarded {money(sums.discarded)} + failed {money(sums.failed)}.{lacks}"
     )
 
 
@@ -179,7 +181,7 @@ def show_status(status: Status) -> None:
         [
             (
                 *(file.name, f"{file.finished_at:%Y-%m-%d %H:%M:%S}", str(file.succeeded), str(file.rejected)),
-                *(money(file.asked), money(file.failed), f"refused: {file.refusal}" if file.refusal else ""),
+                *(money(file.asked), money(file.failed), _remark(file)),
             )
             for file in status.finished
         ],
@@ -191,7 +193,7 @@ def show_status(status: Status) -> None:
             ("Invoice", "Amount", "File", "At (UTC)", "Why"),
             [
                 (
-                    *(payment.invoice_number, _amount(payment.asked), payment.file),
+                    *(payment.invoice_number, _amount(payment.asked, payment.asked_as_written), payment.file),
                     *(_at(payment.decided_at), payment.message or ""),
                 )
                 for payment in status.unpaid[-_MOST_UNPAID:]
@@ -227,8 +229,8 @@ def show_attempts(attempts: Sequence[Attempt]) -> None:
         [
             (
                 *(_at(attempt.decided_at or attempt.begun_at), attempt.file, str(attempt.line or "")),
-                *(attempt.invoice_number, _amount(attempt.asked), attempt.outcome, _amount(attempt.held)),
-                *(str(attempt.payment_id or ""), attempt.message or ""),
+                *(attempt.invoice_number, _amount(attempt.asked, attempt.asked_as_written)),
+                *(attempt.outcome, _amount(attempt.held), str(attempt.payment_id or ""), attempt.message or ""),
             )
             for attempt in attempts
         ],
@@ -249,8 +251,15 @@ def _age(time: datetime) -> str:
     return f"{seconds} s"
 
 
-def _amount(amount: Decimal | None) -> str:
-    return "" if amount is None else money(amount)
+def _amount(amount: Decimal | None, as_written: str = "") -> str:
+    return as_written if amount is None else money(amount)
+
+
+def _remark(file: FinishedFile) -> str:
+    """Return what a row of a finished file says beside its sums."""
+    if file.refusal:
+        return f"refused: {file.refusal}"
+    return in_none_of_the_sums(file.unreadable) if file.unreadable else ""
 
 
 def _show_rows(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

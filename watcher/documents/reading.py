@@ -206,7 +206,8 @@ def _read_record(position: int, element: etree._Element, shape: Shape, names: _N
         faults = [_reason(children[REJECT])]
     if faults or amount is None or day is None:
         place = f" (line {line})" if line else ""
-        return Misfit(position, line, shown(number), amount, f"{'; '.join(faults)}{place}")
+        as_written = shown(amount_text) if amount is None else ""
+        return Misfit(position, line, shown(number), amount, f"{'; '.join(faults)}{place}", as_written)
     return Payment(position, line, number, amount, day, invoice_id, external_id, currency)
 
 

@@ -96,7 +96,8 @@ class Reader:
         amount = self._amount(row, faults)
         day = self._day(row, faults)
         if faults or amount is None or day is None:
-            return Misfit(position, row.line, shown(number), amount, "; ".join(faults))
+            as_written = shown(self._value(row, columns.amount)) if amount is None else ""
+            return Misfit(position, row.line, shown(number), amount, "; ".join(faults), as_written)
         return Payment(
             position,
             row.line,

@@ -55,7 +55,8 @@ class Event(StrEnum):
     FILE_FINISHED = (
         "file.finished",
         "one line for each file",
-        "file claim outcome records succeeded rejected asked applied unchanged discarded failed duration_ms",
+        "file claim outcome records succeeded rejected asked applied unchanged discarded failed unreadable_amounts "
+        "duration_ms",
     )
     FILE_REFUSED = (
         "file.refused",
@@ -71,7 +72,7 @@ class Event(StrEnum):
     PAYMENT = (
         "payment.finished",
         "one line for each payment",
-        "file claim record invoice_number outcome asked applied message invoice_id payment_id",
+        "file claim record invoice_number outcome asked asked_as_written applied message invoice_id payment_id",
     )
     PAYMENT_UNKNOWN = (
         "payment.unknown",

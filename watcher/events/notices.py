@@ -131,7 +131,8 @@ class Reporter:
         failed = self._failed.setdefault(keys["claim"], [])
         if len(failed) < _MOST_NAMED:
             number = _value(keys["invoice_number"] or "no number")
-            failed.append(f"{number}, {_value(keys['asked'])}: {_value(keys['message'])}")
+            amount = keys["asked"] or keys["asked_as_written"]
+            failed.append(f"{number}{f', {_value(amount)}' if amount else ''}: {_value(keys['message'])}")
 
     def _fail_file(self, keys: Mapping[str, Any]) -> str:
         """Return where a person finds a file that failed."""
@@ -157,7 +158,7 @@ class Reporter:
         if len(failed) < keys["rejected"]:
             failed.append(f"... and {keys['rejected'] - len(failed)} more, each with its reason in the file.")
         failed.append(f"Correct them in {self._fail_file(keys)} and put that file into the inbox.")
-        title = f"{_name(keys)}: {count} of {keys['records']} failed ({keys['failed']} of {keys['asked']})"
+        title = f"{_name(keys)}: {count} of {keys['records']} failed ({_sums(keys)})"
         return _notice(title, "\n".join(failed))
 
     def _waiting(self, keys: Mapping[str, Any], now: float) -> Notice | None:
@@ -204,6 +205,15 @@ def fitted(notice: Notice, longest: int) -> Notice:
         return notice
     kept = notice.body[: max(0, room - len(_REST) - 1)].rpartition("\n")[0]
     return Notice(notice.title, f"{kept}\n{_REST}".lstrip()[: max(0, room)])
+
+
+def _sums(keys: Mapping[str, Any]) -> str:
+    """Return how much failed in a file, and how many amounts nobody can count."""
+    unreadable, rejected = keys["unreadable_amounts"], keys["rejected"]
+    if unreadable == rejected:
+        return "its amount cannot be read" if rejected == 1 else "none of their amounts can be read"
+    lacking = f"; {unreadable} amount{'s' if unreadable > 1 else ''} cannot be read" if unreadable else ""
+    return f"{keys['failed']} of {keys['asked']}{lacking}"
 
 
 def _by_itself(event: str, keys: Mapping[str, Any]) -> Notice:

@@ -18,7 +18,7 @@ from watcher.journal.tables import TABLES
 # The most values in one statement.
 MOST_VALUES = sqlite.MOST_VALUES
 # The version of the tables.
-_VERSION = 7
+_VERSION = 8
 # The statements that bring a journal of one version to the next.
 _MIGRATIONS = {
     1: (
@@ -77,6 +77,13 @@ _MIGRATIONS = {
         "invoice_number VARCHAR NOT NULL, amount VARCHAR NOT NULL, day VARCHAR NOT NULL, "
         "place INTEGER NOT NULL UNIQUE, accepted_at VARCHAR NOT NULL, file VARCHAR NOT NULL, claim VARCHAR NOT NULL)",
         "CREATE INDEX ix_accepted_invoice_id ON accepted (invoice_id)",
+    ),
+    7: (
+        "ALTER TABLE payments ADD COLUMN asked_as_written VARCHAR NOT NULL DEFAULT ''",
+        # An amount that could not be read was kept as zero. What is not finished keeps it: its receipt may be published
+        # already, and is the same at the next attempt.
+        "UPDATE payments SET asked = NULL WHERE outcome = 'rejected' AND asked = '0' "
+        "AND message LIKE '% is not an amount%' AND claim IN (SELECT claim FROM files WHERE finished_at IS NOT NULL)",
     ),
 }
 

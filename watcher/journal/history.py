@@ -40,6 +40,7 @@ class Attempt:
         decided_at: when it got its outcome, aware.
         external_id: the accounting system's own id of the payment; None if there is none.
         day: its day; None if it is not known.
+        asked_as_written: the amount as it stands in the file, where it cannot be read; else empty.
     """
 
     file: str
@@ -57,6 +58,7 @@ class Attempt:
     decided_at: datetime | None
     external_id: str | None = None
     day: date | None = None
+    asked_as_written: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +87,10 @@ class FinishedFile:
         refusal: why it was refused; None if it is a payment document.
         succeeded: how many of its records were applied or unchanged.
         rejected: how many were rejected.
-        asked: the sum of all amounts.
-        failed: the sum of the rejected ones.
+        asked: the sum of all amounts that can be read.
+        failed: the sum of the rejected ones among them.
         withdrawn: how many of the rejected ones a person withdrew.
+        unreadable: how many amounts cannot be read, and are in no sum.
     """
 
     name: str
@@ -99,6 +102,7 @@ class FinishedFile:
     asked: Decimal
     failed: Decimal
     withdrawn: int = 0
+    unreadable: int = 0
 
     @property
     def taken_out(self) -> bool:
@@ -193,6 +197,7 @@ class History:
                     decided_at=_time(row.decided_at),
                     external_id=row.external_id,
                     day=row.day.on if row.day else None,
+                    asked_as_written=row.asked_as_written or "",
                 )
                 for row in connection.execute(query)
             ]
@@ -255,8 +260,8 @@ class History:
         )
         with self._database.transaction() as connection:
             files = connection.execute(files_wanted).all()
-            asked: dict[str, list[Decimal]] = defaultdict(list)
-            failed: dict[str, list[Decimal]] = defaultdict(list)
+            asked: dict[str, list[Decimal | None]] = defaultdict(list)
+            failed: dict[str, list[Decimal | None]] = defaultdict(list)
             withdrawn: Counter[str] = Counter()
             by_person = PAYMENTS.c.message.startswith(WITHDRAWN).label("by_person")
             amounts = sql.select(PAYMENTS.c.claim, PAYMENTS.c.outcome, PAYMENTS.c.asked, by_person).where(
@@ -275,9 +280,10 @@ class History:
                 refusal=file.refusal,
                 succeeded=len(asked[file.claim]) - len(failed[file.claim]),
                 rejected=len(failed[file.claim]),
-                asked=sum(asked[file.claim], ZERO),
-                failed=sum(failed[file.claim], ZERO),
+                asked=sum(filter(None, asked[file.claim]), ZERO),
+                failed=sum(filter(None, failed[file.claim]), ZERO),
                 withdrawn=withdrawn[file.claim],
+                unreadable=asked[file.claim].count(None),
             )
             for file in files
         ]

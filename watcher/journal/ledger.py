@@ -116,6 +116,7 @@ class Ledger:
                         "line": record.line,
                         "invoice_number": record.invoice_number,
                         "asked": record.amount,
+                        "asked_as_written": record.amount_as_written if isinstance(record, Misfit) else "",
                         "day": Dated(record.date_paid) if isinstance(record, Payment) else None,
                         "external_id": _external_id(record),
                     }
@@ -139,7 +140,10 @@ class Ledger:
         """
         known = self.known(claim_id)
         if known is None:
-            asked = [Misfit(one.position, one.line, one.invoice_number, one.asked, "") for one in results]
+            asked = [
+                Misfit(one.position, one.line, one.invoice_number, one.asked, "", one.asked_as_written)
+                for one in results
+            ]
             self.open(claim_id, asked, refusal, decided_at)
         decided = known.decided if known else frozenset()
         self.record([(claim_id, result) for result in results if result.position not in decided], at=decided_at)
@@ -348,6 +352,7 @@ def _result(row: sql.Row[Any]) -> Result:
         row.warning,
         row.invoice_id,
         row.payment_id,
+        asked_as_written=row.asked_as_written,
     )
 
 

@@ -128,7 +128,9 @@ PAYMENTS = sql.Table(
     sql.Column("line", sql.Integer, nullable=False),
     sql.Column("invoice_number", sql.String, nullable=False, index=True),
     sql.Column("external_id", Text, index=True),
+    # NULL if it cannot be read; it stands in the next column then.
     sql.Column("asked", Amount),
+    sql.Column("asked_as_written", Text, nullable=False, server_default=""),
     # The date that it asks for.
     sql.Column("day", Day),
     sql.Column("action", sql.String),

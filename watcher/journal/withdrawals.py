@@ -47,6 +47,7 @@ class Undecided:
         invoice_number: as written.
         asked: the amount; None if it cannot be read.
         intent: the call that was planned for it and may have been made; None if there was none.
+        asked_as_written: the amount as it stands in the document, if it cannot be read; else empty.
     """
 
     position: int
@@ -54,6 +55,7 @@ class Undecided:
     invoice_number: str
     asked: Decimal | None
     intent: Intent | None
+    asked_as_written: str
 
 
 class Withdrawals:
@@ -114,7 +116,7 @@ class Withdrawals:
         )
         with self._database.transaction() as connection:
             return [
-                Undecided(row.position, row.line, row.invoice_number, row.asked, _intent(row))
+                Undecided(row.position, row.line, row.invoice_number, row.asked, _intent(row), row.asked_as_written)
                 for row in connection.execute(query)
             ]
 

@@ -79,6 +79,7 @@ class Misfit:
         invoice_number: the number as written, trimmed; empty if there is none.
         amount: the amount; None if it cannot be read.
         fault: what is wrong, and what is accepted, in words for the payer.
+        amount_as_written: the amount as it stands in the document, if it cannot be read; else empty.
     """
 
     position: int
@@ -86,6 +87,7 @@ class Misfit:
     invoice_number: str
     amount: Decimal | None
     fault: str
+    amount_as_written: str = ""
 
 
 Record = Payment | Misfit

@@ -12,6 +12,7 @@ from watcher.payments.model import (
     ZERO,
     Intent,
     Keep,
+    Misfit,
     Plan,
     Record,
     Reject,
@@ -34,33 +35,35 @@ class Outcome(StrEnum):
 class Result:
     """What became of one record.
 
-    For every result, ``asked = applied + unchanged + discarded + failed``.
+    For every result whose amount can be read, ``asked = applied + unchanged + discarded + failed``.
 
     Attributes:
         position: the record's place in its document, from 0.
         line: its line there, from 1; 0 if it is not known.
         invoice_number: the number as written.
         outcome: how the record ended.
-        asked: the amount that it asks; zero if the amount cannot be read.
+        asked: the amount that it asks; None if it cannot be read. Such a record is rejected.
         held: the part of this amount that ConnectWise now holds.
         message: why the record was rejected; None if it was not.
         warning: what the payer should know about a success; None if there is nothing to know.
         invoice_id: ConnectWise's id of the invoice; None if no invoice was found.
         payment_id: ConnectWise's id of the payment row; None if there is none.
         repeat: the record, if its invoice held its amount before; None if it did not, or that is not known.
+        asked_as_written: the amount as it stands in the document, if it cannot be read; else empty.
     """
 
     position: int
     line: int
     invoice_number: str
     outcome: Outcome
-    asked: Decimal
+    asked: Decimal | None
     held: Decimal = ZERO
     message: str | None = None
     warning: str | None = None
     invoice_id: int | None = None
     payment_id: int | None = None
     repeat: Repeat | None = field(default=None, compare=False)
+    asked_as_written: str = ""
 
     @property
     def applied(self) -> Decimal:
@@ -75,17 +78,21 @@ class Result:
     @property
     def discarded(self) -> Decimal:
         """The overage: the part that the invoice cannot take."""
-        return ZERO if self.outcome is Outcome.REJECTED else self.asked - self.held
+        return ZERO if self.outcome is Outcome.REJECTED or self.asked is None else self.asked - self.held
 
     @property
-    def failed(self) -> Decimal:
-        """The whole amount of a rejected record."""
+    def failed(self) -> Decimal | None:
+        """The whole amount of a rejected record; None if it cannot be read."""
         return self.asked if self.outcome is Outcome.REJECTED else ZERO
 
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """The counts and sums of a document's results."""
+    """The counts and sums of a document's results.
+
+    Attributes:
+        unreadable: how many amounts cannot be read, and are in none of the sums.
+    """
 
     records: int = 0
     succeeded: int = 0
@@ -95,21 +102,30 @@ class Totals:
     unchanged: Decimal = ZERO
     discarded: Decimal = ZERO
     failed: Decimal = ZERO
+    unreadable: int = 0
 
 
 def total(results: Iterable[Result]) -> Totals:
     """Add up a document's results, which are gone through once."""
-    records = rejected = 0
+    records = rejected = unreadable = 0
     asked = applied = unchanged = discarded = failed = ZERO
     for result in results:
         records += 1
         rejected += result.outcome is Outcome.REJECTED
-        asked += result.asked
+        unreadable += result.asked is None
+        asked += result.asked or ZERO
         applied += result.applied
         unchanged += result.unchanged
         discarded += result.discarded
-        failed += result.failed
-    return Totals(records, records - rejected, rejected, asked, applied, unchanged, discarded, failed)
+        failed += result.failed or ZERO
+    return Totals(records, records - rejected, rejected, asked, applied, unchanged, discarded, failed, unreadable)
+
+
+def in_none_of_the_sums(unreadable: int) -> str:
+    """Return what is said beside sums that lack amounts: how many."""
+    if unreadable == 1:
+        return "1 amount cannot be read, and is in none of these sums."
+    return f"{unreadable:,} amounts cannot be read, and are in none of these sums."
 
 
 def intend(decided: Plan, earlier: Intent | None) -> Intent | None:
@@ -266,7 +282,8 @@ def reject(record: Record, message: str, invoice_id: int | None = None) -> Resul
         record.line,
         record.invoice_number,
         Outcome.REJECTED,
-        record.amount or ZERO,
+        record.amount,
         message=message,
         invoice_id=invoice_id,
+        asked_as_written=record.amount_as_written if isinstance(record, Misfit) else "",
     )

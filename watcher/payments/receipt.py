@@ -61,7 +61,8 @@ def receipt(
 
     Yields:
         JSON in UTF-8 in the form of ``json.dumps`` with an indent of two, record by record. Amounts are texts with a
-        point. In every record and in the totals, asked = applied + unchanged + discarded + failed.
+        point. In every record and in the totals, asked = applied + unchanged + discarded + failed. An amount that
+        cannot be read is null, and stands beside it as it is written. The totals say how many of these they lack.
     """
     head: dict[str, Any] = {
         "file": claim.name,
@@ -96,6 +97,7 @@ def _totals(totals: Totals) -> dict[str, Any]:
         "succeeded": totals.succeeded,
         "rejected": totals.rejected,
         **_amounts(totals),
+        **({"unreadable_amounts": totals.unreadable} if totals.unreadable else {}),
     }
 
 
@@ -106,6 +108,7 @@ def _record(result: Result) -> dict[str, Any]:
         "invoice_number": result.invoice_number,
         "outcome": result.outcome.value,
         **_amounts(result),
+        **({"asked_as_written": result.asked_as_written} if result.asked is None else {}),
         "message": result.message or result.warning,
         "connectwise_invoice_id": result.invoice_id,
         "connectwise_payment_id": result.payment_id,
@@ -137,29 +140,32 @@ def read_receipt(content: bytes) -> ReadReceipt | None:
 def _result(row: dict[str, Any]) -> Result:
     outcome = Outcome(row["outcome"])
     rejected = outcome is Outcome.REJECTED
+    if row["asked"] is None and not rejected:
+        raise ValueError("only a rejected payment has an amount that cannot be read")
     return Result(
         row["record"] - 1,
         row["line"],
         row["invoice_number"],
         outcome,
-        Decimal(row["asked"]),
+        None if row["asked"] is None else Decimal(row["asked"]),
         Decimal(row["applied"]) + Decimal(row["unchanged"]),
         message=row["message"] if rejected else None,
         warning=None if rejected else row["message"],
         invoice_id=row["connectwise_invoice_id"],
         payment_id=row["connectwise_payment_id"],
+        asked_as_written=row.get("asked_as_written", ""),
     )
 
 
-def _amounts(of: Result | Totals) -> dict[str, str]:
-    sums: dict[str, Decimal] = {
+def _amounts(of: Result | Totals) -> dict[str, str | None]:
+    sums = {
         "asked": of.asked,
         "applied": of.applied,
         "unchanged": of.unchanged,
         "discarded": of.discarded,
         "failed": of.failed,
     }
-    return {name: money(amount) for name, amount in sums.items()}
+    return {name: None if amount is None else money(amount) for name, amount in sums.items()}
 
 
 def refusal_note(claim: Claim, published_name: str, reason: str) -> bytes:

@@ -22,7 +22,8 @@ def log_payment(claim: Claim, result: Result) -> None:
         record=result.position + 1,
         invoice_number=result.invoice_number,
         outcome=result.outcome.value,
-        asked=money(result.asked),
+        asked=None if result.asked is None else money(result.asked),
+        asked_as_written=result.asked_as_written or None,
         applied=money(result.applied),
         message=result.message or result.warning,
         invoice_id=result.invoice_id,
@@ -56,5 +57,6 @@ def log_file(file: Decided) -> None:
         unchanged=money(sums.unchanged),
         discarded=money(sums.discarded),
         failed=money(sums.failed),
+        unreadable_amounts=sums.unreadable,
         **keys,
     )

@@ -16,7 +16,6 @@ from watcher.events.catalogue import Event
 from watcher.journal.ledger import Ledger
 from watcher.journal.withdrawals import Request, Withdrawals
 from watcher.payments.doubts import InDoubt, late_call
-from watcher.payments.model import ZERO
 from watcher.payments.outcomes import Outcome, Result
 from watcher.payments.withdrawal import is_withdrawal
 from watcher.processing.claimed import Asking, Tally
@@ -119,15 +118,15 @@ class Withdrawer:
             intent = record.intent
             invoice_id = intent.invoice_id if intent else None
             message = request.wanted.of_record(record.invoice_number, in_doubt=intent is not None)
-            asked = record.asked or ZERO
             result = Result(
                 record.position,
                 record.line,
                 record.invoice_number,
                 Outcome.REJECTED,
-                asked,
+                record.asked,
                 message=message,
                 invoice_id=invoice_id,
+                asked_as_written=record.asked_as_written,
             )
             results.append((result, intent is not None))
             if intent is not None and invoice_id is not None:

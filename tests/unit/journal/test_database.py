@@ -79,6 +79,18 @@ CREATE TABLE doubts (invoice_id INTEGER NOT NULL, action VARCHAR NOT NULL, amoun
     settled VARCHAR, settled_day VARCHAR, payment_id INTEGER, PRIMARY KEY (invoice_id, action, amount, day));
 PRAGMA user_version = 6;
 """
+# What version 7 brought to a journal of version 6.
+VERSION_7 = """
+ALTER TABLE files ADD COLUMN adds INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE sums (invoice_id INTEGER NOT NULL PRIMARY KEY, invoice_key VARCHAR NOT NULL, total VARCHAR NOT NULL,
+    settled VARCHAR NOT NULL, latest VARCHAR NOT NULL, intended VARCHAR NOT NULL DEFAULT '');
+CREATE INDEX ix_sums_invoice_key ON sums (invoice_key);
+CREATE TABLE accepted (external_id VARCHAR NOT NULL PRIMARY KEY, invoice_id INTEGER NOT NULL,
+    invoice_number VARCHAR NOT NULL, amount VARCHAR NOT NULL, day VARCHAR NOT NULL, place INTEGER NOT NULL UNIQUE,
+    accepted_at VARCHAR NOT NULL, file VARCHAR NOT NULL, claim VARCHAR NOT NULL);
+CREATE INDEX ix_accepted_invoice_id ON accepted (invoice_id);
+PRAGMA user_version = 7;
+"""
 DOUBTS_OF_VERSION_5 = """
 INSERT INTO doubts VALUES (7, 'change', '10.00', 'CW-7', '2026-09-01T09:00:00.000+00:00', 'a claim', '20.00', 11);
 INSERT INTO doubts VALUES (7, 'remove', '0.00', 'CW-7', '2026-09-01T09:00:00.000+00:00', 'a claim', '20.00', 11);
@@ -91,6 +103,7 @@ OLDER = {
     "5": VERSION_1.read_text("utf-8") + VERSION_2 + VERSION_3 + VERSION_4 + VERSION_5,
     "6": VERSION_1.read_text("utf-8") + VERSION_2 + VERSION_3 + VERSION_4 + VERSION_5 + VERSION_6,
 }
+OLDER["7"] = OLDER["6"] + VERSION_7
 
 
 def test_a_reader_does_not_hold_up_the_daemon(database, ledger, file):
@@ -113,7 +126,7 @@ def test_a_journal_of_a_later_version_is_refused(reopen, file, url):
     reopen().close()
     with closing(sqlite3.connect(file)) as other, other:
         other.execute("PRAGMA user_version = 99")
-    with pytest.raises(ConfigurationError, match="is of version 99; this program knows 7") as refused:
+    with pytest.raises(ConfigurationError, match="is of version 99; this program knows 8") as refused:
         Database(url)
     (fault,) = refused.value.faults
     assert fault.key == "journal.url"
@@ -381,6 +394,24 @@ def test_an_older_journal_comes_along(older, url, tmp_path):
         assert [file.name for file in History(database).last_files(9)] == ["september.xml"]
 
 
+def test_amounts_that_could_not_be_read_are_no_zeros(url, file):
+    """A journal of version 7 kept them as zero. A file in work keeps it: its receipt may be published already."""
+    wrong = "('{claim}', {place}, 3, 'CW-1', '0', 'rejected', '{message}')"
+    unreadable, zero = 'PaidAmount "1,00" is not an amount: digits', "PaidAmount is zero"
+    done, begun = "20260901T080000Z_00000001", "20260901T090000Z_00000002"
+    rows = [
+        wrong.format(claim=claim, place=place, message=message)
+        for claim, place, message in ((done, 8, unreadable), (done, 9, zero), (begun, 8, unreadable))
+    ]
+    columns = "claim, position, line, invoice_number, asked, outcome, message"
+    with closing(sqlite3.connect(file)) as journal:
+        journal.executescript(f"{OLDER['7']} INSERT INTO payments ({columns}) VALUES {', '.join(rows)};")
+    Database(url).close()
+    with closing(sqlite3.connect(file)) as journal:
+        kept = journal.execute("SELECT claim, position, asked FROM payments WHERE position > 7").fetchall()
+    assert kept == [(done, 8, None), (done, 9, "0"), (begun, 8, "0")]
+
+
 def test_the_dates_of_older_doubts_are_not_known(url, file):
     """A journal of version 5 kept amounts alone; a later call of the same amount on another day has its own row."""
     with closing(sqlite3.connect(file)) as journal:
@@ -476,11 +507,11 @@ def test_a_file_of_an_older_journal_gets_its_copy_later(older, url):
 
 
 def test_a_migration_that_breaks_off_leaves_the_journal_as_it_was(older, url):
-    """The journal comes along altogether or not at all: here its last step finds the table made already."""
+    """The journal comes along altogether or not at all: here its last step finds the column there."""
     with closing(sqlite3.connect(older)) as journal:
-        journal.execute("CREATE TABLE accepted (claim VARCHAR)")
+        journal.execute("ALTER TABLE payments ADD COLUMN asked_as_written VARCHAR")
     before, files = tables(older), rows(older)
-    with pytest.raises(ConfigurationError, match="accepted"):
+    with pytest.raises(ConfigurationError, match="asked_as_written"):
         Database(url)
     assert (tables(older), rows(older)) == (before, files)
 

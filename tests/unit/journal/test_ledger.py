@@ -69,8 +69,8 @@ def test_results_of_one_file_are_not_those_of_another(database, ledger):
 
 def test_a_record_that_cannot_be_read_has_a_result_too(database, ledger):
     """A misfit without number or amount is kept like any other record."""
-    begin(database, FIRST, "digest", [Misfit(0, 3, "", None, "InvoiceNumber is missing")])
-    rejected = Result(0, 3, "", Outcome.REJECTED, Decimal(0), message="InvoiceNumber is missing")
+    begin(database, FIRST, "digest", [Misfit(0, 3, "", None, "InvoiceNumber is missing", "1,00")])
+    rejected = Result(0, 3, "", Outcome.REJECTED, None, message="InvoiceNumber is missing", asked_as_written="1,00")
     ledger.record([(FIRST.id, rejected)])
     assert results_of(ledger, FIRST) == [rejected]
 

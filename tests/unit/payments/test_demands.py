@@ -223,7 +223,7 @@ def test_one_bad_record_never_stops_another():
 
     assert [asked.invoice_number for asked in wanted] == ["CW-1", "CW-3", "CW-6"]
     assert [asked.claim_id for asked in wanted] == ["claim"] * 3
-    assert [(result.position, result.failed) for result in rejected] == [(1, 2), (3, 0), (4, 5)]
+    assert [(result.position, result.failed) for result in rejected] == [(1, 2), (3, None), (4, 5)]
 
 
 # --- order -------------------------------------------------------------------------------------------------------

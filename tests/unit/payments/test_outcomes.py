@@ -20,7 +20,7 @@ from watcher.payments.model import (
     Reject,
     Remove,
 )
-from watcher.payments.outcomes import Outcome, Result, finish, intend, reject
+from watcher.payments.outcomes import Outcome, Result, finish, intend, reject, total
 
 OVERAGE = "The paid amount exceeds what the invoice can take: 100.00 was set and 20.50 discarded"
 
@@ -116,13 +116,22 @@ def test_overage_is_discarded_whether_or_not_anything_was_set(outcome):
     [
         pytest.param(payment(amount="346.34"), "346.34", id="a payment"),
         pytest.param(Misfit(0, 1, "CW-1", Decimal("346.34"), "wrong"), "346.34", id="a misfit with an amount"),
-        pytest.param(Misfit(0, 1, "CW-1", None, "wrong"), "0", id="a misfit without"),
     ],
 )
 def test_rejected_record_failed_with_its_whole_amount(record, asked):
-    """Nothing of a rejected record is applied; what cannot be read counts as zero."""
+    """Nothing of a rejected record is applied."""
     result = reject(record, "No", 77)
 
     assert (result.asked, result.failed) == (Decimal(asked), Decimal(asked))
     assert (result.applied, result.unchanged, result.discarded) == (0, 0, 0)
     assert (result.message, result.warning, result.invoice_id) == ("No", None, 77)
+
+
+def test_an_amount_that_cannot_be_read_is_never_zero():
+    """It stands as it is written, and sums say that they lack it."""
+    result = reject(Misfit(0, 1, "CW-1", None, "wrong", "1,346.34"), "No")
+
+    assert (result.asked, result.failed, result.asked_as_written) == (None, None, "1,346.34")
+    assert (result.applied, result.unchanged, result.discarded) == (0, 0, 0)
+    sums = total([result, reject(payment(amount="5.00"), "No")])
+    assert (sums.asked, sums.failed, sums.rejected, sums.unreadable) == (Decimal("5.00"), Decimal("5.00"), 2, 1)

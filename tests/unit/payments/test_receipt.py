@@ -88,6 +88,16 @@ def test_receipt_of_a_refused_file_says_why_and_has_no_records():
     assert content["totals"]["asked"] == "0.00"
 
 
+def test_amount_that_cannot_be_read_stands_as_it_is_written():
+    """Nobody takes it for 0.00, and the sums say that they lack it."""
+    unreadable = replace(REJECTED, position=2, asked=None, asked_as_written="1,346.34")
+    content = content_of(APPLIED, REJECTED, unreadable)
+
+    asked = {"asked": None, "asked_as_written": "1,346.34", "failed": None, "applied": "0.00"}
+    assert content["records"][2].items() >= asked.items()
+    assert content["totals"].items() >= {"asked": "466.84", "failed": "346.34", "unreadable_amounts": 1}.items()
+
+
 def test_receipt_of_a_read_file_does_not_speak_of_refusal():
     """The key stands only where it is true."""
     assert "refused" not in content_of(APPLIED)

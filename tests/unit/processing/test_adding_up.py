@@ -46,7 +46,7 @@ class Books:
         (path,) = files(self.line.folders.archive, f"{claim.id}.receipt.json")
         written = json.loads(path.read_bytes())
         for sums in (*written["records"], written["totals"]):
-            whole, *parts = (Decimal(sums[name]) for name in SUMS)
+            whole, *parts = (Decimal(sums[name] or 0) for name in SUMS)
             assert whole == sum(parts)
         return written["records"]
 
@@ -243,7 +243,8 @@ def test_an_amount_below_zero_is_no_amount_where_amounts_are_totals(start):
     """The message names the setting that takes it, and nothing is counted as asked."""
     books = start(amounts="total")
     (told,) = books.told(receipt("R-1", "-5.00"))
-    assert (told["outcome"], told["asked"]) == ("rejected", "0.00")
+    assert (told["outcome"], told["asked"]) == ("rejected", None)
+    assert told["asked_as_written"] == "-5.00"
     assert 'an amount below zero is accepted with payments.amounts = "each" alone' in told["message"]
 
 

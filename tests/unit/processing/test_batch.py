@@ -281,13 +281,14 @@ def test_the_receipt_adds_up(start):
         ("33.33", "30.00", "0.00", "3.33", "0.00"),
         ("7.50", "7.50", "0.00", "0.00", "0.00"),
         ("4.04", "0.00", "0.00", "0.00", "4.04"),
-        ("0.00", "0.00", "0.00", "0.00", "0.00"),
+        (None, "0.00", "0.00", "0.00", None),
     ]
+    assert (rows[5]["asked_as_written"], receipt["totals"]["unreadable_amounts"]) == ("x", 1)
     for sums in (*rows, receipt["totals"]):
-        asked, *parts = (Decimal(sums[name]) for name in SUMS)
+        asked, *parts = (Decimal(sums[name] or 0) for name in SUMS)
         assert asked == sum(parts)
     for name in SUMS:
-        assert Decimal(receipt["totals"][name]) == sum(Decimal(row[name]) for row in rows)
+        assert Decimal(receipt["totals"][name]) == sum(Decimal(row[name] or 0) for row in rows)
     assert [receipt["totals"][name] for name in ("records", "succeeded", "rejected")] == [6, 4, 2]
     books = {row["invoiceNumber"]: row for row in sandbox.books()["invoices"]}
     for row in rows[:4]:
