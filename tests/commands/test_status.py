@@ -54,7 +54,7 @@ def test_amounts_that_cannot_be_read_are_shown_as_they_stand(folders, sandbox):
     shown = " ".join(command("status", "--config", config).out.split())
     assert "1,346.34" in shown
     assert "2 amounts" in shown
-    assert "1,346.34" in command("history", "CW-1", "--config", config).out
+    assert "1,346.34" in command("history", "CW-1", "--json", "--config", config).out
     receipt = json.loads(one(folders.archive.rglob("*.receipt.json")).read_bytes())
     assert receipt["totals"]["unreadable_amounts"] == 2
 

@@ -392,7 +392,7 @@ def assert_settled(line, sandbox, held, rejected):
         asked, *parts = (Decimal(sums[name] or 0) for name in SUMS)
         assert asked == sum(parts)
     for name in SUMS:
-        assert Decimal(receipt["totals"][name]) == sum(Decimal(row[name]) for row in receipt["records"])
+        assert Decimal(receipt["totals"][name]) == sum(Decimal(row[name] or 0) for row in receipt["records"])
     for row in receipt["records"]:
         number = row["invoice_number"]
         assert row["asked"] == line.asked[number]

@@ -383,5 +383,5 @@ def assert_told_truly(folders, claim, content, asked, outcomes):
         whole, *parts = (Decimal(sums[name] or 0) for name in SUMS)
         assert whole == sum(parts)
     for name in SUMS:
-        assert Decimal(receipt["totals"][name]) == sum(Decimal(row[name]) for row in receipt["records"])
+        assert Decimal(receipt["totals"][name]) == sum(Decimal(row[name] or 0) for row in receipt["records"])
     event(f"outcomes: {sorted(set(outcomes))}")

@@ -134,10 +134,10 @@ def _broken_of_receipt(receipt: dict[str, Any], content: bytes, told: list[str],
     if sorted(row["invoice_number"] for row in rows) != sorted(told):
         yield f"it tells of {[row['invoice_number'] for row in rows]}, not {told}"
     for what in (totals, *rows):
-        if Decimal(what["asked"]) != sum(Decimal(what[key]) for key in _SUMS):
+        if Decimal(what["asked"] or 0) != sum(Decimal(what[key] or 0) for key in _SUMS):
             yield f"asked is not what became of it: {what}"
     for key in ("asked", *_SUMS):
-        if Decimal(totals[key]) != sum(Decimal(row[key]) for row in rows):
+        if Decimal(totals[key]) != sum(Decimal(row[key] or 0) for row in rows):
             yield f"the records do not add up to the total of {key}"
     rejected = sum(row["outcome"] == "rejected" for row in rows)
     if (totals["records"], totals["succeeded"], totals["rejected"]) != (len(rows), len(rows) - rejected, rejected):
