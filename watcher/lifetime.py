@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import signal
 import socket
@@ -11,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import NoReturn, TypeVar
 
 from watcher.errors import Stopping
@@ -18,6 +20,8 @@ from watcher.plain import plain
 
 # The longest time between two signs of life in a wait (seconds).
 _BREATH_SECONDS = 1.0
+# How often a sign of life is written to disk (seconds).
+SIGN_SECONDS = 20.0
 # So many items of a long work take well under a second.
 _ITEMS = 1000
 
@@ -62,12 +66,15 @@ class Lifetime:
         systemd: hears the signs of life.
         asked_by: the name of the signal that asked the process to end; empty if none did.
         reloading: True once the process is asked to read its configuration anew, until it has done so.
+        sign_of_life: a file whose time of change says when the work last advanced; None for none.
     """
 
     def __init__(self) -> None:
         self.systemd = Systemd()
         self.asked_by = ""
         self.reloading = False
+        self.sign_of_life: Path | None = None
+        self._signed_at = -math.inf
         self._retrying = False
         self._ending = threading.Event()
         self._wakes: list[Callable[[], None]] = []
@@ -126,6 +133,11 @@ class Lifetime:
     def alive(self) -> None:
         """Feed systemd's watchdog: the work has advanced, or a wait is on purpose."""
         self.systemd.tell("WATCHDOG=1")
+        if self.sign_of_life is not None and time.monotonic() - self._signed_at >= SIGN_SECONDS:
+            self._signed_at = time.monotonic()
+            # A full or failing disk is met where something is written.
+            with suppress(OSError):
+                os.utime(self.sign_of_life)
 
     def wait(self, seconds: float) -> None:
         """Wait on purpose: the watchdog is fed at least every second, and being asked to end ends the wait."""

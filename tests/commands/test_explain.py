@@ -107,12 +107,12 @@ def test_a_file_that_waits_for_connectwise_is_explained_by_the_outage(folders, s
         waiting = daemon.event("line.waiting")
         told = until(lambda: "0 of its 1 records are decided" in (said := explained(config, "first.xml")) and said)
         assert told.startswith("first.xml was taken at ")
-        assert f"The line has waited since {waiting['since'][:10]}" in told
+        assert f"Payments have waited since {waiting['since'][:10]}" in told
         assert "401" in told
         assert "connectwise.site" in told
         drop(folders.inbox, "second.xml", GOOD)
         later = until(lambda: "ready to be taken" in (said := explained(config, "second.xml")) and said)
-        assert "The line has waited since" in later
+        assert "Payments have waited since" in later
 
 
 def test_a_file_that_is_done_is_found(folders, sandbox):

@@ -15,6 +15,8 @@ from support.program import command, configure
 
 from watcher.cli.commands import CONFIGURATION, SOME_FAILED, UNUSABLE
 
+# What status ends with while no daemon runs.
+DOWN = 2
 BEFORE = Path(__file__).parents[1] / "data" / "journal-of-version-1.sql"
 
 
@@ -80,7 +82,7 @@ def test_a_file_whose_name_is_no_text_has_a_history(config, folders):
     failed = one(path for path in files(folders.fail) if path.name.startswith("pay"))
     for asked in (("history", name), ("status",), ("explain", name)):
         done = command(*asked, "--config", config)
-        assert done.code == 0, done.err
+        assert done.code == (DOWN if asked == ("status",) else 0), done.err
         assert "pay\\udcff" in done.out
     assert failed.name == f"pay\udcff__{history(config, name)[0]['claim']}.xml"
     (finished,) = [
@@ -116,6 +118,46 @@ def test_a_failed_payment_is_listed_until_its_invoice_is_set(config, folders):
     assert unpaid() == ["CW-404"]
 
 
+@pytest.mark.parametrize("name", ["cw-404", "FIRST.xml", "the fail file", "--all"])
+def test_a_payment_that_will_never_be_paid_is_dismissed(config, folders, name):
+    """Nobody is told of it any more, by whichever name it is meant. Its history says who needs to know why."""
+    arguments = [str(one(files(folders.fail))) if name == "the fail file" else name]
+    ended = command("dismiss", *arguments, "--reason", "a mistyped number", "--config", config)
+    assert ended.code == 0, ended.err
+    assert "CW-404 5.00, first.xml line 8" in ended.out
+    assert json.loads(command("status", "--json", "--config", config).out)["unpaid"] == []
+    assert "Dismissed 20" in command("history", "CW-404", "--config", config).out
+    (row,) = history(config, "CW-404")
+    assert (row["outcome"], row["dismissed_because"]) == ("rejected", "a mistyped number")
+    again = command("dismiss", *arguments, "--config", config)
+    assert (again.code, "No failed and unpaid payment" in again.out) == (SOME_FAILED, True)
+
+
+@pytest.mark.parametrize("arguments", [(), ("CW-1", "--all")], ids=["nothing", "both"])
+def test_what_is_dismissed_has_to_be_named(config, arguments):
+    """Nobody dismisses everything by leaving a word out."""
+    assert command("dismiss", *arguments, "--config", config).code == UNUSABLE
+
+
+def test_names_are_found_in_any_letter_case(config, folders):
+    """People on Windows do not know letter case. A name that is there as it is written counts first."""
+    drop(folders.inbox, "M\u00fcller.xml", document(("CW-3", "30.00")))
+    assert command("run", "--once", "--config", config).code == 0
+    assert [row["invoice_number"] for row in history(config, "M\u00dcLLER.XML")] == ["CW-3"]
+    assert "M\u00fcller.xml, taken at" in command("explain", "M\u00dcLLER.XML", "--config", config).out
+    drop(folders.inbox, "later.xml", b"<ArrayOfUpdateInvoicePayment>")
+    assert command("explain", "Later.XML", "--config", config).out.startswith("later.xml lies in the inbox.")
+
+
+def test_payments_on_one_line_are_all_shown(folders, sandbox):
+    """An export without line breaks has every payment on line 1."""
+    config = configure(folders, sandbox.url)
+    content = document(*[("CW-404", "5.00")] * 3).replace(b"\n", b"")
+    drop(folders.inbox, "one.xml", content)
+    assert command("run", "--once", "--config", config).code == SOME_FAILED
+    assert [row["line"] for row in history(config, "one.xml")] == [1, 1, 1]
+
+
 def test_status_says_how_the_inbox_is_watched_and_connectwise_last_answered(config):
     """The mode with its reason, and the time of the last good answer, are known after the daemon has ended."""
     said = json.loads(command("status", "--json", "--config", config).out)
@@ -131,7 +173,7 @@ def test_looking_needs_no_keys(config):
         "".join(line for line in text.splitlines(keepends=True) if not line.startswith(("public_key", "private_key"))),
         encoding="utf-8",
     )
-    assert command("status", "--config", config).code == 0
+    assert command("status", "--config", config).code == DOWN
     assert command("history", "CW-1", "--config", config).code == 0
     assert command("run", "--once", "--config", config).code == CONFIGURATION
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime, timedelta
 
 from support.documents import document, drop, one
 from support.program import Daemon, command, configure
 
+from watcher.actions.status import Level
+from watcher.disk.lock import lock_file
+
 
 def status(config):
-    """Return what status --json says."""
+    """Return what status --json says. Its exit code says how well things are."""
     ended = command("status", "--json", "--config", config)
-    assert ended.code == 0
-    return json.loads(ended.out)
+    said = json.loads(ended.out)
+    assert ended.code == Level[said["level"].upper()]
+    return said
 
 
 def test_looking_before_the_first_start_makes_nothing(folders, sandbox):
@@ -38,7 +43,28 @@ def test_finished_and_waiting_files_are_shown(folders, sandbox):
     assert said["line"]["state"] == "stopped"
     shown = command("status", "--config", config).out
     assert "not running" in shown
+    assert shown.startswith("Down: no daemon runs")
     assert all(text in shown for text in ("done.xml", "half.xml", "105.00", "5.00"))
+
+
+def test_exit_code_is_for_monitoring(folders, sandbox):
+    """0 while a daemon runs and nothing needs attention; 1 for a payment that failed and is unpaid; 2 without one."""
+    config = configure(folders, sandbox.url)
+    with Daemon(config) as daemon:
+        daemon.event("inbox.watching")
+        said = status(config)
+        assert (said["level"], said["sentence"]) == ("well", "Well: nothing needs attention.")
+        assert datetime.now(UTC) - datetime.fromisoformat(said["moved_at"]) < timedelta(minutes=1)
+        drop(folders.inbox, "a.xml", document(("CW-404", "5.00")))
+        daemon.event("file.finished")
+        said = status(config)
+        assert (said["level"], said["sentence"]) == (
+            "attention",
+            "Needs attention: 1 payment failed and is still unpaid.",
+        )
+        os.utime(lock_file(folders.inbox.parent / "journal.db"), (0, 0))
+        assert status(config)["sentence"].startswith("Down: the daemon is there, but has given no sign of life for ")
+    assert status(config)["level"] == "down"
 
 
 def test_amounts_that_cannot_be_read_are_shown_as_they_stand(folders, sandbox):

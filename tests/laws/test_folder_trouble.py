@@ -219,7 +219,7 @@ class Scene:
         asked = ("status", "--json", "--config", str(self._config))
         if self._trouble.folder == "journal":
             program = (*self._starter, sys.executable, "-m", "watcher", *asked)
-            said = subprocess.run(program, env=environment(self._base), stdout=subprocess.PIPE, check=True).stdout
+            said = subprocess.run(program, env=environment(self._base), stdout=subprocess.PIPE, check=False).stdout
         else:
             said = command(*asked).out
         return json.loads(said)

@@ -168,9 +168,20 @@ def test_a_dropped_file_is_paid_under_all_the_fences(machine):
 
 def test_status_and_journal_are_found_by_the_administrator(machine):
     """The command line as root finds the service's journal without being told where it lies."""
-    said = json.loads(machine.do(f"payment-watcher status --json --config {CONFIG.format('acme')}"))
+    ended = machine.run("payment-watcher status acme --json")
+    said = json.loads(ended.stdout)
     assert said["running"]
+    assert (ended.returncode, said["sentence"]) == (1, "Needs attention: 1 payment failed and is still unpaid.")
     assert [file["name"] for file in said["finished"]] == ["first.xml"]
+
+
+@pytest.mark.parametrize("command", ["status acme", "history first.xml -c acme", "explain first.xml -c acme"])
+def test_somebody_who_may_only_drop_files_gets_a_sentence(machine, command):
+    """A member of the company's group may not read the journal: a fault of the installation's rights, no traceback."""
+    become = "setpriv --reuid=nobody --regid=payment-watcher-acme --clear-groups --"
+    ended = machine.run(f"{become} payment-watcher {command}")
+    assert (ended.returncode, "Traceback" in ended.stdout) == (78, False), ended.stdout
+    assert "ermission denied" in ended.stdout or "cannot be" in ended.stdout
 
 
 def test_what_the_service_need_not_touch_it_cannot_touch(machine):

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from watcher.claim import claim_in
 from watcher.errors import PaymentWatcherError
+from watcher.journal.attempts import Attempt
 from watcher.journal.database import file_of, opened
-from watcher.journal.history import Attempt, History
+from watcher.journal.history import History
 from watcher.journal.sums import Sums
 from watcher.payments.model import ZERO, money
 from watcher.payments.sums import Accepted
+
+_NAMES = tuple(field.name for field in fields(Attempt))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +65,13 @@ def attempts(journal: str, wanted: str, *, needed: bool = True) -> list[Attempt]
         ConfigurationError: the journal cannot be used.
     """
     name = Path(wanted).name
-    found: dict[tuple[str, int, str, str], Attempt] = {}
+    found: list[Attempt] = []
     with opened(journal) as database:
         if database is not None:
-            for asked in dict.fromkeys((wanted, name, claim_in(name) or name)):
-                found |= {_place(attempt): attempt for attempt in History(database).attempts(asked)}
+            found = History(database).attempts(*dict.fromkeys((wanted, name, claim_in(name) or name)))
     if needed and not found:
         raise PaymentWatcherError(f"Neither an invoice nor a file {wanted} is known to the journal {file_of(journal)}.")
-    return [found[key] for key in sorted(found)]
-
-
-def _place(attempt: Attempt) -> tuple[str, int, str, str]:
-    """Return what tells an attempt from others. Where a stylesheet made the document, the line may not be known."""
-    return attempt.claim, attempt.line, attempt.invoice_number, attempt.external_id or ""
+    return found
 
 
 def with_sums(attempts: Sequence[Attempt], sums: Sequence[InSum]) -> list[dict[str, Any]]:
@@ -116,8 +113,8 @@ def with_sums(attempts: Sequence[Attempt], sums: Sequence[InSum]) -> list[dict[s
 def attempt_as_json(attempt: Attempt) -> dict[str, Any]:
     """Return an attempt as JSON values: times in ISO 8601, amounts as texts."""
     # Programs know the amount that ConnectWise holds as "settled".
-    content = {"settled" if name == "held" else name: value for name, value in asdict(attempt).items()}
-    for name in ("begun_at", "finished_at", "decided_at"):
+    content = {"settled" if name == "held" else name: getattr(attempt, name) for name in _NAMES}
+    for name in ("begun_at", "finished_at", "decided_at", "dismissed_at"):
         content[name] = content[name] and content[name].isoformat(timespec="seconds")
     content["day"] = content["day"] and content["day"].isoformat()
     for name in ("asked", "settled"):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from enum import IntEnum
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,19 +17,32 @@ from watcher.disk.hanging import within
 from watcher.disk.lock import holder
 from watcher.errors import FolderTrouble, SignInRefused, Slowed, Unreachable
 from watcher.inbox.scan import Inbox
+from watcher.journal.attempts import Attempt
 from watcher.journal.bulletins import Bulletin, Bulletins
 from watcher.journal.database import file_of, opened
-from watcher.journal.history import Attempt, FinishedFile, History
+from watcher.journal.history import FinishedFile, History
+from watcher.journal.unpaid import Unpaid
 from watcher.journal.waits import Wait, Waits
 from watcher.payments.model import money
 from watcher.proving import proved
+from watcher.times import moment, span
 
 # How long a folder may take to answer (seconds). One on a share whose server has gone may never answer.
 _ANSWER_SECONDS = 5.0
+# A daemon that has given no sign of life for so long stands still (seconds). systemd ends it after WatchdogSec=180.
+_STILL_SECONDS = 90.0
 # A disk with less room than this is full (bytes).
 _FULL_BYTES = 65536
 
 Found = TypeVar("Found")
+
+
+class Level(IntEnum):
+    """How well things are. The number is the exit code of ``status``."""
+
+    WELL = 0
+    ATTENTION = 1
+    DOWN = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +79,7 @@ class Status:
         unpaid: the payments that failed and whose invoices have not been tried again since, the earliest first.
         troubles: what could not be looked at, and why.
         proved: what ``prove`` has proved of this ConnectWise, in words.
+        moved_at: when the running daemon last gave a sign of life, to ``SIGN_SECONDS``; None if that is not known.
     """
 
     running: str | None
@@ -76,6 +91,40 @@ class Status:
     unpaid: list[Attempt] = field(default_factory=list)
     troubles: list[str] = field(default_factory=list)
     proved: str = ""
+    moved_at: datetime | None = None
+
+    @property
+    def level(self) -> Level:
+        """How well things are."""
+        return self._judged[0]
+
+    @property
+    def sentence(self) -> str:
+        """How things are, in a sentence."""
+        return self._judged[1]
+
+    @property
+    def _judged(self) -> tuple[Level, str]:
+        line = self.line
+        if not self.running:
+            return Level.DOWN, "Down: no daemon runs, so no file is processed."
+        if self.moved_at is not None and _seconds_since(self.moved_at) > _STILL_SECONDS:
+            still = span(_seconds_since(self.moved_at))
+            return Level.DOWN, f"Down: the daemon is there, but has given no sign of life for {still}."
+        if line is not None and line.state == "waiting":
+            return Level.DOWN, f"Down: payments have waited since {moment(line.since)}."
+        if self.troubles:
+            return Level.DOWN, "Down: not everything can be looked at."
+        overdue = sum(wait.overdue for wait in self.held)
+        reasons = [f"{_files(overdue)} waited for too long"] if overdue else []
+        if line is not None and line.state == "partly waiting":
+            reasons.append(f"some payments have waited since {moment(line.since)} while others go on")
+        if self.unpaid:
+            count = f"{len(self.unpaid):,} payment{'s' if len(self.unpaid) > 1 else ''}"
+            reasons.append(f"{count} failed and {'are' if len(self.unpaid) > 1 else 'is'} still unpaid")
+        if reasons:
+            return Level.ATTENTION, f"Needs attention: {', and '.join(reasons)}."
+        return Level.WELL, "Well: nothing needs attention."
 
     @property
     def connectwise(self) -> str:
@@ -93,6 +142,8 @@ class Status:
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON values: times in ISO 8601, amounts as texts."""
         content = asdict(self) | {"connectwise": self.connectwise}
+        content |= {"level": self.level.name.lower(), "sentence": self.sentence}
+        content["moved_at"] = self.moved_at and self.moved_at.isoformat(timespec="seconds")
         for file in content["waiting"]:
             file["changed_at"] = file["changed_at"].isoformat(timespec="seconds")
         for file in content["claimed"]:
@@ -122,7 +173,13 @@ def look(inbox: Inbox, journal: str, lock: Path, last: int = 10) -> Status:
         ConfigurationError: the journal cannot be used.
     """
     path = file_of(journal)
-    status = Status(holder(lock), None, proved="" if path is None else proved.sentence(path.parent))
+    running = holder(lock)
+    status = Status(
+        running,
+        None,
+        proved="" if path is None else proved.sentence(path.parent),
+        moved_at=_changed_at(lock) if running else None,
+    )
     try:
         status.waiting.extend(answer(inbox, lambda: list(_waiting(inbox))))
     except FolderTrouble as trouble:
@@ -137,7 +194,7 @@ def look(inbox: Inbox, journal: str, lock: Path, last: int = 10) -> Status:
             status.claimed.append(ClaimedFile(claim.name, claim.id, claim.claimed_at, file.records, file.decided))
         status.held.extend(_held(Waits(database), status))
         status.finished.extend(history.last_files(last))
-        status.unpaid.extend(history.unpaid())
+        status.unpaid.extend(Unpaid(database).all())
         return replace(status, line=Bulletins(database).latest())
 
 
@@ -166,6 +223,21 @@ def _waiting(inbox: Inbox) -> Iterator[WaitingFile]:
     for sighting in sorted(inbox.files(), key=lambda file: file.modified_ns):
         changed = datetime.fromtimestamp(min(sighting.modified_ns / 1e9, time.time()), UTC)
         yield WaitingFile(sighting.name, sighting.size, changed)
+
+
+def _changed_at(file: Path) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(file.stat().st_mtime, UTC)
+    except OSError:
+        return None
+
+
+def _seconds_since(time: datetime) -> float:
+    return (datetime.now(UTC) - time).total_seconds()
+
+
+def _files(count: int) -> str:
+    return "1 file has" if count == 1 else f"{count:,} files have"
 
 
 def _held(waits: Waits, status: Status) -> Iterator[Wait]:

@@ -5,6 +5,7 @@ A command imports what it uses inside its function: ``--help`` and a shell's com
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from pathlib import Path
@@ -36,15 +37,26 @@ ConfigOption = Annotated[
     typer.Option(
         "--config",
         "-c",
-        help="The configuration file. Else $PAYMENT_WATCHER_CONFIG, ./payment-watcher.toml, "
-        "/etc/payment-watcher/payment-watcher.toml.",
+        help="The configuration file, or the name of a company in /etc/payment-watcher. "
+        "Else $PAYMENT_WATCHER_CONFIG, ./payment-watcher.toml, /etc/payment-watcher/payment-watcher.toml, or the only "
+        "company there.",
         show_default=False,
     ),
 ]
 
 
+Company = Annotated[
+    Path | None,
+    typer.Argument(metavar="COMPANY", help="Its name in /etc/payment-watcher; as --config.", show_default=False),
+]
+
+
 def main() -> NoReturn:
     """Run the command line and end with its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A letter that the terminal does not know is shown as an escape.
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except PaymentWatcherError as error:
@@ -52,6 +64,13 @@ def main() -> NoReturn:
 
         show_error(error)
         sys.exit(exit_code(error))
+    except PermissionError as error:
+        # Such as a person who may use the folders, and not the journal.
+        typer.echo(
+            f"{plain(str(error.filename or 'A file'))}: {error.strerror}. Use sudo, or work as the service's user.",
+            err=True,
+        )
+        sys.exit(CONFIGURATION)
     sys.exit(0)
 
 
@@ -157,13 +176,14 @@ def try_out(
 
 @app.command()
 def check(
+    company: Company = None,
     config_file: ConfigOption = None,
     notify: Annotated[bool, typer.Option("--notify", help="Also send a test message to each of notify.urls.")] = False,
 ) -> None:
     """Check configuration, folders, sign-in and rights; print every fault with its mend."""
     from watcher.cli import check, console
 
-    findings = check.findings(config_file, notify=notify)
+    findings = check.findings(config_file or company, notify=notify)
     for finding in findings:
         console.show_finding(finding)
     codes = [CONFIGURATION if each.cause is None else exit_code(each.cause) for each in findings if each.fault]
@@ -198,19 +218,25 @@ def prove(
 
 @app.command()
 def status(
+    company: Company = None,
     config_file: ConfigOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Show what is waiting and since when, what is in work, and what became of the last files."""
+    """Show how things are: what waits and since when, what is in work, and what became of the last files.
+
+    Exit codes: 0 well; 1 needs attention; 2 down; 78 the configuration or the journal cannot be used.
+    """
     from watcher.cli import local
 
-    found = local.look(config_file)
+    found = local.look(config_file or company)
     if as_json:
         typer.echo(json.dumps(found.as_json(), indent=2))
-        return
-    from watcher.cli import console
+    else:
+        from watcher.cli import reports
 
-    console.show_status(found)
+        reports.show_status(found)
+    if found.level:
+        raise typer.Exit(found.level)
 
 
 @app.command()
@@ -223,7 +249,10 @@ def explain(
 
     sentences = local.sentences(name, config_file)
     if not sentences:
-        typer.echo(f"{plain(name)} is not known: it is not in the inbox, not in work, and not in the journal.")
+        typer.echo(
+            f"{plain(name)} is not known as a file: it is not in the inbox, not in work, and not in the journal. "
+            f"For an invoice: payment-watcher history {plain(name)}"
+        )
         raise typer.Exit(SOME_FAILED)
     console.show_sentences(sentences)
 
@@ -246,10 +275,10 @@ def history(
     if as_json:
         typer.echo(json.dumps(with_sums(found, sums), indent=2))
     else:
-        from watcher.cli import console
+        from watcher.cli import reports
 
-        console.show_attempts(found)
-        console.show_sum(sums)
+        reports.show_attempts(found)
+        reports.show_sum(sums)
 
 
 @app.command()
@@ -285,14 +314,41 @@ def withdraw(
 
 
 @app.command()
+def dismiss(
+    wanted: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="INVOICE|FILE", help="Whose failed payments; a file by any of its names.", show_default=False
+        ),
+    ] = None,
+    config_file: ConfigOption = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every payment that failed until now.")] = False,
+    reason: Annotated[
+        str, typer.Option("--reason", metavar="TEXT", help="Why; history says so.", show_default=False)
+    ] = "",
+) -> None:
+    """Stop telling of payments that failed and will never be paid. Nothing changes in ConnectWise."""
+    if (wanted is None) != everything:
+        raise typer.BadParameter("name an invoice or a file, or give --all", param_hint="INVOICE|FILE")
+    from watcher.cli import local, reports
+
+    found = local.dismiss(wanted, config_file, reason)
+    if not found:
+        typer.echo(f"No failed and unpaid payment is known of {plain(wanted or 'any file')}.")
+        raise typer.Exit(SOME_FAILED)
+    reports.show_dismissed(found)
+
+
+@app.command()
 def prune(
+    company: Company = None,
     config_file: ConfigOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would go and remove nothing.")] = False,
 ) -> None:
     """Remove what is older than the section retention says; the daemon does it by itself once a day."""
     from watcher.cli import prune
 
-    for line in prune.prune(config_file, dry_run=dry_run):
+    for line in prune.prune(config_file or company, dry_run=dry_run):
         typer.echo(line)
 
 

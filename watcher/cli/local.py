@@ -6,11 +6,15 @@ from pathlib import Path
 
 from watcher.actions import explain, requeue, status
 from watcher.assembly.local import folders_of, inbox_of, table_of
+from watcher.claim import claim_in
 from watcher.cli import identity
 from watcher.config.settings import Settings
 from watcher.disk.hanging import FolderCalls
 from watcher.disk.lock import lock_file
 from watcher.folders.published import Published
+from watcher.journal.attempts import Attempt
+from watcher.journal.database import opened
+from watcher.journal.unpaid import Unpaid
 
 
 def settings_of(config_file: Path | None) -> Settings:
@@ -27,6 +31,26 @@ def look(config_file: Path | None) -> status.Status:
     settings, calls = settings_of(config_file), FolderCalls()
     journal = settings.journal
     return status.look(inbox_of(settings, calls), journal.url, lock_file(journal.path))
+
+
+def dismiss(wanted: str | None, config_file: Path | None, reason: str) -> list[Attempt]:
+    """Stop telling of payments that will never be paid; return them.
+
+    Args:
+        wanted: an invoice number, a file's name or a claim; None for all.
+        config_file: the configuration file that was named; None if none was.
+        reason: in a person's words.
+    """
+    settings = settings_of(config_file)
+    name = wanted and Path(wanted).name
+    with opened(settings.journal.url) as database:
+        if database is None:
+            return []
+        unpaid = Unpaid(database)
+        found = unpaid.dismiss(wanted, reason)
+        if not found and name:
+            found = unpaid.dismiss(claim_in(name) or name, reason)
+        return found
 
 
 def sentences(name: str, config_file: Path | None) -> list[str]:

@@ -53,6 +53,7 @@ def run(config_file: Path | None, *, once: bool) -> Tally:
     lifetime.catch_signals(daemon=not once)
     try:
         with _held(lock_file(journal), settings, lifetime):
+            lifetime.sign_of_life = lock_file(journal)
             if once:
                 return _run_once(settings, lifetime)
             _run(config_file, settings, lifetime)

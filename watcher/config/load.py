@@ -19,21 +19,46 @@ from watcher.documents import sheets
 from watcher.errors import ConfigurationError, Fault
 
 PLACES = (Path("payment-watcher.toml"), Path("/etc/payment-watcher/payment-watcher.toml"))
+# Each file here is the configuration of a company, which has its name.
+COMPANIES = Path("/etc/payment-watcher")
 
 _KEYS = ("client_id", "public_key", "private_key")
 
 
 def find(given: Path | None) -> Path | None:
-    """Return the configuration file that counts: the one given, ``$PAYMENT_WATCHER_CONFIG``, or one of ``PLACES``.
+    """Return the configuration file that counts.
 
+    It is the one given, ``$PAYMENT_WATCHER_CONFIG``, one of ``PLACES``, or that of the only company of this machine.
     For root, a file of the working directory counts only if nobody else can have put it there.
+
+    Args:
+        given: a file, or a company's name; None if nothing was given.
     """
     if given is not None:
-        return given
+        named_company = COMPANIES / f"{given}.toml"
+        return named_company if given.name == str(given) and not _is_file(given) and _is_file(named_company) else given
     named = os.environ.get("PAYMENT_WATCHER_CONFIG")
     if named:
         return Path(named)
-    return next((place for place in PLACES if place.is_file() and not distrust(place)), None)
+    found = next((place for place in PLACES if _is_file(place) and not distrust(place)), None)
+    others = companies() if found is None else []
+    return COMPANIES / f"{others[0]}.toml" if len(others) == 1 else found
+
+
+def companies() -> list[str]:
+    """Return the names of the companies that have a configuration on this machine; none if nobody may look."""
+    try:
+        return sorted(file.stem for file in COMPANIES.glob("*.toml"))
+    except OSError:
+        return []
+
+
+def _is_file(place: Path) -> bool:
+    try:
+        return place.is_file()
+    except OSError:
+        # This user may not look. Reading it says so.
+        return False
 
 
 def distrust(place: Path) -> str | None:
@@ -224,6 +249,9 @@ def _transform_faults(settings: Settings) -> list[Fault]:
 
 
 def _no_file() -> Fault:
+    if several := companies():
+        names = ", ".join(several)
+        return Fault("configuration", f"this machine has several companies: {names}", "Name one with --config NAME.")
     return Fault(
         "configuration",
         f"no file was given, and there is none at {', '.join(str(place) for place in PLACES)}",

@@ -65,7 +65,8 @@ class Speaker:
         """
         since = datetime.fromtimestamp(time.time() - lasted, UTC)
         # First, so that whoever hears of it in the log finds it in the journal, too.
-        self._repeat(Bulletin("waiting", since, str(outage), outage.mend, type(outage).__name__))
+        state = "partly waiting" if outage.others_go_on else "waiting"
+        self._repeat(Bulletin(state, since, str(outage), outage.mend, type(outage).__name__))
         if retry_in is not None:
             self._log.error(
                 Event.LINE_WAITING,

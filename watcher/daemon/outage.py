@@ -65,6 +65,11 @@ class OutageState:
             self._logged_at, self._kind = now, kind
         return Met(pause, now - self._since, log)
 
+    @property
+    def lasts(self) -> bool:
+        """True from the first attempt that met it until the work advances."""
+        return self._since is not None
+
     def over(self, now: float) -> float | None:
         """Take in that the work advances; return how long the outage lasted (seconds), None if there was none."""
         since, self._since = self._since, None

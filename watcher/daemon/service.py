@@ -201,14 +201,16 @@ class Service:
         return ready
 
     def _process(self, claims: Sequence[Claim]) -> Tally:
-        self._speaker.state("working", f"Working on {len(claims)} file{'s' if len(claims) != 1 else ''}.")
+        working = f"Working on {len(claims)} file{'s' if len(claims) != 1 else ''}."
+        if not self._outage.lasts:
+            self._speaker.state("working", working)
         tally = Tally()
         most = self._arrivals.measures.files
         withdrawn: dict[Claim, Tally] = {}
         for start in range(0, len(claims), most):
             withdrawn |= self._arrivals.withdraw()
             batch = [claim for claim in claims[start : start + most] if claim not in withdrawn]
-            tally += self._advance(self._batches.process(batch))
+            tally += self._advance(self._batches.process(batch), working)
         self._forget_finished(claims)
         return sum(withdrawn.values(), tally)
 
@@ -219,20 +221,28 @@ class Service:
         self._arrivals.finished(finished)
         self._open.difference_update(finished)
 
-    def _advance(self, advances: Iterable[Tally]) -> Tally:
-        """Let the work go on, and add up what it comes to: each advance is a sign of life and ends an outage."""
+    def _advance(self, advances: Iterable[Tally], working: str) -> Tally:
+        """Let the work go on, and add up what it comes to: each advance is a sign of life and ends an outage.
+
+        Args:
+            advances: the work.
+            working: what is said once an outage is over. An attempt alone does not end it.
+        """
         tally = Tally()
         for advance in advances:
             tally += advance
             self._lifetime.alive()
-            self._advanced()
+            if self._advanced():
+                self._speaker.state("working", working)
             self._prepare()
         return tally
 
-    def _advanced(self) -> None:
+    def _advanced(self) -> bool:
+        """Take in that the work advances; return True if an outage is over by that."""
         lasted = self._outage.over(self._lifetime.now())
         if lasted is not None:
             self._speaker.moving(lasted)
+        return lasted is not None
 
     def _wait_out(self, outage: Outage) -> None:
         """Wait out an outage for one pause; the pauses grow. A person who asks for something ends the pause."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from watcher.disk.opened import opened
 from watcher.documents.formats import unfinished
@@ -17,10 +17,12 @@ class Verdict:
     Attributes:
         sentence: for a person.
         ready: True if the next scan takes it.
+        name: the entry's name.
     """
 
     sentence: str
     ready: bool = False
+    name: str = field(default="", compare=False)
 
 
 def judge(inbox: Inbox, name: str, now: float) -> Verdict | None:
@@ -28,7 +30,7 @@ def judge(inbox: Inbox, name: str, now: float) -> Verdict | None:
 
     Args:
         inbox: the inbox and its terms.
-        name: the entry's name.
+        name: the entry's name. If there is no such entry, letter case is ignored.
         now: the time (Unix seconds). There are no earlier scans to compare with, so the file's own times have to do.
 
     Returns:
@@ -43,27 +45,31 @@ def judge(inbox: Inbox, name: str, now: float) -> Verdict | None:
         try:
             facts = folder.facts(name)
         except FileNotFoundError:
-            return None
+            names = sorted(other for other in folder.names() if other.casefold() == name.casefold())
+            if not names:
+                return None
+            name, facts = names[0], folder.facts(names[0])
         unfit = unfit_name(name, name_pattern(terms.pattern)) or unfit_kind(facts)
         if unfit is not None:
-            return Verdict(f"It is left alone: {unfit}.")
+            return Verdict(f"It is left alone: {unfit}.", name=name)
         age = max(0.0, now - max(facts.st_mtime, facts.st_ctime))
         if age < terms.settle_seconds:
-            return Verdict(f"It may still be written to: its last change was {age:.0f} s ago.")
+            return Verdict(f"It may still be written to: its last change was {age:.0f} s ago.", name=name)
         if facts.st_size <= terms.max_file_bytes:
             try:
                 found = folder.read(name, terms.max_file_bytes)
             except OSError as error:
-                return Verdict(f"It waits: {unreadable(error)}.")
+                return Verdict(f"It waits: {unreadable(error)}.", name=name)
             content = None if found is None else found[1]
             if content is None:
-                return Verdict("It may still be written to: it changed during this look.")
+                return Verdict("It may still be written to: it changed during this look.", name=name)
     if content is not None:
         missing = unfinished(content, terms.table)
         if missing is not None:
             minutes = terms.stalled_after_seconds / 60
             return Verdict(
                 f"It is not whole yet: {missing}. Its last change was {age:.0f} s ago; after {minutes:.0f} minutes "
-                "without one it goes to the fail outbox."
+                "without one it goes to the fail outbox.",
+                name=name,
             )
-    return Verdict("It is ready to be taken.", ready=True)
+    return Verdict("It is ready to be taken.", ready=True, name=name)

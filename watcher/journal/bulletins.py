@@ -16,7 +16,7 @@ class Bulletin:
     """What the daemon last said of itself.
 
     Attributes:
-        state: ``watching``, ``working``, ``waiting`` or ``stopped``.
+        state: ``watching``, ``working``, ``waiting``, ``partly waiting`` (other payments go on) or ``stopped``.
         since: when that began, aware.
         reason: in a sentence.
         mend: what a person can do about it; empty if there is nothing to do.

@@ -79,6 +79,8 @@ _MIGRATIONS = {
         "CREATE INDEX ix_accepted_invoice_id ON accepted (invoice_id)",
     ),
     7: (
+        "ALTER TABLE payments ADD COLUMN dismissed_at VARCHAR",
+        "ALTER TABLE payments ADD COLUMN dismissed_because VARCHAR",
         "ALTER TABLE payments ADD COLUMN asked_as_written VARCHAR NOT NULL DEFAULT ''",
         # An amount that could not be read was kept as zero. What is not finished keeps it: its receipt may be published
         # already, and is the same at the next attempt.

@@ -5,60 +5,19 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
 
 import sqlalchemy as sql
 
-from watcher.claim import Claim, claims_in
+from watcher.claim import Claim
+from watcher.journal.attempts import Attempt, attempt, rows
 from watcher.journal.database import Database
-from watcher.journal.tables import FILES, PAYMENTS, Text
+from watcher.journal.tables import FILES, PAYMENTS, FileName, Text
+from watcher.journal.unpaid import unpaid_rows
 from watcher.payments.model import ZERO
 from watcher.payments.outcomes import Outcome
 from watcher.payments.withdrawal import WITHDRAWN, is_withdrawal
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """What became of one record of one file.
-
-    Attributes:
-        file: the file's name in the inbox.
-        claim: the file's claim.
-        begun_at: when it was claimed, aware.
-        finished_at: when its results were all published, aware; None if they are not yet.
-        line: the record's line in the file; 0 where the file could not be read as a payment document.
-        invoice_number: as written.
-        asked: the amount asked; None where it cannot be read.
-        outcome: ``applied``, ``unchanged`` or ``rejected``; ``waiting`` before any; ``refused`` or ``empty`` for a
-            whole file.
-        held: the part of the amount that ConnectWise held then.
-        message: why it failed, or what the payer should know.
-        invoice_id: ConnectWise's id of the invoice.
-        payment_id: ConnectWise's id of the payment row.
-        decided_at: when it got its outcome, aware.
-        external_id: the accounting system's own id of the payment; None if there is none.
-        day: its day; None if it is not known.
-        asked_as_written: the amount as it stands in the file, where it cannot be read; else empty.
-    """
-
-    file: str
-    claim: str
-    begun_at: datetime
-    finished_at: datetime | None
-    line: int
-    invoice_number: str
-    asked: Decimal | None
-    outcome: str
-    held: Decimal | None
-    message: str | None
-    invoice_id: int | None
-    payment_id: int | None
-    decided_at: datetime | None
-    external_id: str | None = None
-    day: date | None = None
-    asked_as_written: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,89 +77,18 @@ class History:
 
     # --- payments ----------------------------------------------------------------------------------------------
 
-    def attempts(self, wanted: str) -> list[Attempt]:
-        """Return every attempt at an invoice, or every record of a file, the earliest first.
+    def attempts(self, *wanted: str) -> list[Attempt]:
+        """Return every attempt at an invoice, or every record of a file, in the order in which files were taken.
 
         Args:
-            wanted: an invoice number, letter case ignored; a file's name in the inbox; a claim's id.
+            wanted: invoice numbers, names of files in the inbox, or ids of claims. Letter case is ignored.
         """
-        text = sql.literal(wanted, Text())
-        of_invoice = sql.func.lower(PAYMENTS.c.invoice_number) == sql.func.lower(text)
-        return self._attempts(sql.or_(of_invoice, FILES.c.name == wanted, FILES.c.claim == text))
-
-    def unpaid(self) -> list[Attempt]:
-        """Return the rejected payments that are unresolved, the earliest first.
-
-        One is resolved if its invoice has been set or tried again, or if its fail file has been dropped in again. The
-        later file's row says what happened then, perhaps under a corrected invoice number.
-
-        Where payments are added up, another payment of its invoice resolves nothing: this one has to be tried again,
-        which its externalId shows, and its amount if it had none.
-        """
-        later, of_later = PAYMENTS.alias(), FILES.alias()
-        tried = sql.exists().where(
-            later.c.invoice_number == PAYMENTS.c.invoice_number,
-            of_later.c.claim == later.c.claim,
-            sql.or_(
-                FILES.c.adds == 0,
-                later.c.external_id == PAYMENTS.c.external_id,
-                sql.and_(PAYMENTS.c.external_id.is_(None), later.c.asked == PAYMENTS.c.asked),
-            ),
-            sql.or_(
-                of_later.c.sequence > FILES.c.sequence,
-                sql.and_(later.c.claim == PAYMENTS.c.claim, later.c.outcome != Outcome.REJECTED),
-            ),
-        )
-        # The value stands in the statement: the index on rejected payments serves only if the database sees it.
-        rejected = PAYMENTS.c.outcome == sql.literal_column("'rejected'")
-        numbered = PAYMENTS.c.invoice_number != ""
-        corrected = sql.exists().where(
-            FILES.c.adds == 1,
-            later.c.external_id == PAYMENTS.c.external_id,
-            of_later.c.claim == later.c.claim,
-            of_later.c.sequence > FILES.c.sequence,
-        )
-        found = self._attempts(sql.and_(rejected, sql.not_(sql.and_(numbered, tried)), sql.not_(corrected)))
-        again = self._dropped_again()
-        return [attempt for attempt in found if attempt.claim not in again]
-
-    def _dropped_again(self) -> set[str]:
-        """Return the claims whose published files were dropped in again: the later file's name bears them."""
-        # Every claim has a Z_ in it. So the database leaves out nearly all other names, and few have to be read.
-        query = sql.select(FILES.c.name).where(FILES.c.name.like("%Z\\_%", escape="\\"))
+        texts = [sql.func.lower(sql.literal(one, Text())) for one in wanted]
+        names = [sql.func.lower(sql.literal(one, FileName())) for one in wanted]
+        of_invoice = sql.func.lower(PAYMENTS.c.invoice_number).in_(texts)
+        of_file = sql.or_(sql.func.lower(FILES.c.name).in_(names), sql.func.lower(FILES.c.claim).in_(texts))
         with self._database.transaction() as connection:
-            names = connection.execute(query).scalars()
-            return {claim for name in names for claim in claims_in(name)}
-
-    def _attempts(self, condition: sql.ColumnElement[bool]) -> list[Attempt]:
-        query = (
-            sql.select(FILES, *(column for column in PAYMENTS.c if column.name != "claim"))
-            .outerjoin(PAYMENTS)
-            .where(condition)
-            .order_by(FILES.c.sequence, PAYMENTS.c.position)
-        )
-        with self._database.transaction() as connection:
-            return [
-                Attempt(
-                    file=row.name,
-                    claim=row.claim,
-                    begun_at=datetime.fromisoformat(row.begun_at),
-                    finished_at=_time(row.finished_at),
-                    line=row.line or 0,
-                    invoice_number=row.invoice_number or "",
-                    asked=row.asked,
-                    outcome=_outcome(row),
-                    held=row.settled,
-                    message=row.refusal or row.message or row.warning,
-                    invoice_id=row.invoice_id,
-                    payment_id=row.payment_id,
-                    decided_at=_time(row.decided_at),
-                    external_id=row.external_id,
-                    day=row.day.on if row.day else None,
-                    asked_as_written=row.asked_as_written or "",
-                )
-                for row in connection.execute(query)
-            ]
+            return [attempt(row) for row in rows(connection, sql.or_(of_invoice, of_file))]
 
     def set_since(self, claim_id: str, invoice_numbers: Sequence[str]) -> dict[str, str] | None:
         """Return which of some invoices later files have set, each with the name of the last such file.
@@ -249,7 +137,8 @@ class History:
     def files_of(self, name: str, count: int) -> list[FinishedFile]:
         """Return the finished files of a name, or of the claim that a published name bears, the latest first."""
         borne = sql.literal(name, Text()).contains(FILES.c.claim, autoescape=False)
-        return self._finished(sql.or_(FILES.c.name == name, borne), count)
+        called = sql.func.lower(FILES.c.name) == sql.func.lower(sql.literal(name, FileName()))
+        return self._finished(sql.or_(called, borne), count)
 
     def _finished(self, condition: sql.ColumnElement[bool], count: int) -> list[FinishedFile]:
         files_wanted = (
@@ -301,7 +190,7 @@ class History:
         )
         with self._database.transaction() as connection:
             finished = set(connection.execute(query).scalars())
-        return finished - {attempt.claim for attempt in self.unpaid()}
+            return finished - {row.claim for row in unpaid_rows(connection)}
 
     def forget(self, claim_ids: Iterable[str]) -> None:
         """Remove all that is known of some claims, and give room back to the disk if there is much of it."""
@@ -312,15 +201,3 @@ class History:
             connection.execute(sql.delete(PAYMENTS).where(PAYMENTS.c.claim == sql.bindparam("gone")), gone)
             connection.execute(sql.delete(FILES).where(FILES.c.claim == sql.bindparam("gone")), gone)
         self._database.shrink()
-
-
-def _outcome(row: sql.Row[Any]) -> str:
-    if row.refusal:
-        return "refused"
-    if row.position is None and row.opened_at:
-        return "empty"
-    return str(row.outcome or "waiting")
-
-
-def _time(written: str | None) -> datetime | None:
-    return datetime.fromisoformat(written) if written else None

@@ -36,6 +36,12 @@ def _configure(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
     cursor.close()
+    # SQLite's own knows the letters of ASCII alone.
+    connection.create_function("lower", 1, _lower, deterministic=True)
+
+
+def _lower(text: object) -> str | None:
+    return None if text is None else str(text).casefold()
 
 
 def version(connection: sql.Connection) -> int:

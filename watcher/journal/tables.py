@@ -147,6 +147,9 @@ PAYMENTS = sql.Table(
     sql.Column("invoice_id", sql.Integer),
     sql.Column("payment_id", sql.Integer),
     sql.Column("decided_at", sql.String),
+    # When a person said that it will never be paid, and why.
+    sql.Column("dismissed_at", sql.String),
+    sql.Column("dismissed_because", Text),
     sql.Index("payments_rejected", "outcome", sqlite_where=sql.text("outcome = 'rejected'")),
 )
 # The calls that got no answer, of payments that have their outcome by now, until they have been looked at once more.

@@ -221,6 +221,25 @@ def test_without_any_file_the_faults_say_where_one_was_looked_for():
     assert {fault.key for fault in others} == {"connectwise", "folders"}
 
 
+def test_a_company_is_named_by_its_configuration(tmp_path, monkeypatch):
+    """A file of that name here counts first. The only company needs no name; of several, the fault lists them."""
+    monkeypatch.setattr(config, "COMPANIES", tmp_path / "etc")
+    monkeypatch.chdir(tmp_path)
+    assert config.find(Path("acme")) == Path("acme")
+    (tmp_path / "etc").mkdir()
+    acme = tmp_path / "etc" / "acme.toml"
+    acme.touch()
+    assert (config.find(Path("acme")), config.find(None)) == (acme, acme)
+    assert config.find(Path("etc/acme")) == Path("etc/acme")
+    (tmp_path / "acme").touch()
+    assert config.find(Path("acme")) == Path("acme")
+    acme.with_name("beta.toml").touch()
+    assert config.find(None) is None
+    with pytest.raises(ConfigurationError) as caught:
+        config.load(None, folders=True)
+    assert "acme, beta" in caught.value.faults[0].problem
+
+
 def test_no_secret_is_shown_by_a_fault_or_by_the_settings(load, faults):
     """Neither the settings' own text nor the report of their faults holds a key, whatever is wrong with them."""
     shown = repr(load(WHOLE)) + str(load(WHOLE)) + repr(load(WHOLE).connectwise)

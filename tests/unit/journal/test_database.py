@@ -27,6 +27,7 @@ from watcher.journal.earlier import Earlier
 from watcher.journal.history import History, InWork
 from watcher.journal.inboxes import Inboxes
 from watcher.journal.ledger import Ledger
+from watcher.journal.unpaid import Unpaid
 from watcher.payments.dated import Dated
 from watcher.payments.doubts import InDoubt, LateCall, Settled
 from watcher.payments.model import Action, Intent
@@ -388,7 +389,7 @@ def test_an_older_journal_comes_along(older, url, tmp_path):
     Database(f"sqlite:///{tmp_path / 'new.db'}").close()
     with closing(Database(url)) as database:
         assert tables(older) == tables(tmp_path / "new.db")
-        assert [attempt.invoice_number for attempt in History(database).unpaid()] == ["CW-404"]
+        assert [attempt.invoice_number for attempt in Unpaid(database).all()] == ["CW-404"]
         assert Bulletins(database).latest().reason == "Working on 1 file."
         assert list(Ledger(database).known("20260901T090000Z_00000002").intents) == [0]
         assert [file.name for file in History(database).last_files(9)] == ["september.xml"]

@@ -12,6 +12,7 @@ from support.journal import CLOCKS, FIRST, SECOND, THIRD, applied, begin, claime
 from watcher.claim import Claim
 from watcher.journal.claims import Claims
 from watcher.journal.history import History, InWork
+from watcher.journal.unpaid import Unpaid
 from watcher.payments.model import Misfit
 from watcher.payments.outcomes import Outcome, Result
 
@@ -133,7 +134,7 @@ def test_a_file_whose_name_is_no_text_is_found(write, history):
 
 def unpaid(history):
     """Return the claim and the invoice of each unpaid payment."""
-    return [(attempt.claim, attempt.invoice_number) for attempt in history.unpaid()]
+    return [(attempt.claim, attempt.invoice_number) for attempt in Unpaid(history._database).all()]
 
 
 def test_a_rejected_payment_is_unpaid_until_its_invoice_is_tried_again(write, history):
@@ -264,7 +265,8 @@ def test_the_latest_files_come_first_and_no_more_than_asked(database, write, his
         ("pay.xml", [SECOND.id, FIRST.id]),
         (f"pay__{FIRST.id}.xml", [FIRST.id]),
         (f"pay__{FIRST.id}.receipt.json", [FIRST.id]),
-        ("PAY.xml", []),
+        ("PAY.XML", [SECOND.id, FIRST.id]),
+        ("pays.xml", []),
         ("pay\udcff.xml", []),
     ],
 )
