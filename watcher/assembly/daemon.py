@@ -233,7 +233,8 @@ def _messenger_of(settings: Settings) -> Iterator[Hears]:
     from watcher.events.messenger import Messenger  # as above
     from watcher.events.notices import Reporter
 
-    reporter = Reporter(folders_of(settings).fail, settings.notify.outage_seconds)
+    notify = settings.notify
+    reporter = Reporter(folders_of(settings).fail, notify.outage_seconds, warnings=notify.warnings)
     messenger = Messenger([url.get_secret_value() for url in settings.notify.urls], reporter)
     try:
         yield messenger.hear

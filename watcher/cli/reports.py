@@ -147,7 +147,8 @@ def _came_to(file: FinishedFile) -> str:
     """Return what a finished file came to."""
     if file.refusal:
         return f"Refused: {file.refusal}"
-    done = f"{file.succeeded:,} succeeded, {file.rejected:,} rejected"
+    warned = f" ({file.warned:,} with a warning)" if file.warned else ""
+    done = f"{file.succeeded:,} succeeded{warned}, {file.rejected:,} rejected"
     lacking = f" {in_none_of_the_sums(file.unreadable)}" if file.unreadable else ""
     return f"{done}. Asked {money(file.asked)}, failed {money(file.failed)}.{lacking}"
 

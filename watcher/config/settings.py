@@ -272,6 +272,9 @@ class NotifySection(Section):
     outage_seconds: float = Field(
         60, ge=0, description="An outage gets a message once it has lasted so long (seconds), then once a day."
     )
+    warnings: bool = Field(
+        True, description="Payments that are set with a warning get a message, too: an overage, an amount replaced."
+    )
 
 
 class RetentionSection(Section):

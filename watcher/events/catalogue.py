@@ -56,7 +56,7 @@ class Event(StrEnum):
         "file.finished",
         "one line for each file",
         "file claim outcome records succeeded rejected asked applied unchanged discarded failed unreadable_amounts "
-        "duration_ms",
+        "warnings duration_ms",
     )
     FILE_REFUSED = (
         "file.refused",

@@ -81,6 +81,7 @@ class _Work:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._payments = _counter(registry, "payments", "Payments by outcome.", "outcome")
         self._files = _counter(registry, "files", "Files by outcome.", "outcome")
+        self._warnings = _counter(registry, "payment_warnings", "Payments that succeeded with a warning.")
         # Prometheus has binary floats only: for graphs and alerts. Receipts and journal hold the exact amounts.
         self._amounts = _counter(registry, "amount", "Sums of the files' amounts, in the invoices' currency.", "kind")
 
@@ -90,6 +91,7 @@ class _Work:
                 self._payments.labels(keys["outcome"]).inc()
             case Event.FILE_FINISHED:
                 self._files.labels(keys["outcome"]).inc()
+                self._warnings.inc(keys["warnings"])
                 for kind in _SUMS:
                     # A counter never falls: a file that takes more off than it adds is not counted.
                     self._amounts.labels(kind).inc(max(float(keys[kind]), 0.0))

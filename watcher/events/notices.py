@@ -68,18 +68,21 @@ class Reporter:
     Attributes:
         fail: the fail outbox.
         patience: an outage that is over sooner is not reported (seconds).
+        warnings: report payments that succeeded with a warning, too.
     """
 
     fail: Path
     patience: float
+    warnings: bool = True
     _failed: dict[str, list[str]] = field(default_factory=dict)
+    _warned: dict[str, list[str]] = field(default_factory=dict)
     _withdrawn: set[str] = field(default_factory=set)
     _outage: _Outage | None = None
 
     def concerns(self, event: str, keys: Mapping[str, Any]) -> bool:
         """Return True if ``hear`` would make something of an event."""
-        rejected = event == Event.PAYMENT and keys["outcome"] == "rejected"
-        return event in _CONCERNS or rejected or throttling.is_over(event, keys)
+        said = event == Event.PAYMENT and keys["message"] is not None
+        return event in _CONCERNS or said or throttling.is_over(event, keys)
 
     def hear(self, event: str, keys: Mapping[str, Any], now: float) -> Notice | None:
         """Take in an event.
@@ -93,8 +96,8 @@ class Reporter:
             What a person should know of it, if anything.
         """
         match event:
-            case Event.PAYMENT if keys["outcome"] == "rejected":
-                self._remember(keys)
+            case Event.PAYMENT if keys["message"] is not None:
+                self._remember(self._failed if keys["outcome"] == "rejected" else self._warned, keys)
             case Event.FILE_FINISHED:
                 return self._finished(keys)
             case Event.FILE_WITHDRAWN:
@@ -126,13 +129,13 @@ class Reporter:
         why = f"For {_span(now - outage.since)} now: {outage.reason}. {outage.mend}."
         return _notice(f"Payments {lasting}: {outage.reason}", f"{why}\n{nothing}")
 
-    def _remember(self, keys: Mapping[str, Any]) -> None:
-        """Remember a payment that failed until its file is finished."""
-        failed = self._failed.setdefault(keys["claim"], [])
-        if len(failed) < _MOST_NAMED:
+    def _remember(self, kept: dict[str, list[str]], keys: Mapping[str, Any]) -> None:
+        """Remember what is to be said of a payment until its file is finished."""
+        said = kept.setdefault(keys["claim"], [])
+        if len(said) < _MOST_NAMED:
             number = _value(keys["invoice_number"] or "no number")
             amount = keys["asked"] or keys["asked_as_written"]
-            failed.append(f"{number}{f', {_value(amount)}' if amount else ''}: {_value(keys['message'])}")
+            said.append(f"{number}{f', {_value(amount)}' if amount else ''}: {_value(keys['message'])}")
 
     def _fail_file(self, keys: Mapping[str, Any]) -> str:
         """Return where a person finds a file that failed."""
@@ -140,6 +143,7 @@ class Reporter:
 
     def _refused(self, keys: Mapping[str, Any]) -> Notice:
         self._failed.pop(keys["claim"], None)
+        self._warned.pop(keys["claim"], None)
         if keys["claim"] in self._withdrawn:
             self._withdrawn.discard(keys["claim"])
             title = f"{_name(keys)} was withdrawn before its payments were read"
@@ -151,15 +155,20 @@ class Reporter:
 
     def _finished(self, keys: Mapping[str, Any]) -> Notice | None:
         self._withdrawn.discard(keys["claim"])
-        failed = self._failed.pop(keys["claim"], [])
-        if not keys["rejected"]:
+        failed, warned = self._failed.pop(keys["claim"], []), self._warned.pop(keys["claim"], [])
+        warnings = keys["warnings"] if self.warnings else 0
+        lines = []
+        if keys["rejected"]:
+            lines += _named(failed, keys["rejected"])
+            lines.append(f"Correct them in {self._fail_file(keys)} and put that file into the inbox.")
+        if warnings:
+            lines += ["Set, but with a warning:"] if lines else []
+            lines += _named(warned, warnings)
+        if not lines:
             return None
-        count = "1 payment" if keys["rejected"] == 1 else f"{keys['rejected']} payments"
-        if len(failed) < keys["rejected"]:
-            failed.append(f"... and {keys['rejected'] - len(failed)} more, each with its reason in the file.")
-        failed.append(f"Correct them in {self._fail_file(keys)} and put that file into the inbox.")
-        title = f"{_name(keys)}: {count} of {keys['records']} failed ({_sums(keys)})"
-        return _notice(title, "\n".join(failed))
+        done = f"{_payments(keys['rejected'])} of {keys['records']} failed ({_sums(keys)})"
+        warning = f"{_payments(warnings)} of {keys['records']} set with a warning"
+        return _notice(f"{_name(keys)}: {done if keys['rejected'] else warning}", "\n".join(lines))
 
     def _waiting(self, keys: Mapping[str, Any], now: float) -> Notice | None:
         reason, mend = _value(keys["reason"]), _value(keys["mend"])
@@ -205,6 +214,16 @@ def fitted(notice: Notice, longest: int) -> Notice:
         return notice
     kept = notice.body[: max(0, room - len(_REST) - 1)].rpartition("\n")[0]
     return Notice(notice.title, f"{kept}\n{_REST}".lstrip()[: max(0, room)])
+
+
+def _payments(count: int) -> str:
+    return "1 payment" if count == 1 else f"{count} payments"
+
+
+def _named(said: list[str], count: int) -> list[str]:
+    """Return what is said of the first payments, and how many there are beside these."""
+    rest = [f"... and {count - len(said)} more, each with its reason in the file."] if len(said) < count else []
+    return said + rest
 
 
 def _sums(keys: Mapping[str, Any]) -> str:

@@ -50,6 +50,7 @@ class FinishedFile:
         failed: the sum of the rejected ones among them.
         withdrawn: how many of the rejected ones a person withdrew.
         unreadable: how many amounts cannot be read, and are in no sum.
+        warned: how many succeeded with a warning, such as an overage that was discarded.
     """
 
     name: str
@@ -62,6 +63,7 @@ class FinishedFile:
     failed: Decimal
     withdrawn: int = 0
     unreadable: int = 0
+    warned: int = 0
 
     @property
     def taken_out(self) -> bool:
@@ -152,8 +154,10 @@ class History:
             asked: dict[str, list[Decimal | None]] = defaultdict(list)
             failed: dict[str, list[Decimal | None]] = defaultdict(list)
             withdrawn: Counter[str] = Counter()
+            warned: Counter[str] = Counter()
             by_person = PAYMENTS.c.message.startswith(WITHDRAWN).label("by_person")
-            amounts = sql.select(PAYMENTS.c.claim, PAYMENTS.c.outcome, PAYMENTS.c.asked, by_person).where(
+            has_warning = PAYMENTS.c.warning.is_not(None).label("has_warning")
+            amounts = sql.select(PAYMENTS.c.claim, PAYMENTS.c.outcome, PAYMENTS.c.asked, by_person, has_warning).where(
                 PAYMENTS.c.claim.in_([file.claim for file in files]), PAYMENTS.c.outcome.is_not(None)
             )
             for row in connection.execute(amounts):
@@ -161,6 +165,8 @@ class History:
                 withdrawn[row.claim] += bool(row.by_person)
                 if row.outcome == Outcome.REJECTED:
                     failed[row.claim].append(row.asked)
+                else:
+                    warned[row.claim] += bool(row.has_warning)
         return [
             FinishedFile(
                 name=file.name,
@@ -173,6 +179,7 @@ class History:
                 failed=sum(filter(None, failed[file.claim]), ZERO),
                 withdrawn=withdrawn[file.claim],
                 unreadable=asked[file.claim].count(None),
+                warned=warned[file.claim],
             )
             for file in files
         ]

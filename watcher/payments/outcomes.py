@@ -92,6 +92,7 @@ class Totals:
 
     Attributes:
         unreadable: how many amounts cannot be read, and are in none of the sums.
+        warned: how many succeeded with a warning, such as an overage that was discarded.
     """
 
     records: int = 0
@@ -103,22 +104,26 @@ class Totals:
     discarded: Decimal = ZERO
     failed: Decimal = ZERO
     unreadable: int = 0
+    warned: int = 0
 
 
 def total(results: Iterable[Result]) -> Totals:
     """Add up a document's results, which are gone through once."""
-    records = rejected = unreadable = 0
+    records = rejected = unreadable = warned = 0
     asked = applied = unchanged = discarded = failed = ZERO
     for result in results:
         records += 1
         rejected += result.outcome is Outcome.REJECTED
         unreadable += result.asked is None
+        warned += result.warning is not None and result.outcome is not Outcome.REJECTED
         asked += result.asked or ZERO
         applied += result.applied
         unchanged += result.unchanged
         discarded += result.discarded
         failed += result.failed or ZERO
-    return Totals(records, records - rejected, rejected, asked, applied, unchanged, discarded, failed, unreadable)
+    return Totals(
+        records, records - rejected, rejected, asked, applied, unchanged, discarded, failed, unreadable, warned
+    )
 
 
 def in_none_of_the_sums(unreadable: int) -> str:

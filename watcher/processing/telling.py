@@ -45,7 +45,7 @@ def log_file(file: Decided) -> None:
     elif sums.rejected:
         outcome = "partly failed" if sums.succeeded else "failed"
     else:
-        outcome = "succeeded"
+        outcome = "succeeded with warnings" if sums.warned else "succeeded"
     log.info(
         Event.FILE_FINISHED,
         outcome=outcome,
@@ -58,5 +58,6 @@ def log_file(file: Decided) -> None:
         discarded=money(sums.discarded),
         failed=money(sums.failed),
         unreadable_amounts=sums.unreadable,
+        warnings=sums.warned,
         **keys,
     )
