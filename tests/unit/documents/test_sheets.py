@@ -163,6 +163,11 @@ def test_prefixes_are_put_before_numbers_and_taken_off():
     assert numbers(prefix="CW-2") == ["CW-2", ""]
     assert numbers(add_prefix="'\"")[0] == "'\"CW-1"
 
+    # The number in the file is kept, and shows the line.
+    first = read(transformed(sample, remove_prefix="CW-", add_prefix="IN/"))[0]
+    assert (first.number_in_file, first.line) == ("CW-1", read(transformed(sample))[0].line)
+    assert read(transformed(sample, add_prefix="CW-"))[0].number_in_file == ""
+
 
 def test_bank_statement_without_a_prefix_says_that_it_needs_one():
     """A credit is left out only where the prefix shows that it names no invoice."""
