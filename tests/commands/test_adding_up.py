@@ -121,6 +121,18 @@ def test_the_plan_says_what_it_adds_up_and_writes_nothing(config, folders, sandb
     assert paid(sandbox) == ["60.00"]
 
 
+def test_a_payment_that_is_taken_back_with_it_changes_nothing(config, folders, sandbox):
+    """Nothing was set and nothing is to be set, so zero_amount has no say. It stays taken back if it comes again."""
+    assert once(config, folders, "a.xml", receipts(("R-1", "60.00"), ("R-1/deleted", "-60.00"))).code == 0
+    assert once(config, folders, "b.xml", receipts(("R-1", "60.00"))).code == 0
+    assert paid(sandbox) == []
+    assert once(config, folders, "c.xml", receipts(("R-2", "10.00"))).code == 0
+    assert once(config, folders, "d.xml", receipts(("R-3", "5.00"), ("R-3/deleted", "-5.00"))).code == 0
+    assert paid(sandbox) == ["10.00"]
+    told = json.loads(command("history", "CW-1", "--json", "--config", config).out)
+    assert [row["sum"] for row in told if "sum" in row] == ["60.00", "0.00", "10.00", "15.00", "10.00"]
+
+
 def test_history_shows_how_a_sum_came_together(config, folders, sandbox):
     """Each payment with its file, externalId, day, amount and the sum with it; also when its file is forgotten."""
     once(config, folders, "a.xml", receipts(("R-1", "60.00"), ("R-2", "10.00")))

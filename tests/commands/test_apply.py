@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 
 import pytest
 from support.connectwise import invoice, payments_of
-from support.documents import document, numbers, records
+from support.documents import document, numbers, one, records
 from support.line import Hurried
 from support.network import Strike, Unreliable, page
 from support.program import PATIENCE, command, configure, environment, program, tree
 from support.results import FAIL, SUCCESS
+from support.tables import SECTION
 
 GOOD = document(("CW-1", "100.00"))
 MIXED = document(("CW-1", "100.00"), ("CW-404", "10.00"))
@@ -252,6 +254,71 @@ def test_dry_run_shows_what_a_run_would_change(settings):
     assert kept[1:4] == ["CW-1", "100.00", "keep as it is"]
     assert changed[1:4] == ["CW-2", "100.00", "change to 100.00, date 2016-09-22"]
     assert "The earlier amount 20.00" in changed[4]
+
+
+def test_plan_is_printed_for_programs(settings, sandbox):
+    """--dry-run --json: an object a record, in order, with what would be set; nothing is written."""
+    given = document(("CW-1", "120.00", "2016-09-22"), ("CW-404", "10.00"), ("CW-2", "1,00"))
+    ended = command("apply", "--dry-run", "--json", "--config", settings, stdin=given)
+    assert ended.code == 1
+    create, unknown, unreadable = json.loads(ended.out)["records"]
+    assert create == {
+        "record": 1,
+        "line": 3,
+        "invoice_number": "CW-1",
+        "number_in_file": None,
+        "asked": "120.00",
+        "would": "create",
+        "amount": "100.00",
+        "date": "2016-09-22",
+        "note": create["note"],
+    }
+    assert "20.00 discarded" in create["note"]
+    assert (unknown["would"], unknown["note"]) == ("reject", "Cannot find Invoice Number CW-404")
+    assert (unreadable["would"], unreadable["asked"], unreadable["amount"]) == ("reject", None, None)
+    assert sandbox.books()["writes"] == []
+
+
+@pytest.mark.parametrize(
+    ("sections", "export", "row"),
+    [
+        pytest.param(
+            {"inbox": {"transform": "xero"}, "transform": {"remove_prefix": "INV/", "add_prefix": "CW-"}},
+            "<Response><Invoices>{}</Invoices></Response>",
+            "<Invoice><Type>ACCREC</Type><Status>PAID</Status><InvoiceNumber>{}</InvoiceNumber>"
+            "<AmountPaid>5.00</AmountPaid><FullyPaidOnDate>2016-09-22</FullyPaidOnDate></Invoice>",
+            id="xml",
+        ),
+        pytest.param(
+            {"inbox": {"transform": "csv"}, "csv": {**SECTION, "remove_prefix": "INV/", "add_prefix": "CW-"}},
+            "Invoice,Paid,Date\n{}",
+            "{},5.00,2016-09-22\n",
+            id="table",
+        ),
+    ],
+)
+def test_a_number_that_a_prefix_changed_is_shown_as_it_stands_in_the_file(
+    folders, sandbox, tmp_path, sections, export, row
+):
+    """The plan, and the fail file, name both numbers: a person finds the payment in the export."""
+    config = configure(folders, sandbox.url, **sections)
+    (tmp_path / "export").write_text(export.format("".join(map(row.format, ("INV/1", "404", "CW-2")))))
+    plan = command("apply", "export", "--dry-run", "--config", config)
+    assert [tuple(row[1:3]) for row in plan_rows(plan.out)] == [("INV/1", "CW-1"), ("404", "CW-404"), ("CW-2", "CW-2")]
+    told = json.loads(command("apply", "export", "--dry-run", "--json", "--config", config).out)["records"]
+    assert [row["number_in_file"] for row in told] == ["INV/1", "404", None]
+    tried = command("try", "export", "--config", config)
+    assert [cell.strip() for cell in tried.out.partition("CW-404")[0].rsplit("│", 2)[-2:]] == ["404", ""]
+    told = json.loads(command("try", "export", "--json", "--config", config).out)["records"]
+    assert [(row["number_in_file"], row["invoice_number"]) for row in told] == [
+        ("INV/1", "CW-1"),
+        ("404", "CW-404"),
+        (None, "CW-2"),
+    ]
+    assert command("apply", "export", "--config", config).code == 1
+    failed = one(tmp_path.glob("*_fail.*")).read_text()
+    assert "Cannot find Invoice Number CW-404" in failed
+    assert re.search(r"<NumberInFile>404<|^404,", failed, re.MULTILINE)
 
 
 def plan_rows(shown):

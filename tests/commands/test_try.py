@@ -85,6 +85,7 @@ def test_rows_that_fail_and_settings_that_are_contradicted_are_named(tried):
     assert seen["records"][5] == {
         "line": 8,
         "invoice_number": "CW-6",
+        "number_in_file": None,
         "amount": "7.00",
         "date": "2016-09-22",
         "external_id": "",

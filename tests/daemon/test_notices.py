@@ -415,7 +415,7 @@ def test_of_many_failures_the_first_are_named(reporter):
         keys = {"claim": "c", "outcome": "rejected", "invoice_number": f"CW-{number}", "asked": "1.00", "message": "no"}
         reporter.hear(Event.PAYMENT, keys, 0)
     done = {"claim": "c", "file": "a.xml", "rejected": 1000, "records": 1000, "failed": "1000.00", "asked": "1000.00"}
-    done["unreadable_amounts"] = 0
+    done |= {"unreadable_amounts": 0, "warnings": 0}
     lines = reporter.hear(Event.FILE_FINISHED, done, 0).body.splitlines()
     assert lines[19].startswith("CW-19,")
     assert lines[20] == "... and 980 more, each with its reason in the file."
@@ -436,9 +436,37 @@ def test_amounts_that_cannot_be_read_are_not_counted_as_zero(reporter, unreadabl
     reporter.hear(Event.PAYMENT, payment | {"asked": None, "asked_as_written": "1,346.34"}, 0)
     reporter.hear(Event.PAYMENT, payment | {"asked": None, "asked_as_written": None}, 0)
     done = {"claim": "c", "file": "a.xml", "rejected": 2, "records": 3, "failed": "5.00", "asked": "9.00"}
-    notice = reporter.hear(Event.FILE_FINISHED, done | {"unreadable_amounts": unreadable}, 0)
+    notice = reporter.hear(Event.FILE_FINISHED, done | {"unreadable_amounts": unreadable, "warnings": 0}, 0)
     assert notice.title == words
     assert notice.body.splitlines()[:2] == ["CW-1, 1,346.34: no", "CW-1: no"]
+
+
+WARNED = {"claim": "c", "outcome": "applied", "invoice_number": "CW-2", "asked": "9.00", "message": "1.00 discarded"}
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_payments_set_with_a_warning_are_told_of_if_that_is_wanted(reporter, wanted):
+    """Somebody typed 9999.00 for 1593.80: a success, of which a person should know all the same."""
+    reporter.warnings = wanted
+    reporter.hear(Event.PAYMENT, WARNED, 0)
+    done = {"claim": "c", "file": "a.xml", "rejected": 0, "records": 3, "failed": "0.00", "asked": "9.00"}
+    notice = reporter.hear(Event.FILE_FINISHED, done | {"unreadable_amounts": 0, "warnings": 1}, 0)
+    told = notice and (notice.title, notice.body)
+    assert told == (("a.xml: 1 payment of 3 set with a warning", "CW-2, 9.00: 1.00 discarded") if wanted else None)
+
+
+def test_failures_and_warnings_of_a_file_are_one_message(reporter):
+    """The failures come first, since there is something to do about them."""
+    reporter.hear(Event.PAYMENT, WARNED, 0)
+    failed = {"outcome": "rejected", "invoice_number": "CW-1", "message": "no"}
+    reporter.hear(Event.PAYMENT, WARNED | failed, 0)
+    done = {"claim": "c", "file": "a.xml", "rejected": 1, "records": 3, "failed": "9.00", "asked": "18.00"}
+    notice = reporter.hear(Event.FILE_FINISHED, done | {"unreadable_amounts": 0, "warnings": 1}, 0)
+    assert notice.title == "a.xml: 1 payment of 3 failed (9.00 of 18.00)"
+    first, mend, *others = notice.body.splitlines()
+    assert (first, mend[:7], others) == (
+        "CW-1, 9.00: no", "Correct", ["Set, but with a warning:", "CW-2, 9.00: 1.00 discarded"]
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(

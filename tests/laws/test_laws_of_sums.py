@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import closing
 from decimal import Decimal
 from functools import reduce
 
 import pytest
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from support.connectwise import invoice, payments_of
 from support.documents import invoice_payments
@@ -24,6 +25,7 @@ INVOICES = {"CW-1": (1001, Decimal("100.00")), "CW-2": (1002, Decimal("1000.00")
 AMOUNTS = ("0.01", "10.00", "40.00", "60.00", "99.99", "-0.01", "-10.00", "-40.00")
 PAYMENTS = {"amounts": "each", "zero_amount": "remove"}
 ATTEMPTS = 40
+MANY = settings(deadline=None, max_examples=25 * int(os.environ.get("SOAK", "1")))
 
 
 class Killed(BaseException):
@@ -145,7 +147,7 @@ def homes(tmp_path_factory):
     return lambda: tmp_path_factory.mktemp("home")
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@MANY
 @given(world=worlds())
 def test_any_split_any_order_any_repetition_ends_in_the_same_sums(homes, world):
     """What is accepted and what ConnectWise holds follow from the payments alone.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from soak.calls import Point, Stroke
 from soak.starts import struck
 from support.connectwise import another_user, payments_of
-from support.documents import document, drop
+from support.documents import document, drop, receipts
 from support.scenes import visible
 
 from watcher.actions import requeue as requeuing
@@ -142,6 +142,12 @@ def fail_first(place: Place) -> None:
     place.scene = replace(place.scene, files=place.scene.files | {"back.xml": failed.read_bytes()})
     row = payments_of(place.sandbox, "CW-7")[1]
     another_user(place.sandbox, "DELETE", f"/finance/invoices/1002/payments/{row['id']}")
+
+
+def accept_before(place: Place) -> None:
+    """Take a file through, whose payments are in the sums of their invoices when the scene begins."""
+    made = _pass_through(place, "before.xml", receipts(("R-1", "CW-1", "40.00"), ("R-2", "CW-2", "50.00")))
+    place.earlier = {path: path.read_bytes() for path in made}
 
 
 def still_failed(place: Place) -> bool:

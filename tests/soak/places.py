@@ -7,6 +7,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from watcher.claim import claim_in, without_claim
 from watcher.folders.layout import Folders
 from watcher.journal.database import opened
 from watcher.journal.history import History
+from watcher.journal.sums import Sums
 from watcher.sandbox import Sandbox
 
 # Where there is memory to hold files, that is used: what a kill leaves does not hang on a disk, whose syncs take long.
@@ -151,6 +153,8 @@ class Place:
         claims = {claim for path in visible(self.base) if (claim := claim_in(path.name))}
         with opened(self.journal_url) as database:
             files = History(database).last_files(100) if database else []
+            broken = list(_broken_sums(self.scene.sums, Sums(database))) if database else []
+        yield from broken
         known = {file.claim for file in files}
         if not known <= claims or (self._staged.remembers and known != claims):
             yield f"the journal has finished {files}, but the claims published are {claims}"
@@ -161,6 +165,16 @@ class Place:
             succeeded, failed = self.scene.succeeded.get(name, []), self.scene.failed.get(name, [])
             if (file.succeeded, file.rejected) != (len(succeeded), len(failed)):
                 yield f"the journal has {file}, which came to {len(succeeded)} successes and {len(failed)} failures"
+
+
+def _broken_sums(expected: Mapping[str, str], sums: Sums) -> Iterator[str]:
+    """Yield which sums of the journal, and which payments in them, do not come to what they should."""
+    for number, amount in expected.items():
+        known = sums.before(sums.invoice_ids([number.casefold()]), ()).sums.values()
+        kept = sum((one.total for one in known), Decimal())
+        listed = sum((one.amount for one in sums.made_of(number)), Decimal())
+        if not kept == listed == Decimal(amount):
+            yield f"the sum of {number} is {kept}, made of payments that come to {listed}, not {amount}"
 
 
 def _when_asked(sandbox: Sandbox, act: Callable[[], object]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from soak import acts
 from support.connectwise import invoice
-from support.documents import document, invoice_payments
+from support.documents import document, receipts
 from support.scenes import DAY, MIXED, SHARED, SINGLE, THREE, UNUSABLE, Scene
 from support.tables import SECTION, table
 
@@ -114,22 +114,46 @@ _TABLES = Scene(
 )
 
 
-def _with_id(external_id: str, number: str, amount: str) -> dict[str, str]:
-    return {"externalId": external_id, "invoice/identifier": number, "amount": amount, "paymentDate": DAY}
-
-
-_FIRST = invoice_payments(_with_id("R-1", "CW-1", "10.00"), _with_id("R-2", "CW-2", "20.00"))
+_FIRST = receipts(("R-1", "CW-1", "10.00"), ("R-2", "CW-2", "20.00"))
 _REPEATED = Scene(
     invoices=(invoice("CW-1", "10.00"), invoice("CW-2", "20.00"), invoice("CW-3", "30.00")),
     files={
         "first.xml": _FIRST,
         "repeated.xml": _FIRST,
-        "other.xml": invoice_payments(_with_id("R-2", "CW-2", "15.00"), _with_id("R-3", "CW-3", "30.00")),
+        "other.xml": receipts(("R-2", "CW-2", "15.00"), ("R-3", "CW-3", "30.00")),
     },
     paid={"CW-1": ("10.00", DAY), "CW-2": ("20.00", DAY), "CW-3": ("30.00", DAY)},
     succeeded={"first.xml": ["CW-1", "CW-2"], "other.xml": ["CW-3"]},
     failed={"other.xml": ["CW-2"]},
     refused=("repeated.xml",),
+)
+# were accepted before. Somebody has paid CW-4 by hand. The cheques of R-1 and of all that CW-2 got bounce.
+_RECEIVED = receipts(("R-3", "CW-1", "60.00"), ("R-4", "CW-3", "10.00"), ("R-5", "CW-4", "1.00"))
+_ADDED_UP = Scene(
+    invoices=(
+        invoice("CW-1", "100.00"),
+        invoice("CW-2", "50.00"),
+        invoice("CW-3", "30.00"),
+        invoice("CW-4", "40.00", payments=(_paid("5.00"),)),
+    ),
+    files={
+        "received.xml": _RECEIVED,
+        "more.xml": receipts(
+            *(("R-3", "CW-1", "60.00"), ("R-4", "CW-3", "11.00"), ("R-6", "CW-3", "25.00"), ("R-7", "CW-9", "1.00"))
+        ),
+        "bounced.xml": receipts(("R-8", "CW-1", "-40.00"), ("R-9", "CW-2", "-50.00")),
+        "received-again.xml": _RECEIVED,
+    },
+    paid={"CW-1": ("60.00", None), "CW-3": ("30.00", DAY), "CW-4": ("5.00", None)},
+    succeeded={
+        "received.xml": ["CW-1", "CW-3"],
+        "more.xml": ["CW-1", "CW-3"],
+        "bounced.xml": ["CW-1", "CW-2"],
+        "received-again.xml": ["CW-1", "CW-3"],
+    },
+    failed={"received.xml": ["CW-4"], "more.xml": ["CW-3", "CW-9"], "received-again.xml": ["CW-4"]},
+    # CW-3 could not take all of it.
+    sums={"CW-1": "60.00", "CW-2": "0.00", "CW-3": "35.00", "CW-4": "0.00"},
 )
 _SUMMED = Scene(
     invoices=(invoice("CW-1", "10.00"), invoice("CW-2", "20.00")),
@@ -229,6 +253,12 @@ MORE = {
     "tables": Staged(_TABLES, settings={"inbox": {"transform": "csv"}, "csv": SECTION}, quick=("fsync:3",)),
     "reprocessing": Staged(_REPEATED, settings={"payments": {"prevent_reprocessing": True}}, quick=()),
     "sum": Staged(_SUMMED, settings={"payments": {"duplicates": "sum"}}, quick=()),
+    "adding up": Staged(
+        _ADDED_UP,
+        before=acts.accept_before,
+        settings={"payments": {"amounts": "each", "zero_amount": "remove"}},
+        quick=("sendto:4", "fdatasync:3"),
+    ),
     "remove": Staged(_REMOVED, settings={"payments": {"zero_amount": "remove"}}, quick=()),
     "overage": Staged(_OVERAGE, quick=()),
     "batches": Staged(_BATCHES, quick=()),

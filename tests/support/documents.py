@@ -39,6 +39,16 @@ def invoice_payments(*payments: dict[str, str]) -> bytes:
     return f'<?xml version="1.0"?>\n<InvoicePayments>\n{"".join(text)}</InvoicePayments>\n'.encode()
 
 
+def receipts(*payments: tuple[str, str, str]) -> bytes:
+    """Return a document of (externalId, invoice number, amount) records, one payment each."""
+    return invoice_payments(
+        *(
+            {"externalId": external_id, "invoice/identifier": number, "amount": amount, "paymentDate": "2016-09-22"}
+            for external_id, number, amount in payments
+        )
+    )
+
+
 def records(content: bytes | Path) -> list[dict[str, str]]:
     """Return each record of a document as element name to text."""
     root = etree.fromstring(content if isinstance(content, bytes) else content.read_bytes())

@@ -35,6 +35,7 @@ class Scene:
         failed: file name to the numbers in its fail file.
         refused: the files that are no payment documents.
         late: file name to what is in it once its writer has gone on writing. Either content may be the one that counts.
+        sums: invoice number to the sum of all payments that were ever accepted for it, where payments are added up.
     """
 
     invoices: tuple[InvoiceSeed, ...]
@@ -44,6 +45,7 @@ class Scene:
     failed: dict[str, list[str]] = field(default_factory=dict)
     refused: tuple[str, ...] = ()
     late: dict[str, bytes] = field(default_factory=dict)
+    sums: dict[str, str] = field(default_factory=dict)
 
 
 SINGLE = Scene(

@@ -67,6 +67,7 @@ class Tried:
                 {
                     "line": record.line,
                     "invoice_number": record.invoice_number,
+                    "number_in_file": record.number_in_file or None,
                     "amount": None if record.amount is None else money(record.amount),
                     "date": record.date_paid.isoformat() if isinstance(record, Payment) else None,
                     "external_id": record.external_id if isinstance(record, Payment) else "",

@@ -113,7 +113,7 @@ def apply(config_file: Path | None, source: str | None, outputs: Outputs | None,
     rules = rules_of(settings)
     with _sums_of(settings, only_look=outputs is None) as sums:
         if outputs is None:
-            return _show_plan(*one_document.preview(data, client, workers, rules, sums))
+            return _show_plan(*one_document.preview(data, client, workers, rules, sums), as_json=as_json)
         applied = _last(one_document.apply(data, client, workers, rules, sums, _name_of(source)))
     success, fail = (b"".join(result_file(data, applied.results, rejected=rejected)) for rejected in (False, True))
     outputs.write(success, fail)
@@ -212,11 +212,11 @@ def _content(path: Path, limit: int) -> bytes | None:
         raise DocumentError(f"{path} cannot be read: {os.strerror(error.errno or 0)}.") from error
 
 
-def _show_plan(_: Sequence[Record], rejected: Sequence[Result], plans: Sequence[Plan]) -> bool:
-    from watcher.cli import console
+def _show_plan(records: Sequence[Record], rejected: Sequence[Result], plans: Sequence[Plan], *, as_json: bool) -> bool:
+    from watcher.cli import plan
 
-    console.show_plan(rejected, plans)
-    return not rejected and not any(plan.rejects for plan in plans)
+    plan.show(records, rejected, plans, as_json=as_json)
+    return not rejected and not any(each.rejects for each in plans)
 
 
 def _last(advances: Iterable[one_document.Applied]) -> one_document.Applied:

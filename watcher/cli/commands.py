@@ -142,12 +142,10 @@ def apply(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and write nothing anywhere.")] = False,
     config_file: ConfigOption = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print what became of it as JSON on standard output.")
+        bool, typer.Option("--json", help="Print what became of it, or the plan, as JSON on standard output.")
     ] = False,
 ) -> None:
     """Set the payments of one document, without folders or daemon."""
-    if as_json and dry_run:
-        raise typer.BadParameter("the plan of a dry run is a table for people", param_hint="--json")
     if source in (None, "-") and sys.stdin.isatty():
         raise typer.BadParameter("name a file, give the XML itself, or send it to standard input", param_hint="INPUT")
     from watcher.cli import lean

@@ -1,4 +1,4 @@
-"""What people see on a terminal, drawn with Rich: faults, findings, the plan, the sums."""
+"""What people see on a terminal, drawn with Rich: faults, findings, the sums."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from watcher.errors import ConfigurationError, Fault, Outage, PaymentWatcherError
-from watcher.payments.model import Change, Create, Keep, Plan, Reject, Remove, money
+from watcher.payments.model import money
 from watcher.payments.outcomes import Result, in_none_of_the_sums, total
 from watcher.plain import plain, plain_lines
 
@@ -57,56 +56,6 @@ def show_finding(finding: Finding) -> None:
 def _problem(fault: Fault, indent: str) -> str:
     """Return what is wrong, and on a line of its own what to do."""
     return f": {plain_lines(fault.problem)}\n{indent}{plain_lines(fault.mend)}"
-
-
-def show_plan(rejected: Sequence[Result], plans: Sequence[Plan]) -> None:
-    """Print what would be done: a row for each record, in the order of the document."""
-    rows: dict[int, tuple[str, str, str, str, str]] = {}
-    for result in rejected:
-        rows[result.position] = (
-            str(result.line), result.invoice_number, _amount(result.asked, result.asked_as_written), "reject",
-            result.message or "",
-        )  # fmt: skip
-    for plan in plans:
-        for part in plan.demand.parts:
-            what, why = _step_of(plan, part.position)
-            rows[part.position] = (str(part.line), part.invoice_number, money(part.amount), what, why)
-    table = Table("Line", "Invoice", "Asked", "Would", "Note", title="Plan (nothing is written)", title_justify="left")
-    table.columns[2].justify = "right"
-    for position in sorted(rows):
-        table.add_row(*(Text(plain(cell)) for cell in rows[position]))
-    out.print(table)
-
-
-def _step_of(plan: Plan, position: int) -> tuple[str, str]:
-    """Return what is done about one record of a plan, and what there is to say of it."""
-    what, why = _step(plan)
-    adding = plan.adding
-    if adding is None:
-        return what, why
-    if (fault := adding.faults.get(position)) is not None:
-        return "reject", fault
-    if position in adding.repeated and not (plan.rejects and position not in adding.accepted_before):
-        return "keep as it is", "; ".join(filter(None, ("accepted before", why)))
-    return what, why if plan.rejects else "; ".join(filter(None, (adding.in_words, why)))
-
-
-def _step(plan: Plan) -> tuple[str, str]:
-    note = "; ".join(plan.warnings)
-    match plan.step:
-        case Create(amount=amount, date_paid=day):
-            return f"create {money(amount)}{f' on {day}' if day else ', no date'}", note
-        case Change(amount=amount, date_paid=day, clear_date=clear):
-            changes = [money(amount)] if amount is not None else []
-            changes += [f"date {day}"] if day else []
-            changes += ["no date"] if clear else []
-            return f"change to {', '.join(changes)}", note
-        case Remove():
-            return "remove the payment", note
-        case Keep():
-            return "keep as it is", note
-        case Reject(message=message):
-            return "reject", message
 
 
 def show_sums(results: Sequence[Result], waiting: int) -> None:

@@ -48,7 +48,11 @@ def _described(preset: Preset) -> Iterator[str]:
     yield "  To export:"
     for number, step in enumerate(preset.export, 1):
         yield from _wrapped(f"  {number}. ", step)
-    for title, sentences in (("Left out on purpose:", preset.leaves_out), ("Not checked:", preset.unchecked)):
+    for title, sentences in (
+        ("Left out on purpose:", preset.leaves_out),
+        ("By hand:", preset.by_hand),
+        ("Not checked:", preset.unchecked),
+    ):
         yield f"  {title}"
         for sentence in sentences:
             yield from _wrapped("  - ", sentence)
@@ -57,16 +61,12 @@ def _described(preset: Preset) -> Iterator[str]:
 
 
 def _settings(preset: Preset) -> Iterator[str]:
-    sections = preset.sections | ({} if preset.kind == "both" else {"payments": {"amounts": _amounts(preset)}})
+    sections = preset.sections | ({} if preset.kind == "both" else {"payments": preset.payments})
     yield ""
     yield from toml(sections).rstrip("\n").splitlines()
     if preset.program:
         yield ""
         yield from preset.program.splitlines()
-
-
-def _amounts(preset: Preset) -> str:
-    return "each" if preset.needs_each else "total"
 
 
 def _wrapped(begin: str, text: str) -> list[str]:

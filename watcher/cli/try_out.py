@@ -83,16 +83,28 @@ def _show_records(tried: Tried) -> None:
     shown = tried.records[:_MOST_RECORDS]
     with_id = any(isinstance(record, Payment) and record.external_id for record in shown)
     with_currency = any(isinstance(record, Payment) and record.currency for record in shown)
-    heads = ["Row", "Invoice", "Amount", "Date", *["External id"] * with_id, *["Currency"] * with_currency, ""]
+    # A prefix has made another number of it.
+    changed = any(record.number_in_file for record in shown)
+    heads = [
+        "Row",
+        *["In the file"] * changed,
+        "Invoice",
+        "Amount",
+        "Date",
+        *["External id"] * with_id,
+        *["Currency"] * with_currency,
+        "",
+    ]
     more = len(tried.records) - len(shown)
     title = f"The first {len(shown)} of {len(tried.records):,} payments" if more else "The payments"
     table = Table(*heads, title=title, title_justify="left")
-    table.columns[2].justify = "right"
+    table.columns[2 + changed].justify = "right"
     for record in shown:
         payment = record if isinstance(record, Payment) else None
         amount = "unreadable" if record.amount is None else money(record.amount)
         cells = [
-            *(str(record.line or ""), record.invoice_number, amount, str(payment.date_paid) if payment else ""),
+            *(str(record.line or ""), *[record.number_in_file or record.invoice_number] * changed),
+            *(record.invoice_number, amount, str(payment.date_paid) if payment else ""),
             *[payment.external_id if payment else ""] * with_id,
             *[payment.currency if payment else ""] * with_currency,
             "fails" if record.position in tried.faults else "",

@@ -15,6 +15,18 @@ from watcher.documents import sheets
 from watcher.errors import ConfigurationError, Fault
 from watcher.plain import plain
 
+_BY_HAND = {
+    "state": (
+        "Totals: an invoice on which nothing is paid any more is left out, so its payment stays. Take it off in "
+        "ConnectWise."
+    ),
+    "event": (
+        "Single payments: if one is taken back and the export does not say so (a bounced cheque, a returned transfer), "
+        "put a payment document into the inbox: the invoice, the amount with a minus, an externalId of its own. Do not "
+        "take the payment off in ConnectWise: the next one of the invoice would set it again."
+    ),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Preset:
@@ -47,6 +59,16 @@ class Preset:
     def needs_each(self) -> bool:
         """True if every record is one payment, and not the total paid so far."""
         return self.kind == "event"
+
+    @property
+    def payments(self) -> dict[str, str]:
+        """The settings of [payments]; those of totals if the system exports both."""
+        return {"amounts": "each", "zero_amount": "remove"} if self.needs_each else {"amounts": "total"}
+
+    @property
+    def by_hand(self) -> tuple[str, ...]:
+        """What the export does not say, and a person has to do."""
+        return tuple(sentence for kind, sentence in _BY_HAND.items() if self.kind in (kind, "both"))
 
     @property
     def is_table(self) -> bool:

@@ -143,6 +143,9 @@ class CsvSection(Section):
         description="The file has a row for each line of an invoice: rows of one number, amount and date are one "
         "payment.",
     )
+    leave_out_zero: bool = Field(
+        False, description="Rows whose amount is zero are left out: invoices on which nothing is paid."
+    )
     add_prefix: str = Field(
         "", max_length=15, description="Put before invoice numbers that do not begin with it.", examples=["CW-"]
     )
@@ -200,5 +203,6 @@ class CsvSection(Section):
             self.totals,
             self.open_end,
             self.invoice_lines,
+            self.leave_out_zero,
         )
         return Terms(columns, notation, form, self.add_prefix, self.remove_prefix)

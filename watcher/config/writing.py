@@ -47,7 +47,7 @@ def template(folder: Path, preset: Preset | None = None) -> str:
     chosen = {section: dict(values) for section, values in preset.sections.items()} if preset else {}
     chosen["folders"] = {key: folder / Path((field.examples or [key])[0]).name for key, field in _FOLDERS.items()}
     if preset and preset.needs_each:
-        chosen.setdefault("payments", {})["amounts"] = "each"
+        chosen["payments"] = preset.payments
     for section, model in all_sections().items():
         document.add(tomlkit.nl())
         document.add(tomlkit.comment(" ".join((model.__doc__ or "").split())))
@@ -80,6 +80,7 @@ def _about(preset: Preset) -> list[str]:
     for title, sentences in (
         ("What to export:", preset.export),
         ("What is left out on purpose:", preset.leaves_out),
+        ("What a person has to do:", preset.by_hand),
         (
             "What could not be checked against a real export, so look at it with payment-watcher try FILE:",
             preset.unchecked,

@@ -18,7 +18,7 @@ from typing import Any
 from lxml import etree
 
 from watcher.documents.encoding import shown
-from watcher.documents.shapes import CURRENCIES, LINE, REJECT, SHAPES, Shape, shape_of
+from watcher.documents.shapes import CURRENCIES, LINE, NUMBER_IN_FILE, REJECT, SHAPES, Shape, shape_of
 from watcher.documents.unfinished import cut_off
 from watcher.documents.values import DIGITS, YEARS, amount_of, bounded_id, day_of, is_empty_day, is_invoice_number
 from watcher.documents.xml_stream import batches, line_of, named
@@ -149,7 +149,7 @@ def _plain(position: int, element: etree._Element, shape: Shape, names: _Names) 
         The payment; None if the record needs ``_read_record``, which reads every record and names its faults.
     """
     values = {names[child.tag]: child.text for child in element}
-    if len(values) != len(element) or shape.record in values or REJECT in values:
+    if len(values) != len(element) or shape.record in values or REJECT in values or NUMBER_IN_FILE in values:
         return None
     number = (values.get(shape.number) or "").strip()
     if not is_invoice_number(number):
@@ -201,14 +201,15 @@ def _read_record(position: int, element: etree._Element, shape: Shape, names: _N
         )
     external_id = bounded_id(_one_of(children, shape.external_ids, faults))
     currency = shown(_one_of(children, CURRENCIES, faults))
+    in_file = shown(_text(children.get(NUMBER_IN_FILE)))
     if REJECT in children:
         # Whoever made the record knows better than its values what is wrong with it.
         faults = [_reason(children[REJECT])]
     if faults or amount is None or day is None:
         place = f" (line {line})" if line else ""
         as_written = shown(amount_text) if amount is None else ""
-        return Misfit(position, line, shown(number), amount, f"{'; '.join(faults)}{place}", as_written)
-    return Payment(position, line, number, amount, day, invoice_id, external_id, currency)
+        return Misfit(position, line, shown(number), amount, f"{'; '.join(faults)}{place}", as_written, in_file)
+    return Payment(position, line, number, amount, day, invoice_id, external_id, currency, in_file)
 
 
 def _reason(element: etree._Element) -> str:

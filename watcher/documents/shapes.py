@@ -59,6 +59,8 @@ PAYMENTS = Shape(
 SHAPES = {shape.root: shape for shape in (UPDATES, PAYMENTS)}
 # The elements in which a payment may name its currency.
 CURRENCIES = ("Currency", "currency")
+# The element in which a format keeps an invoice number as its file has it, if another one is looked up.
+NUMBER_IN_FILE = "NumberInFile"
 # The element in which a stylesheet says why a record is rejected.
 REJECT = "Reject"
 # The attribute in which a stylesheet's record keeps its line in the original, so that a fault can name that line.

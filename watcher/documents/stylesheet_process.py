@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 from lxml import etree
 
 from watcher.documents.reading import read
-from watcher.documents.shapes import LINE, Shape, shape_of
+from watcher.documents.shapes import LINE, NUMBER_IN_FILE, Shape, shape_of
 from watcher.documents.xml_stream import line_of, local_name, named, parse
 from watcher.errors import DocumentError
 from watcher.plain import plain
@@ -156,7 +156,7 @@ def _mark_lines(root: etree._Element, shape: Shape, source: etree._Element) -> N
                 lines[stripped].append(line)
     records = [child for child in root if local_name(child) == shape.record]
     found: list[int] = [0] * len(records)
-    for name in (shape.number, shape.amount, shape.day):
+    for name in (shape.number, NUMBER_IN_FILE, shape.amount, shape.day):
         places: dict[str, list[int]] = defaultdict(list)
         for place, record in enumerate(records):
             places[next((_stripped(child) for child in record.iter(f"{{*}}{name}")), "")].append(place)

@@ -95,9 +95,11 @@ class Reader:
         number = self._number(row, faults)
         amount = self._amount(row, faults)
         day = self._day(row, faults)
+        written = self._value(row, self._columns.number)
+        in_file = shown(written) if written != number else ""
         if faults or amount is None or day is None:
             as_written = shown(self._value(row, columns.amount)) if amount is None else ""
-            return Misfit(position, row.line, shown(number), amount, "; ".join(faults), as_written)
+            return Misfit(position, row.line, shown(number), amount, "; ".join(faults), as_written, in_file)
         return Payment(
             position,
             row.line,
@@ -106,6 +108,7 @@ class Reader:
             day,
             external_id=self._external_id(row),
             currency="" if columns.currency is None else self._value(row, columns.currency),
+            number_in_file=in_file,
         )
 
     def _value(self, row: Row, column: Column) -> str:

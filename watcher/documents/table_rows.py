@@ -173,7 +173,7 @@ class Table:
 
 
 class _Chosen:
-    """Knows which rows count (``csv.only``, ``csv.invoice_lines``)."""
+    """Knows which rows count (``csv.only``, ``csv.leave_out_zero``, ``csv.invoice_lines``)."""
 
     def __init__(self, terms: Terms, layout: Layout) -> None:
         self._only = [
@@ -183,6 +183,8 @@ class _Chosen:
         columns = terms.columns
         named = (columns.number, columns.amount, columns.date, *columns.external_id, columns.currency)
         self._payment = [layout.columns[each] for each in named if each is not None]
+        self._amounts = Amounts(terms.notation) if terms.form.leave_out_zero else None
+        self._amount = layout.columns[columns.amount]
         self._seen: set[tuple[str, ...]] | None = set() if terms.form.invoice_lines else None
         self._others: dict[str, None] = {}
         self._found: set[tuple[int, str]] = set()
@@ -206,6 +208,8 @@ class _Chosen:
                 self._found.add((place, known))
             elif not value or "*" not in wanted:
                 return self._unwanted(name, value)
+        if self._amounts is not None and self._amounts.amount(cells[self._amount].strip()) == ZERO:
+            return "the amount is zero (csv.leave_out_zero)"
         if self._seen is not None:
             payment = tuple(cells[place].strip() for place in self._payment)
             if payment in self._seen:

@@ -96,6 +96,7 @@ class Form:
         totals: the last row holds the sum of all amounts.
         open_end: the last line may lack its line break.
         invoice_lines: the file has a row for each line of an invoice. Rows of one payment count once.
+        leave_out_zero: rows whose amount is zero do not count: nothing is paid on their invoices.
     """
 
     delimiter: str = ""
@@ -104,6 +105,7 @@ class Form:
     totals: bool = False
     open_end: bool = False
     invoice_lines: bool = False
+    leave_out_zero: bool = False
 
 
 @dataclass(frozen=True, slots=True)

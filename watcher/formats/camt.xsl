@@ -2,8 +2,8 @@
   <f:format title="Bank statements: camt.052, camt.053 and camt.054, of any version" kind="event">
     <f:step>Let your bank write its statements (camt.053) or its notifications of credits (camt.054) into the inbox. Take one of both alone, if you can.</f:step>
     <f:step>Set prefix in [transform] to how your invoice numbers begin, such as CW-. They are then found in the texts of transfers, too.</f:step>
-    <f:step>Set amounts = "each" in [payments].</f:step>
-    <f:left-out>Debits, and entries that are pending, for information, or reversals. If a payment was returned, take it off in ConnectWise.</f:left-out>
+    <f:step>Set amounts = "each" and zero_amount = "remove" in [payments].</f:step>
+    <f:left-out>Debits, and entries that are pending, for information, or reversals. A debit that takes back a payment of an invoice (RvslInd or RtrInf) is rejected, so that somebody sees it.</f:left-out>
     <f:left-out>Credits whose text holds no invoice number with the prefix. References such as QRR are no invoice numbers; a SCOR reference counts if the prefix stands after RF and its two digits.</f:left-out>
     <f:unsure>Public samples, and not the exports of many banks, show how statements look.</f:unsure>
     <f:unsure>Amounts are what the bank credited: charges that it kept are missing, unless the transfer names its invoices with amounts.</f:unsure>
@@ -17,9 +17,13 @@
   <xsl:template match="/">
     <InvoicePayments>
       <xsl:if test="not(//*[starts-with(local-name(), 'BkToCstmr')])"><xsl:call-template name="unknown"><xsl:with-param name="expected" select="'&lt;Document> with a statement of camt.052, camt.053 or camt.054'"/></xsl:call-template></xsl:if>
-      <xsl:for-each select="//*[local-name() = 'Ntry'][*[local-name() = 'CdtDbtInd'] = 'CRDT']
+      <!-- A reversal is a debit if it takes a credit back. A reversal that is a credit takes back what was paid to others. -->
+      <xsl:for-each select="//*[local-name() = 'Ntry']
           [*[local-name() = 'Sts'][normalize-space() = 'BOOK' or *[local-name() = 'Cd'] = 'BOOK']]
-          [not(*[local-name() = 'RvslInd'][. = 'true' or . = '1'])]">
+          [(*[local-name() = 'CdtDbtInd'] = 'CRDT' and not(*[local-name() = 'RvslInd'][. = 'true' or . = '1']))
+           or (*[local-name() = 'CdtDbtInd'] = 'DBIT' and (*[local-name() = 'RvslInd'][. = 'true' or . = '1'] or *[local-name() = 'NtryDtls']/*[local-name() = 'TxDtls']/*[local-name() = 'RtrInf']))]">
+        <xsl:variable name="back"><xsl:if test="*[local-name() = 'CdtDbtInd'] = 'DBIT'">/returned</xsl:if></xsl:variable>
+        <xsl:variable name="reversal" select="boolean(*[local-name() = 'RvslInd'][. = 'true' or . = '1'])"/>
         <!-- Not in the loop: an entry may hold thousands of transfers, and this looks through all that stands in it. -->
         <xsl:variable name="booked" select="normalize-space(*[local-name() = 'AcctSvcrRef'])"/>
         <xsl:variable name="day" select="string((*[local-name() = 'ValDt']/* | self::*[not(*[local-name() = 'ValDt'])]/*[local-name() = 'BookgDt']/*)[1])"/>
@@ -33,7 +37,8 @@
         <xsl:choose>
           <xsl:when test="$single">
             <xsl:for-each select="$single">
-              <xsl:if test="not(*[local-name() = 'CdtDbtInd'] = 'DBIT') and not(*[local-name() = 'RtrInf'])">
+              <xsl:if test="($back = '' and not(*[local-name() = 'CdtDbtInd'] = 'DBIT') and not(*[local-name() = 'RtrInf']))
+                  or ($back != '' and not(*[local-name() = 'CdtDbtInd'] = 'CRDT') and ($reversal or *[local-name() = 'RtrInf']))">
                 <xsl:call-template name="transfer">
                   <xsl:with-param name="alone" select="$alone"/>
                   <xsl:with-param name="position" select="position()"/>
@@ -42,6 +47,7 @@
                   <xsl:with-param name="amount" select="$amount"/>
                   <xsl:with-param name="charges" select="$charges"/>
                   <xsl:with-param name="words" select="$words"/>
+                  <xsl:with-param name="back" select="string($back)"/>
                 </xsl:call-template>
               </xsl:if>
             </xsl:for-each>
@@ -49,6 +55,7 @@
           <xsl:when test="$many or $details/*[local-name() = 'Btch'][not(*[local-name() = 'NbOfTxs'])]">
             <xsl:call-template name="record">
               <xsl:with-param name="id" select="$booked"/>
+              <xsl:with-param name="back" select="string($back)"/>
               <xsl:with-param name="amount" select="$amount"/>
               <xsl:with-param name="date" select="$day"/>
               <xsl:with-param name="reject" select="'The bank booked several payments as one entry, and the file does not hold them. Ask the bank for camt.054 with single payments, or set them in ConnectWise by hand'"/>
@@ -63,6 +70,7 @@
               <xsl:with-param name="amount" select="$amount"/>
               <xsl:with-param name="charges" select="$charges"/>
               <xsl:with-param name="words" select="$words"/>
+              <xsl:with-param name="back" select="string($back)"/>
             </xsl:call-template>
           </xsl:otherwise>
         </xsl:choose>
@@ -78,6 +86,7 @@
     <xsl:param name="amount"/>
     <xsl:param name="charges"/>
     <xsl:param name="words"/>
+    <xsl:param name="back"/>
     <xsl:variable name="remittance" select="*[local-name() = 'RmtInf']"/>
     <xsl:variable name="structured" select="$remittance/*[local-name() = 'Strd']"/>
     <xsl:variable name="documents" select="$structured[*[local-name() = 'RfrdDocInf']/*[local-name() = 'Nb'][normalize-space() != '']]
@@ -111,6 +120,7 @@
     </xsl:variable>
     <xsl:variable name="unknown">
       <xsl:if test="$id = ''">The bank gives this transfer no reference (AcctSvcrRef), so nobody can tell whether it came before. Set it in ConnectWise by hand</xsl:if>
+      <xsl:if test="$id != '' and $whole and $back != ''">The bank took this payment back. If this program has set it, remove &lt;Reject> from the record in the fail file, and put that file into the inbox: its amount below zero takes the payment off</xsl:if>
       <xsl:if test="$id != '' and not($whole)">The bank gives no amount for this transfer alone. Ask the bank for camt.054 with single payments, or set it in ConnectWise by hand</xsl:if>
     </xsl:variable>
     <xsl:choose>
@@ -132,6 +142,7 @@
         <xsl:choose>
           <xsl:when test="$fault != ''">
             <xsl:call-template name="record">
+              <xsl:with-param name="back" select="$back"/>
               <xsl:with-param name="id" select="$id"/>
               <xsl:with-param name="number" select="$numbers[count($numbers) = 1]"/>
               <xsl:with-param name="amount" select="$whole"/>
@@ -144,6 +155,7 @@
               <xsl:variable name="number" select="normalize-space(*[local-name() = 'RfrdDocInf']/*[local-name() = 'Nb'][normalize-space() != ''])"/>
               <xsl:variable name="part" select="*[local-name() = 'RfrdDocAmt']/*[local-name() = 'RmtdAmt']"/>
               <xsl:call-template name="record">
+                <xsl:with-param name="back" select="$back"/>
                 <xsl:with-param name="id" select="concat($id, '/', $number)"/>
                 <xsl:with-param name="number" select="$number"/>
                 <xsl:with-param name="amount" select="$part | $whole[not($part)]"/>
@@ -154,8 +166,10 @@
           </xsl:otherwise>
         </xsl:choose>
       </xsl:when>
+      <xsl:when test="$prefix = '' and $back != ''"/>
       <xsl:when test="$prefix = ''">
         <xsl:call-template name="record">
+          <xsl:with-param name="back" select="$back"/>
           <xsl:with-param name="id" select="$id"/>
           <xsl:with-param name="amount" select="$whole"/>
           <xsl:with-param name="date" select="$day"/>
@@ -178,6 +192,7 @@
           </xsl:if>
         </xsl:variable>
         <xsl:call-template name="texts">
+          <xsl:with-param name="back" select="$back"/>
           <xsl:with-param name="id" select="string($id)"/>
           <xsl:with-param name="whole" select="$whole"/>
           <xsl:with-param name="day" select="$day"/>
@@ -197,6 +212,7 @@
     <xsl:param name="whole"/>
     <xsl:param name="day"/>
     <xsl:param name="unknown"/>
+    <xsl:param name="back"/>
     <xsl:param name="text"/>
     <xsl:variable name="capitals" select="translate($text, $small, $large)"/>
     <!-- CW 34251 and CW34251: the prefix without its marks, and a digit behind it. -->
@@ -217,6 +233,7 @@
         [string-length($rest) > 2 and translate($rest, '0123456789', '') = '' and starts-with(., substring($rest, 1, floor(string-length($rest) div 2)))]"/>
       <xsl:variable name="others" select="$words[. != $first and . != concat($first, '.') and . != concat($first, '/') and . != concat($first, '-')]"/>
       <xsl:call-template name="record">
+        <xsl:with-param name="back" select="$back"/>
         <xsl:with-param name="id"><xsl:value-of select="$id"/><xsl:if test="$id != '' and $rest != '' and not($others or $bare)"><xsl:value-of select="concat('/', $first)"/></xsl:if></xsl:with-param>
         <xsl:with-param name="number"><xsl:if test="$rest != '' and not($others or $bare)"><xsl:value-of select="concat($prefix, $rest)"/></xsl:if></xsl:with-param>
         <xsl:with-param name="amount" select="$whole"/>

@@ -11,6 +11,8 @@
     <xsl:param name="date"/>
     <xsl:param name="currency"/>
     <xsl:param name="reject"/>
+    <!-- Not empty: the money was taken back. -->
+    <xsl:param name="back"/>
     <xsl:variable name="given" select="normalize-space($number)"/>
     <xsl:variable name="short">
       <xsl:choose>
@@ -20,13 +22,17 @@
         <xsl:otherwise><xsl:value-of select="$given"/></xsl:otherwise>
       </xsl:choose>
     </xsl:variable>
+    <xsl:variable name="asked">
+      <xsl:if test="$given != '' and not(starts-with($short, $add_prefix))"><xsl:value-of select="$add_prefix"/></xsl:if>
+      <xsl:value-of select="$short"/>
+    </xsl:variable>
     <InvoicePayment>
       <!-- A total is no payment of its own: the same invoice comes again with another one. -->
-      <xsl:if test="$amounts != 'total'"><externalId><xsl:value-of select="normalize-space($id)"/></externalId></xsl:if>
-      <invoice>
-        <identifier><xsl:if test="$given != '' and not(starts-with($short, $add_prefix))"><xsl:value-of select="$add_prefix"/></xsl:if><xsl:value-of select="$short"/></identifier>
-      </invoice>
-      <amount><xsl:value-of select="normalize-space($amount)"/></amount>
+      <xsl:if test="$amounts != 'total'"><externalId><xsl:value-of select="concat(normalize-space($id), $back)"/></externalId></xsl:if>
+      <invoice><identifier><xsl:value-of select="$asked"/></identifier></invoice>
+      <!-- So that a person finds the payment in the export. -->
+      <xsl:if test="$asked != $given"><NumberInFile><xsl:value-of select="$given"/></NumberInFile></xsl:if>
+      <amount><xsl:if test="$back != '' and normalize-space($amount) != ''">-</xsl:if><xsl:value-of select="normalize-space($amount)"/></amount>
       <paymentDate><xsl:value-of select="normalize-space($date)"/></paymentDate>
       <xsl:if test="normalize-space($currency) != ''"><Currency><xsl:value-of select="normalize-space($currency)"/></Currency></xsl:if>
       <xsl:choose>

@@ -2,9 +2,10 @@
   <f:format title="QuickBooks Desktop: qbXML answers with invoices or received payments" kind="both">
     <f:step>Ask QuickBooks with InvoiceQueryRq and IncludeLinkedTxns set to true. Save the whole answer in the inbox, under a new name each time.</f:step>
     <f:step>With an iterator, save each answer as a file of its own. Leave amounts = "total" in [payments].</f:step>
-    <f:step>Or ask with ReceivePaymentQueryRq, and set amounts = "each".</f:step>
+    <f:step>Or ask with ReceivePaymentQueryRq, and set amounts = "each" and zero_amount = "remove".</f:step>
     <f:left-out>Credit memos, discounts, journal entries, and money that is on no invoice yet (UnusedPayment).</f:left-out>
     <f:left-out>Invoices on which nothing is paid, and invoices that are pending.</f:left-out>
+    <f:left-out>Received payments that bounced, were deleted or were applied to another invoice later: QuickBooks lists them no longer, or without the invoice.</f:left-out>
     <f:unsure>The public schema and samples, and not a real export, show how the answers look.</f:unsure>
     <f:unsure>The answers name currencies in words and not by their codes, so currencies are not compared.</f:unsure>
   </f:format>

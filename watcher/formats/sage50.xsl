@@ -2,9 +2,9 @@
   <f:format title="Sage 50 UK: sales receipts as XML, from Zynk" kind="event">
     <f:step>In Zynk, add the task Exporting Transactions from Sage 50 UK, for modified or new records.</f:step>
     <f:step>Allocate receipts to their invoices in Sage before the task runs. Write the invoice's number into Ref.</f:step>
-    <f:step>Let the task write into the inbox, under a new name each time. Set amounts = "each" in [payments].</f:step>
+    <f:step>Let the task write into the inbox, under a new name each time. Set amounts = "each" and zero_amount = "remove" in [payments].</f:step>
     <f:left-out>Sales receipts on account (SA), which are on no invoice yet.</f:left-out>
-    <f:left-out>Discounts (SD), credit notes (SC), refunds (SP), invoices (SI), and all that is not of customers.</f:left-out>
+    <f:left-out>Discounts (SD), credit notes (SC), refunds and bounced cheques (SP, SI), invoices (SI), and all that is not of customers.</f:left-out>
     <f:unsure>The documentation of Zynk, and not a real export, shows how the documents look.</f:unsure>
     <f:unsure>Sage says that the reference of a receipt is not always the number of its invoice. Look at some of yours with payment-watcher try FILE.</f:unsure>
   </f:format>

@@ -2,10 +2,11 @@
   <f:format title="Xero: invoices or payments as XML, from its API or from Zynk" kind="both">
     <f:step>In Zynk, add the task Exporting Invoices from Xero with the filter Type == "ACCREC". Or save the answer of GET /api.xro/2.0/Invoices as XML, each page as a file of its own.</f:step>
     <f:step>Let it write into the inbox, under a new name each time. Leave amounts = "total" in [payments].</f:step>
-    <f:step>Or export the payments (Exporting Payments from Xero, or GET /api.xro/2.0/Payments), and set amounts = "each".</f:step>
+    <f:step>Or export the payments (Exporting Payments from Xero, or GET /api.xro/2.0/Payments), and set amounts = "each" and zero_amount = "remove".</f:step>
     <f:left-out>Bills (ACCPAY), and invoices that are drafts, submitted, voided or deleted.</f:left-out>
     <f:left-out>Credit notes, prepayments and overpayments, and refunds of them. Xero counts them in AmountCredited and not in AmountPaid.</f:left-out>
-    <f:left-out>Invoices on which nothing is paid, and payments that were deleted. If ConnectWise has such a payment already, take it off there.</f:left-out>
+    <f:left-out>Invoices on which nothing is paid.</f:left-out>
+    <f:left-out>Payments that were deleted: if one was set before, its amount is taken off again. Keep payments with the Status DELETED in the export.</f:left-out>
     <f:unsure>The documentation of Xero and of Zynk, and not a real export, shows how the documents look.</f:unsure>
     <f:unsure>An invoice that is partly paid may come without its payments. Its date is then the day of its last change (UpdatedDateUTC).</f:unsure>
   </f:format>
@@ -45,21 +46,34 @@
         </xsl:if>
       </xsl:for-each>
       <!-- The Status of the invoice in a payment of Zynk is always Draft, and says nothing. -->
-      <xsl:for-each select="$payments/*[*[local-name() = 'Invoice']][not(translate(*[local-name() = 'Status'], 'delt', 'DELT') = 'DELETED')]
+      <xsl:for-each select="$payments/*[*[local-name() = 'Invoice']]
           [not(*[local-name() = 'PaymentType']) or *[local-name() = 'PaymentType'] = 'ACCRECPAYMENT']
           [not(*[local-name() = 'Type']) or *[local-name() = 'Type'][. = 'ACCRECPAYMENT' or . = 'AccountsReceivable' or . = 'AccountsRecievable']]
           [not(*[local-name() = 'Invoice']/*[local-name() = 'Type'][. != 'ACCREC' and . != 'AccountsReceivable' and . != 'AccountsRecievable'])]
           [*[local-name() = 'PaymentType' or local-name() = 'Type'] or *[local-name() = 'Invoice']/*[local-name() = 'Type']]">
         <xsl:variable name="invoice" select="*[local-name() = 'Invoice']"/>
+        <xsl:variable name="id" select="normalize-space(*[local-name() = 'PaymentID' or local-name() = 'Id'][1])"/>
         <xsl:variable name="number" select="$invoice/*[local-name() = 'InvoiceNumber' or local-name() = 'Number'][1]"/>
-        <xsl:if test="normalize-space($number) = '' or starts-with(normalize-space($number), $prefix)">
+        <xsl:variable name="deleted" select="translate(*[local-name() = 'Status'], 'delt', 'DELT') = 'DELETED'"/>
+        <xsl:if test="(normalize-space($number) = '' and not($deleted)) or (normalize-space($number) != '' and starts-with(normalize-space($number), $prefix))">
           <xsl:call-template name="record">
-            <xsl:with-param name="id" select="*[local-name() = 'PaymentID' or local-name() = 'Id'][1]"/>
+            <xsl:with-param name="id" select="$id"/>
             <xsl:with-param name="number" select="$number"/>
             <xsl:with-param name="amount" select="*[local-name() = 'Amount']"/>
             <xsl:with-param name="date" select="*[local-name() = 'Date']"/>
             <xsl:with-param name="currency" select="$invoice/*[local-name() = 'CurrencyCode']"/>
           </xsl:call-template>
+          <!-- It may have been set before, or never. Both records together come to nothing, whichever of them is known. -->
+          <xsl:if test="$deleted and $id != ''">
+            <xsl:call-template name="record">
+              <xsl:with-param name="id" select="$id"/>
+              <xsl:with-param name="back" select="'/deleted'"/>
+              <xsl:with-param name="number" select="$number"/>
+              <xsl:with-param name="amount" select="*[local-name() = 'Amount']"/>
+              <xsl:with-param name="date" select="*[local-name() = 'Date']"/>
+              <xsl:with-param name="currency" select="$invoice/*[local-name() = 'CurrencyCode']"/>
+            </xsl:call-template>
+          </xsl:if>
         </xsl:if>
       </xsl:for-each>
     </InvoicePayments>

@@ -193,7 +193,14 @@ def misfit(payment: Payment, fault: str) -> Misfit:
         fault: the reason, in words for the payer, without the line.
     """
     place = _place(payment.line)
-    return Misfit(payment.position, payment.line, payment.invoice_number, payment.amount, f"{fault}{place}")
+    return Misfit(
+        payment.position,
+        payment.line,
+        payment.invoice_number,
+        payment.amount,
+        f"{fault}{place}",
+        number_in_file=payment.number_in_file,
+    )
 
 
 def _place(line: int) -> str:

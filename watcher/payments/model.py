@@ -57,6 +57,7 @@ class Payment:
         invoice_id: ConnectWise's id of the invoice; None if the document does not give it.
         external_id: the accounting system's own id of the payment; empty if there is none.
         currency: the currency as written; empty if the record gives none.
+        number_in_file: the number as the file has it, if a prefix makes it another one; else empty.
     """
 
     position: int
@@ -67,6 +68,7 @@ class Payment:
     invoice_id: int | None = None
     external_id: str = ""
     currency: str = ""
+    number_in_file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ class Misfit:
         amount: the amount; None if it cannot be read.
         fault: what is wrong, and what is accepted, in words for the payer.
         amount_as_written: the amount as it stands in the document, if it cannot be read; else empty.
+        number_in_file: the number as the file has it, if a prefix makes it another one; else empty.
     """
 
     position: int
@@ -88,6 +91,7 @@ class Misfit:
     amount: Decimal | None
     fault: str
     amount_as_written: str = ""
+    number_in_file: str = ""
 
 
 Record = Payment | Misfit

@@ -173,8 +173,8 @@ def _at_most(amount: Decimal, room: Decimal | None) -> Decimal:
 def add(demand: Demand, invoice_id: int | None, before: Before, rules: Rules) -> Adding:
     """Tell which records of a file are new payments of an invoice, and add them to what was accepted before.
 
-    If the sum would be below zero, or zero where that is rejected, no record that takes something off is accepted:
-    nobody can tell which of them is meant.
+    If the sum would be below zero, or would become zero where that is rejected, no record that takes something off is
+    accepted: nobody can tell which of them is meant.
 
     Args:
         demand: the records, each with an externalId.
@@ -216,6 +216,9 @@ def add(demand: Demand, invoice_id: int | None, before: Before, rules: Rules) ->
 def _too_little(adding: Adding, rules: Rules) -> str | None:
     """Return why a sum cannot be set that takes too much off; None if it can."""
     if adding.amount > ZERO or not any(part.amount < ZERO for part in adding.new):
+        return None
+    if adding.amount == adding.before.total == ZERO:
+        # They take back one another, and nothing is to be set: a payment that was deleted before it ever came.
         return None
     if adding.amount < ZERO:
         return (

@@ -202,6 +202,7 @@ def test_schema_says_what_each_element_accepts():
             "PaidAmount",
             "DatePaid",
             "Currency",
+            "NumberInFile",
             "Reject",
             "ErrorMessage",
             "WarningMessage",

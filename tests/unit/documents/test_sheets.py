@@ -78,7 +78,7 @@ def test_sample_becomes_the_payments_beside_it(sample):
     """Credits, discounts, drafts, and what is pending or reversed are no payments; no money for an invoice is lost."""
     expected = sample.with_suffix(".txt").read_text(encoding="utf-8").splitlines()
 
-    found = [line_of(record) for record in read(transformed(sample))]
+    found = [line_of(record) for record in read(transformed(sample), signed=amounts_of(sample) == "each")]
 
     assert len(found) == len(expected), found
     for line, wanted in zip(found, expected, strict=True):
@@ -162,6 +162,11 @@ def test_prefixes_are_put_before_numbers_and_taken_off():
     assert numbers(remove_prefix="CW-", add_prefix="IN/") == ["IN/1", "IN/2", "IN/3"]
     assert numbers(prefix="CW-2") == ["CW-2", ""]
     assert numbers(add_prefix="'\"")[0] == "'\"CW-1"
+
+    # The number in the file is kept, and shows the line.
+    first = read(transformed(sample, remove_prefix="CW-", add_prefix="IN/"))[0]
+    assert (first.number_in_file, first.line) == ("CW-1", read(transformed(sample))[0].line)
+    assert read(transformed(sample, add_prefix="CW-"))[0].number_in_file == ""
 
 
 def test_bank_statement_without_a_prefix_says_that_it_needs_one():

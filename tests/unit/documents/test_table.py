@@ -165,6 +165,15 @@ def test_lines_of_one_invoice_are_one_payment():
     assert len(records(content)) == 4
 
 
+def test_rows_with_nothing_paid_are_left_out_where_that_is_asked_for():
+    """A list of all invoices holds unpaid ones, which have no date either; an amount that cannot be read is no zero."""
+    content = table("CW-2,0.00,", GOOD, "CW-3,-0,", "CW-4,,2016-09-22")
+    found = records(content, form={"leave_out_zero": True})
+    assert [(one.line, isinstance(one, Misfit)) for one in found] == [(3, False), (5, True)]
+    assert len(records(content)) == 4
+    assert records(table("CW-2,0.00,"), form={"leave_out_zero": True}) == ()
+
+
 def test_external_id_is_made_of_its_parts():
     """An id that lacks a part is none: it could be the same for two payments."""
     content = table(f"{GOOD},R1", f"{GOOD},", headings="Invoice,Paid,Date,Ref")

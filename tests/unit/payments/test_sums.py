@@ -79,6 +79,7 @@ def test_records_are_told_apart_by_their_external_id():
     [
         pytest.param(EACH, "0", ["50", "-30", "-40"], [0], id="below zero: what takes off is rejected"),
         pytest.param(EACH, "20", ["50", "-30", "-40"], [0], id="zero is rejected"),
+        pytest.param(EACH, "0", ["50", "-50"], [0, 1], id="zero stays zero"),
         pytest.param(REMOVE, "20", ["50", "-30", "-40"], [0, 1, 2], id="zero removes"),
         pytest.param(EACH, "21", ["50", "-30", "-40"], [0, 1, 2], id="a unit is left"),
         pytest.param(REMOVE, "0", ["-0.01"], [], id="nothing to take off"),
