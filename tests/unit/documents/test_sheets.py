@@ -213,6 +213,18 @@ def test_number_is_found_in_the_reference_of_the_payer():
     assert [record.invoice_number for record in read(transformed(sample, bare))] == ["CW-7"]
 
 
+@pytest.mark.parametrize("version", ["052", "053", "054"])
+def test_entry_without_a_status_counts_in_a_statement_alone(version):
+    """A statement holds what is booked. A report or a notification may also hold what is not."""
+    sample = DATA / "camt" / f"same-entry-in-{version}-each.xml"
+    content = re.sub(rb"<Sts>.*?</Sts>", b"", sample.read_bytes(), flags=re.DOTALL)
+
+    (record,) = read(transformed(sample, content))
+
+    assert isinstance(record, Misfit) == (version != "053")
+    assert version == "053" or "has no status (Sts)" in record.fault
+
+
 def test_currency_goes_along():
     """It is compared with the invoice's."""
     for sample in (DATA / "xero" / "invoices-total.xml", DATA / "camt" / "statement-of-version-2-each.xml"):
