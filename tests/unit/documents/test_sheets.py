@@ -129,6 +129,11 @@ def test_another_document_is_refused(name):
             b"<response><control><status>failure</status></control></response>",
             "Intacct answered with an",
         ),
+        (
+            "intacct",
+            b"<response><errormessage><error><description2>No such object.</description2></error></errormessage></response>",
+            r"Its words: No such object\.",
+        ),
         ("intacct", b"<response><data><ARPYMT/></data></response>", "Export the invoices"),
         (
             "xero",
