@@ -216,7 +216,7 @@ def _show_plan(_: Sequence[Record], rejected: Sequence[Result], plans: Sequence[
     from watcher.cli import console
 
     console.show_plan(rejected, plans)
-    return not rejected and not any(plan.rejects for plan in plans)
+    return not rejected and not any(plan.rejects or (plan.adding and plan.adding.faults) for plan in plans)
 
 
 def _last(advances: Iterable[one_document.Applied]) -> one_document.Applied:

@@ -61,16 +61,19 @@ def _problem(fault: Fault, indent: str) -> str:
 
 def show_plan(rejected: Sequence[Result], plans: Sequence[Plan]) -> None:
     """Print what would be done: a row for each record, in the order of the document."""
+    if not rejected and not plans:
+        out.print("Plan (nothing is written): the document holds no payment, so there is nothing to do.")
+        return
     rows: dict[int, tuple[str, str, str, str, str]] = {}
     for result in rejected:
         rows[result.position] = (
-            str(result.line), result.invoice_number, _amount(result.asked, result.asked_as_written), "reject",
+            str(result.line or ""), result.invoice_number, _amount(result.asked, result.asked_as_written), "reject",
             result.message or "",
         )  # fmt: skip
     for plan in plans:
         for part in plan.demand.parts:
             what, why = _step_of(plan, part.position)
-            rows[part.position] = (str(part.line), part.invoice_number, money(part.amount), what, why)
+            rows[part.position] = (str(part.line or ""), part.invoice_number, money(part.amount), what, why)
     table = Table("Line", "Invoice", "Asked", "Would", "Note", title="Plan (nothing is written)", title_justify="left")
     table.columns[2].justify = "right"
     for position in sorted(rows):
