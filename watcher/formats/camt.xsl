@@ -236,9 +236,9 @@
     <xsl:variable name="alike" select="string-length(translate($letters, '0123456789', '')) > 1 and $follows != '' and contains('0123456789', $follows)"/>
     <xsl:if test="contains($capitals, $begins) or $alike">
       <!-- A number may hold - _ . / and #, but after one of them another number may begin. -->
-      <xsl:variable name="apart" select="str:replace(str:replace(str:replace(str:replace(str:replace(string($capitals), concat('/', $begins), concat(' ', $begins)), concat('.', $begins), concat(' ', $begins)), concat('-', $begins), concat(' ', $begins)), concat('_', $begins), concat(' ', $begins)), concat('#', $begins), concat(' ', $begins))"/>
+      <xsl:variable name="apart" select="str:replace(str:replace(str:replace(str:replace(str:replace(str:replace(string($capitals), '//', ' '), concat('/', $begins), concat(' ', $begins)), concat('.', $begins), concat(' ', $begins)), concat('-', $begins), concat(' ', $begins)), concat('_', $begins), concat(' ', $begins)), concat('#', $begins), concat(' ', $begins))"/>
       <xsl:variable name="tokens" select="str:tokenize(string($apart), $ends)"/>
-      <xsl:variable name="words" select="$tokens[starts-with(., $begins) and string-length(.) > string-length($begins)]"/>
+      <xsl:variable name="words" select="$tokens[starts-with(., $begins) and string-length(.) > string-length($begins) and translate(., '0123456789', '') != .]"/>
       <xsl:variable name="first">
         <xsl:call-template name="trimmed"><xsl:with-param name="word" select="string($words[1])"/></xsl:call-template>
       </xsl:variable>

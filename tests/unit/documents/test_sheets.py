@@ -131,7 +131,8 @@ def test_another_document_is_refused(name):
         ),
         (
             "intacct",
-            b"<response><errormessage><error><description2>No such object.</description2></error></errormessage></response>",
+            b"<response><errormessage><error><description2>No such object.</description2></error></errormessage>"
+            b"</response>",
             r"Its words: No such object\.",
         ),
         ("intacct", b"<response><data><ARPYMT/></data></response>", "Export the invoices"),
@@ -184,6 +185,9 @@ def test_bank_statement_without_a_prefix_says_that_it_needs_one():
         ("inv cw-34251 of 20160922, 346.34 EUR, customer 10023", "CW-34251"),
         ("EREF+CW-34251 SVWZ+CW-34251", "CW-34251"),
         ("(CW-34251)", "CW-34251"),
+        ("/ROC/CW-34251///URI/CW-34251", "CW-34251"),
+        ("CW-INVOICE CW-34251", "CW-34251"),
+        ("CW-INVOICE", "seems to name an invoice"),
         ("CW-34251 CW-34252", "pays several invoices (CW-34251, CW-34252)"),
         ("CW-34251+34252", "pays several invoices (CW-34251, 34252)"),
         ("CW-34251-CW-34252", "pays several invoices (CW-34251, CW-34252)"),
