@@ -118,6 +118,8 @@ def test_the_plan_says_what_it_adds_up_and_writes_nothing(config, folders, sandb
     assert "Cannot find Invoice Number CW-404" in notes(plan)
     (known,) = [line for line in plan.splitlines() if "keep as it is" in line]
     assert "60.00" in known
+    below = apply(config, receipts(("R-9", "-70.00")), "--dry-run")
+    assert (below.code, "would be below zero" in notes(below.out)) == (1, True)
     assert paid(sandbox) == ["60.00"]
 
 

@@ -230,6 +230,7 @@ def test_one_file_cannot_take_both_results(settings, sandbox, tmp_path):
         ),
         pytest.param(document(("CW-2", "20.00")), 0, [("CW-2", "20.00", "create 20.00, no date", "")], id="all good"),
         pytest.param(b"<Orders/>", 2, [], id="unusable"),
+        pytest.param(b"<InvoicePayments/>", 0, [], id="no payment"),
     ],
 )
 def test_dry_run_prints_the_plan_and_writes_nothing(settings, sandbox, tmp_path, content, code, shown):
@@ -238,6 +239,7 @@ def test_dry_run_prints_the_plan_and_writes_nothing(settings, sandbox, tmp_path,
     ended = command("apply", "--dry-run", "--config", settings, stdin=content)
     assert ended.code == code
     rows = plan_rows(ended.out)
+    assert ("holds no payment" in ended.out) == (code == 0 and not shown)
     assert [tuple(row[1:4]) for row in rows] == [row[:3] for row in shown]
     for row, (*_, note) in zip(rows, shown, strict=True):
         assert note in row[4]

@@ -216,7 +216,7 @@ def _show_plan(records: Sequence[Record], rejected: Sequence[Result], plans: Seq
     from watcher.cli import plan
 
     plan.show(records, rejected, plans, as_json=as_json)
-    return not rejected and not any(each.rejects for each in plans)
+    return not rejected and not any(each.rejects or (each.adding and each.adding.faults) for each in plans)
 
 
 def _last(advances: Iterable[one_document.Applied]) -> one_document.Applied:

@@ -76,6 +76,9 @@ def _as_json(
 
 
 def _show_table(records: Sequence[Record], steps: Mapping[int, _Step], numbers: Mapping[int, str]) -> None:
+    if not records:
+        out.print("Plan (nothing is written): the document holds no payment, so there is nothing to do.")
+        return
     # A prefix has made another number of it.
     changed = any(record.number_in_file for record in records)
     heads = ("Line", *["In the file"] * changed, "Invoice", "Asked", "Would", "Note")
@@ -85,7 +88,7 @@ def _show_table(records: Sequence[Record], steps: Mapping[int, _Step], numbers: 
         step, number = steps[record.position], numbers.get(record.position, record.invoice_number)
         asked = _as_written(record) if record.amount is None else money(record.amount)
         cells = (
-            str(record.line),
+            str(record.line or ""),
             *[record.number_in_file or number] * changed,
             number,
             asked,

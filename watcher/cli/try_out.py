@@ -119,8 +119,8 @@ def _show_faults(tried: Tried) -> None:
     _say("Would fail:", "red")
     lines = {record.position: record.line for record in tried.records}
     for position, message in sorted(tried.faults.items())[:_MOST_FAULTS]:
-        place = f"row {lines[position]}"
-        _say(f"  {message}" if message.startswith(place) else f"  {place}: {message}")
+        place = f"row {lines[position]}: " if lines[position] else ""
+        _say(f"  {message}" if message.startswith(place.rstrip(": ")) else f"  {place}{message}")
     if len(tried.faults) > _MOST_FAULTS:
         _say(f"  ... and {len(tried.faults) - _MOST_FAULTS:,} more (--json lists all).")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
@@ -152,6 +153,16 @@ class Reader:
             faults.append(self._fault(row, column, self._amounts.why_not(text) if text else "the amount is missing"))
             self._contradicts("csv.decimal, csv.thousands, csv.currency_sign", text, row)
             return None
+        if (rest := self._cut_off(row, text)) is not None:
+            faults.append(
+                self._fault(
+                    row,
+                    column,
+                    f'"{shown(text)}" and "{shown(rest)}" in the next cell may be one amount that the delimiter has '
+                    "cut in two. Put quotation marks around amounts, or export with another delimiter",
+                )
+            )
+            return None
         if self._notation.reverse:
             amount = ZERO - amount
         if any(folded(row.cells[place]) in wanted for place, wanted in self._negative):
@@ -167,6 +178,17 @@ class Reader:
             )
             return None
         return amount
+
+    def _cut_off(self, row: Row, text: str) -> str | None:
+        """Return what may be the rest of an amount that holds the delimiter and has no quotation marks."""
+        place, layout, notation = self._layout.columns[self._columns.amount] + 1, self._layout, self._notation
+        if layout.delimiter != "," or place >= len(row.cells) or not text.lstrip("-").isdigit():
+            return None
+        rest = row.cells[place].strip()
+        # Another column may have three digits, too. One without a heading has none.
+        is_bare = not layout.headings[place].strip() if layout.headings else notation.thousands == ","
+        decimals = notation.decimal == "," and _DECIMALS.fullmatch(rest)
+        return rest if decimals or (is_bare and _GROUP.fullmatch(rest)) else None
 
     def _day(self, row: Row, faults: list[str]) -> date | None:
         column = self._columns.date
@@ -186,6 +208,11 @@ class Reader:
         parts = [self._value(row, column) for column in self._columns.external_id]
         # An id that lacks a part could be the same for two payments.
         return bounded_id(" / ".join(parts)) if all(parts) else ""
+
+
+# What a comma cuts off an amount that has no quotation marks: its decimals, or a group of thousands.
+_DECIMALS = re.compile("[0-9]{2}")
+_GROUP = re.compile(r"[0-9]{3}(?:[.,][0-9]{1,2})?")
 
 
 def _expected(layout: Layout) -> str:

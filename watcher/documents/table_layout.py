@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -80,7 +81,24 @@ def marked_at(cells: list[str]) -> int:
 
 def folded(text: str) -> str:
     """Return a heading or value as it is compared: without blanks around it, letter case does not count."""
-    return " ".join(text.split()).casefold()
+    # A letter with an accent may be written as one character or as two.
+    return unicodedata.normalize("NFC", " ".join(text.split())).casefold()
+
+
+def _seen(text: str) -> str:
+    """Return a heading as people see it: without characters that have no width, and with every dash as a hyphen."""
+    visible = (letter for letter in text if unicodedata.category(letter) != "Cf")
+    return folded("".join("-" if unicodedata.category(letter) == "Pd" else letter for letter in visible))
+
+
+def _odd_one(heading: str, cells: Sequence[str]) -> str:
+    """Return in words which cell looks like a heading, and by which character it is another; empty if none does."""
+    for cell in cells:
+        odd = next((letter for letter in cell.strip() if letter not in heading and not letter.isalpha()), None)
+        if odd is not None and _seen(cell) == _seen(heading):
+            name = unicodedata.name(odd, "a control character")
+            return f' "{shown(cell.strip())}" only looks like "{shown(heading)}": it has U+{ord(odd):04X} {name} in it.'
+    return ""
 
 
 def layout_of(data: bytes, script: Script, terms: Terms) -> Layout:
@@ -198,9 +216,10 @@ def _missing(closest: _Closest, headings: Sequence[str], columns: dict[Column, s
     seen = [f'"{shown(cell.strip())}"' for cell in cells if cell.strip()]
     more = f" and {len(seen) - _MOST_NAMED} more" if len(seen) > _MOST_NAMED else ""
     listed = ", ".join(seen[:_MOST_NAMED])
+    alike = "".join(_odd_one(heading, cells) for heading in absent)
     return DocumentError(
         f"The {'heading is' if len(absent) == 1 else 'headings are'} missing: {named}. All headings must stand in one "
-        f"of the first {_MOST_TITLES} rows; the one that comes closest has {listed}{more}. "
+        f"of the first {_MOST_TITLES} rows; the one that comes closest has {listed}{more}.{alike} "
         "Let [csv] name headings that are there, or export the file with these columns.",
         closest.row,
         unit="row",

@@ -14,8 +14,9 @@ from watcher.payments.model import ZERO
 
 # A longer text is no amount and no date (characters).
 _LONGEST = 64
-# Who writes a blank between thousands writes one of these.
-_BLANKS = "[ \u00a0\u202f]"
+# Who writes a blank between thousands writes one of these. In Switzerland, Windows writes the second apostrophe.
+_BLANKS = " \u00a0\u202f"
+_APOSTROPHES = "'\u2019"
 # A long number as a spreadsheet shows it: its digits are lost.
 _SCIENTIFIC = re.compile(r"-?[0-9](?:[.,][0-9]+)?[Ee][+-]?[0-9]{1,3}")
 _SERIAL = re.compile(r"[0-9]{5}(?:[.,][0-9]+)?")
@@ -57,11 +58,14 @@ class Amounts:
 
     def __init__(self, notation: Notation) -> None:
         self._notation = notation
-        blank = notation.thousands in (" ", "\u00a0", "\u202f")
-        thousands = _BLANKS if blank else re.escape(notation.thousands)
-        grouped = f"[0-9]{{1,3}}(?:{thousands}[0-9]{{3}})+|" if notation.thousands else ""
+        # What stands between thousands, in each way of writing it.
+        self._thousands = notation.thousands
+        for alike in (_BLANKS, _APOSTROPHES):
+            if notation.thousands and notation.thousands in alike:
+                self._thousands = alike
+        grouped = f"[0-9]{{1,3}}(?:[{self._thousands}][0-9]{{3}})+|" if self._thousands else ""
         sign = f"(?:{re.escape(notation.currency_sign)})?" if notation.currency_sign else ""
-        blanks = f"{_BLANKS}?" if sign else ""
+        blanks = f"[{_BLANKS}]?" if sign else ""
         self._pattern = re.compile(
             rf"(?P<minus>-)?{sign}{blanks}(?P<inner>-)?(?P<whole>{grouped}[0-9]+)"
             rf"(?:{re.escape(notation.decimal)}(?P<part>[0-9]{{1,2}})0*)?{blanks}{sign}"
@@ -118,9 +122,9 @@ class Amounts:
         if others:
             return f'"{shown(others)}" is not accepted; csv.currency_sign can declare a currency sign'
         for separator in ".,' \u00a0\u202f\u2019":
-            if separator in bare and separator not in (notation.decimal, notation.thousands):
+            if separator in bare and separator not in (notation.decimal, *self._thousands):
                 return f'"{shown(separator)}" is neither csv.decimal ("{notation.decimal}") nor csv.thousands'
-        if notation.thousands and notation.thousands in bare:
+        if any(separator in bare for separator in self._thousands):
             return f'"{notation.thousands}" (csv.thousands) must stand between groups of three digits'
         if (odd := odd_character(text)) is not None:
             return odd

@@ -38,6 +38,9 @@ xmlport 50100 "Paid Invoices"
     }
 }</f:program>
   </f:format>
+  <!-- The first words of the types of entries and documents. Numbers are understood, too. -->
+  <xsl:variable name="entry-types" select="'|Initial|Application|Unrealized|Realized|Payment|Appln.|Correction|'"/>
+  <xsl:variable name="document-types" select="'|Payment|Invoice|Credit|Finance|Reminder|Refund|'"/>
   <!-- An XMLport's names of elements are its author's: letter case and underscores do not matter. -->
   <xsl:template match="/">
     <InvoicePayments>
@@ -48,18 +51,30 @@ xmlport 50100 "Paid Invoices"
         <xsl:variable name="fields" select="*[not(*)]"/>
         <xsl:variable name="type" select="normalize-space($fields[translate(local-name(), 'ABCDEFGHIJKLMNOPQRSTUVWXYZ_', 'abcdefghijklmnopqrstuvwxyz') = 'documenttype'])"/>
         <xsl:variable name="number" select="normalize-space($fields[translate(local-name(), 'ABCDEFGHIJKLMNOPQRSTUVWXYZ_', 'abcdefghijklmnopqrstuvwxyz') = 'documentno'])"/>
-        <xsl:if test="($type = 'Invoice' or $type = '2' or $type = '') and ($number = '' or starts-with($number, $prefix))">
+        <!-- A type in another language: what cannot be read must not be taken for nothing paid. -->
+        <xsl:variable name="foreign" select="$fields[translate(local-name(), 'ABCDEFGHIJKLMNOPQRSTUVWXYZ_', 'abcdefghijklmnopqrstuvwxyz') = 'documenttype'][translate(normalize-space(), '0123456789', '') != '' and not(contains($document-types, concat('|', substring-before(concat(normalize-space(), ' '), ' '), '|')))]
+          | $details/*[translate(local-name(), 'ABCDEFGHIJKLMNOPQRSTUVWXYZ_', 'abcdefghijklmnopqrstuvwxyz') = 'entrytype'][translate(normalize-space(), '0123456789', '') != '' and not(contains($entry-types, concat('|', substring-before(concat(normalize-space(), ' '), ' '), '|')))]
+          | $details/*[translate(local-name(), 'ABCDEFGHIJKLMNOPQRSTUVWXYZ_', 'abcdefghijklmnopqrstuvwxyz') = 'documenttype'][translate(normalize-space(), '0123456789', '') != '' and not(contains($document-types, concat('|', substring-before(concat(normalize-space(), ' '), ' '), '|')))]"/>
+        <xsl:if test="($type = 'Invoice' or $type = '2' or $type = '' or $foreign) and ($number = '' or starts-with($number, $prefix))">
           <!-- What was applied to the invoice (2) and came from a payment (1). -->
           <xsl:variable name="paid" select="$details[*[translate(local-name(), 'ABCDEFGHIJKLMNOPQRSTUVWXYZ_', 'abcdefghijklmnopqrstuvwxyz') = 'entrytype'][. = 'Application' or . = '2']][*[translate(local-name(), 'ABCDEFGHIJKLMNOPQRSTUVWXYZ_', 'abcdefghijklmnopqrstuvwxyz') = 'documenttype'][. = 'Payment' or . = '1']]"/>
           <!-- What is applied to an invoice has a minus. Doubles keep sums of cents exactly enough: format-number rounds to the cent. -->
-          <xsl:variable name="cents" select="format-number(-sum($paid/*[translate(local-name(), 'ABCDEFGHIJKLMNOPQRSTUVWXYZ_', 'abcdefghijklmnopqrstuvwxyz') = 'amount']), '0.00')"/>
+          <xsl:variable name="parts" select="$paid/*[translate(local-name(), 'ABCDEFGHIJKLMNOPQRSTUVWXYZ_', 'abcdefghijklmnopqrstuvwxyz') = 'amount']"/>
+          <xsl:variable name="cents" select="format-number(-sum($parts), '0.00')"/>
           <xsl:variable name="closed" select="$fields[translate(local-name(), 'ABCDEFGHIJKLMNOPQRSTUVWXYZ_', 'abcdefghijklmnopqrstuvwxyz') = 'closedatdate'][normalize-space() != '' and not(starts-with(., '0001'))]"/>
           <xsl:choose>
+            <xsl:when test="$foreign">
+              <xsl:call-template name="record">
+                <xsl:with-param name="id" select="$fields[translate(local-name(), 'ABCDEFGHIJKLMNOPQRSTUVWXYZ_', 'abcdefghijklmnopqrstuvwxyz') = 'entryno']"/>
+                <xsl:with-param name="number" select="$number"/>
+                <xsl:with-param name="reject" select="concat('Nobody can tell what is paid on this invoice: the type of an entry or document is &quot;', normalize-space($foreign), '&quot;, which is none of the English words of Business Central. Let the job of the XMLport run in English, and export again')"/>
+              </xsl:call-template>
+            </xsl:when>
             <xsl:when test="$paid and $cents != '0.00' and $cents != '-0.00'">
               <xsl:call-template name="record">
                 <xsl:with-param name="id" select="$fields[translate(local-name(), 'ABCDEFGHIJKLMNOPQRSTUVWXYZ_', 'abcdefghijklmnopqrstuvwxyz') = 'entryno']"/>
                 <xsl:with-param name="number" select="$number"/>
-                <xsl:with-param name="amount" select="$cents"/>
+                <xsl:with-param name="amount"><xsl:call-template name="sum"><xsl:with-param name="cents" select="$cents"/><xsl:with-param name="parts" select="$parts"/></xsl:call-template></xsl:with-param>
                 <xsl:with-param name="currency" select="$fields[translate(local-name(), 'ABCDEFGHIJKLMNOPQRSTUVWXYZ_', 'abcdefghijklmnopqrstuvwxyz') = 'currencycode']"/>
                 <xsl:with-param name="date">
                   <xsl:choose>

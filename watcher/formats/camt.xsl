@@ -7,25 +7,40 @@
     <f:left-out>Credits whose text holds no invoice number with the prefix. References such as QRR are no invoice numbers; a SCOR reference counts if the prefix stands after RF and its two digits.</f:left-out>
     <f:unsure>Public samples, and not the exports of many banks, show how statements look.</f:unsure>
     <f:unsure>Amounts are what the bank credited: charges that it kept are missing, unless the transfer names its invoices with amounts.</f:unsure>
-    <f:unsure>A payment is known by the bank's reference (AcctSvcrRef). A bank may give it another one in camt.054 than in camt.053.</f:unsure>
+    <f:unsure>A payment is known by the bank's reference (AcctSvcrRef). A bank may give it another one in camt.054 than in camt.053. Placeholders such as NONREF are no references.</f:unsure>
   </f:format>
   <xsl:variable name="small" select="'abcdefghijklmnopqrstuvwxyz'"/>
   <xsl:variable name="large" select="'ABCDEFGHIJKLMNOPQRSTUVWXYZ'"/>
   <xsl:variable name="begins" select="translate($prefix, $small, $large)"/>
   <!-- A SCOR reference has letters and digits alone (ISO 11649). -->
   <xsl:variable name="letters" select="translate($begins, '-_./# ', '')"/>
+  <xsl:variable name="ends" select="' ,;:()[]{}+&amp;!?*=|&quot;&#9;&#10;&#13;'"/>
+  <!-- What banks and payers write where they have no reference. -->
+  <xsl:variable name="no-references" select="'||NONREF|NOREF|NOTPROVIDED|NOT PROVIDED|NONE|N/A|UNKNOWN|'"/>
+  <xsl:key name="named" match="*[local-name() = 'Strd']" use="concat(generate-id(..), ' ', normalize-space(*[local-name() = 'RfrdDocInf']/*[local-name() = 'Nb']))"/>
   <xsl:template match="/">
     <InvoicePayments>
       <xsl:if test="not(//*[starts-with(local-name(), 'BkToCstmr')])"><xsl:call-template name="unknown"><xsl:with-param name="expected" select="'&lt;Document> with a statement of camt.052, camt.053 or camt.054'"/></xsl:call-template></xsl:if>
       <!-- A reversal is a debit if it takes a credit back. A reversal that is a credit takes back what was paid to others. -->
       <xsl:for-each select="//*[local-name() = 'Ntry']
-          [*[local-name() = 'Sts'][normalize-space() = 'BOOK' or *[local-name() = 'Cd'] = 'BOOK']]
+          [not(contains('|PDNG|INFO|FUTR|', concat('|', normalize-space(*[local-name() = 'Sts']), '|'))) or normalize-space(*[local-name() = 'Sts']) = '']
           [(*[local-name() = 'CdtDbtInd'] = 'CRDT' and not(*[local-name() = 'RvslInd'][. = 'true' or . = '1']))
            or (*[local-name() = 'CdtDbtInd'] = 'DBIT' and (*[local-name() = 'RvslInd'][. = 'true' or . = '1'] or *[local-name() = 'NtryDtls']/*[local-name() = 'TxDtls']/*[local-name() = 'RtrInf']))]">
         <xsl:variable name="back"><xsl:if test="*[local-name() = 'CdtDbtInd'] = 'DBIT'">/returned</xsl:if></xsl:variable>
         <xsl:variable name="reversal" select="boolean(*[local-name() = 'RvslInd'][. = 'true' or . = '1'])"/>
         <!-- Not in the loop: an entry may hold thousands of transfers, and this looks through all that stands in it. -->
-        <xsl:variable name="booked" select="normalize-space(*[local-name() = 'AcctSvcrRef'])"/>
+        <xsl:variable name="status" select="normalize-space(*[local-name() = 'Sts'])"/>
+        <!-- A statement (camt.053) holds what is booked, and some banks say no more. -->
+        <xsl:variable name="doubt">
+          <xsl:if test="$status != 'BOOK' and not($status = '' and ancestor::*[local-name() = 'BkToCstmrStmt'])">
+            <xsl:choose>
+              <xsl:when test="$status = ''">The entry has no status (Sts)</xsl:when>
+              <xsl:otherwise><xsl:value-of select="concat('The status of the entry (Sts) is ', $status)"/></xsl:otherwise>
+            </xsl:choose>
+            <xsl:text>, so nobody can tell whether the bank has booked it. If it has, set it in ConnectWise by hand</xsl:text>
+          </xsl:if>
+        </xsl:variable>
+        <xsl:variable name="booked" select="normalize-space(*[local-name() = 'AcctSvcrRef'][not(contains($no-references, concat('|', translate(normalize-space(translate(., '0', '')), $small, $large), '|')))])"/>
         <xsl:variable name="day" select="string((*[local-name() = 'ValDt']/* | self::*[not(*[local-name() = 'ValDt'])]/*[local-name() = 'BookgDt']/*)[1])"/>
         <xsl:variable name="amount" select="*[local-name() = 'Amt']"/>
         <xsl:variable name="charges" select="*[local-name() = 'Chrgs']"/>
@@ -42,6 +57,7 @@
                 <xsl:call-template name="transfer">
                   <xsl:with-param name="alone" select="$alone"/>
                   <xsl:with-param name="position" select="position()"/>
+                  <xsl:with-param name="doubt" select="string($doubt)"/>
                   <xsl:with-param name="booked" select="$booked"/>
                   <xsl:with-param name="day" select="$day"/>
                   <xsl:with-param name="amount" select="$amount"/>
@@ -65,6 +81,7 @@
             <xsl:call-template name="transfer">
               <xsl:with-param name="alone" select="true()"/>
               <xsl:with-param name="position" select="1"/>
+              <xsl:with-param name="doubt" select="string($doubt)"/>
               <xsl:with-param name="booked" select="$booked"/>
               <xsl:with-param name="day" select="$day"/>
               <xsl:with-param name="amount" select="$amount"/>
@@ -81,6 +98,7 @@
   <xsl:template name="transfer">
     <xsl:param name="alone"/>
     <xsl:param name="position"/>
+    <xsl:param name="doubt"/>
     <xsl:param name="booked"/>
     <xsl:param name="day"/>
     <xsl:param name="amount"/>
@@ -102,10 +120,11 @@
     <xsl:variable name="costs" select="$charged | $charges[$alone and not($charged)]"/>
     <xsl:variable name="kept" select="sum($costs/*[local-name() = 'Rcrd']/*[local-name() = 'Amt'] | $costs/*[local-name() = 'Amt'])"/>
     <xsl:variable name="id">
-      <xsl:variable name="refs" select="*[local-name() = 'Refs']"/>
-      <xsl:variable name="single" select="normalize-space($refs/*[local-name() = 'AcctSvcrRef'])"/>
-      <xsl:variable name="sent" select="normalize-space($refs/*[local-name() = 'EndToEndId'][normalize-space() != 'NOTPROVIDED'])"/>
-      <xsl:variable name="instructed" select="normalize-space(($refs/*[local-name() = 'TxId'] | $refs/*[local-name() = 'InstrId'][not(../*[local-name() = 'TxId'])])[1])"/>
+      <xsl:variable name="refs" select="*[local-name() = 'Refs']/*[not(contains($no-references, concat('|', translate(normalize-space(translate(., '0', '')), $small, $large), '|')))]"/>
+      <xsl:variable name="single" select="normalize-space($refs[local-name() = 'AcctSvcrRef'])"/>
+      <xsl:variable name="sent" select="normalize-space($refs[local-name() = 'EndToEndId'])"/>
+      <xsl:variable name="transaction" select="$refs[local-name() = 'TxId']"/>
+      <xsl:variable name="instructed" select="normalize-space($transaction | $refs[local-name() = 'InstrId'][not($transaction)])"/>
       <xsl:choose>
         <xsl:when test="$alone and $booked != ''"><xsl:value-of select="$booked"/></xsl:when>
         <xsl:when test="$single != '' and $single != $booked"><xsl:value-of select="$single"/></xsl:when>
@@ -119,9 +138,10 @@
       </xsl:choose>
     </xsl:variable>
     <xsl:variable name="unknown">
-      <xsl:if test="$id = ''">The bank gives this transfer no reference (AcctSvcrRef), so nobody can tell whether it came before. Set it in ConnectWise by hand</xsl:if>
-      <xsl:if test="$id != '' and $whole and $back != ''">The bank took this payment back. If this program has set it, remove &lt;Reject> from the record in the fail file, and put that file into the inbox: its amount below zero takes the payment off</xsl:if>
-      <xsl:if test="$id != '' and not($whole)">The bank gives no amount for this transfer alone. Ask the bank for camt.054 with single payments, or set it in ConnectWise by hand</xsl:if>
+      <xsl:value-of select="$doubt"/>
+      <xsl:if test="$doubt = '' and $id = ''">The bank gives this transfer no reference (AcctSvcrRef), so nobody can tell whether it came before. Set it in ConnectWise by hand</xsl:if>
+      <xsl:if test="$doubt = '' and $id != '' and $whole and $back != ''">The bank took this payment back. If this program has set it, remove &lt;Reject> from the record in the fail file, and put that file into the inbox: its amount below zero takes the payment off</xsl:if>
+      <xsl:if test="$doubt = '' and $id != '' and not($whole)">The bank gives no amount for this transfer alone. Ask the bank for camt.054 with single payments, or set it in ConnectWise by hand</xsl:if>
     </xsl:variable>
     <xsl:choose>
       <xsl:when test="$numbers">
@@ -156,6 +176,9 @@
               <xsl:variable name="part" select="*[local-name() = 'RfrdDocAmt']/*[local-name() = 'RmtdAmt']"/>
               <xsl:call-template name="record">
                 <xsl:with-param name="back" select="$back"/>
+                <xsl:with-param name="reject">
+                  <xsl:if test="count(key('named', concat(generate-id(..), ' ', $number))) > 1">The transfer names this invoice several times, and such payments cannot be told apart. Set them in ConnectWise by hand</xsl:if>
+                </xsl:with-param>
                 <xsl:with-param name="id" select="concat($id, '/', $number)"/>
                 <xsl:with-param name="number" select="$number"/>
                 <xsl:with-param name="amount" select="$part | $whole[not($part)]"/>
@@ -182,6 +205,7 @@
           <xsl:for-each select="$structured/*[local-name() = 'CdtrRefInf']/*[local-name() = 'Ref']">
             <xsl:variable name="reference" select="translate(translate(., ' ', ''), $small, $large)"/>
             <xsl:choose>
+              <xsl:when test="starts-with($reference, 'RF') and starts-with(substring($reference, 5), $begins)"><xsl:value-of select="concat(substring($reference, 5), ' ')"/></xsl:when>
               <xsl:when test="starts-with($reference, 'RF') and $letters != '' and starts-with(substring($reference, 5), $letters)"><xsl:value-of select="concat($prefix, substring($reference, 5 + string-length($letters)), ' ')"/></xsl:when>
               <xsl:when test="starts-with($reference, $begins)"><xsl:value-of select="concat(., ' ')"/></xsl:when>
             </xsl:choose>
@@ -197,6 +221,13 @@
           <xsl:with-param name="whole" select="$whole"/>
           <xsl:with-param name="day" select="$day"/>
           <xsl:with-param name="unknown" select="string($unknown)"/>
+          <!-- Banks break texts at a fixed width, such as 27, 35 or 140, and also within a number. -->
+          <xsl:with-param name="broken">
+            <xsl:for-each select="$remittance/*[local-name() = 'Ustrd'][string-length() > 26][contains('0123456789', substring(., string-length()))]
+                [contains('0123456789', substring(concat(following-sibling::*[1][local-name() = 'Ustrd'], '-'), 1, 1))]">
+              <xsl:if test="starts-with(translate(str:tokenize(string(), $ends)[last()], $small, $large), $begins)">x</xsl:if>
+            </xsl:for-each>
+          </xsl:with-param>
           <xsl:with-param name="text">
             <xsl:value-of select="$said"/>
             <!-- Some payers write the invoice's number there, and nowhere else. -->
@@ -213,6 +244,7 @@
     <xsl:param name="day"/>
     <xsl:param name="unknown"/>
     <xsl:param name="back"/>
+    <xsl:param name="broken"/>
     <xsl:param name="text"/>
     <xsl:variable name="capitals" select="translate($text, $small, $large)"/>
     <!-- CW 34251 and CW34251: the prefix without its marks, and a digit behind it. -->
@@ -220,9 +252,9 @@
     <xsl:variable name="alike" select="string-length(translate($letters, '0123456789', '')) > 1 and $follows != '' and contains('0123456789', $follows)"/>
     <xsl:if test="contains($capitals, $begins) or $alike">
       <!-- A number may hold - _ . / and #, but after one of them another number may begin. -->
-      <xsl:variable name="apart" select="str:replace(str:replace(str:replace(str:replace(str:replace(string($capitals), concat('/', $begins), concat(' ', $begins)), concat('.', $begins), concat(' ', $begins)), concat('-', $begins), concat(' ', $begins)), concat('_', $begins), concat(' ', $begins)), concat('#', $begins), concat(' ', $begins))"/>
-      <xsl:variable name="tokens" select="str:tokenize(string($apart), ' ,;:()[]{}+&amp;!?*=|&quot;&#9;&#10;&#13;')"/>
-      <xsl:variable name="words" select="$tokens[starts-with(., $begins) and string-length(.) > string-length($begins)]"/>
+      <xsl:variable name="apart" select="str:replace(str:replace(str:replace(str:replace(str:replace(str:replace(string($capitals), '//', ' '), concat('/', $begins), concat(' ', $begins)), concat('.', $begins), concat(' ', $begins)), concat('-', $begins), concat(' ', $begins)), concat('_', $begins), concat(' ', $begins)), concat('#', $begins), concat(' ', $begins))"/>
+      <xsl:variable name="tokens" select="str:tokenize(string($apart), $ends)"/>
+      <xsl:variable name="words" select="$tokens[starts-with(., $begins) and string-length(.) > string-length($begins) and translate(., '0123456789', '') != .]"/>
       <xsl:variable name="first">
         <xsl:call-template name="trimmed"><xsl:with-param name="word" select="string($words[1])"/></xsl:call-template>
       </xsl:variable>
@@ -235,13 +267,14 @@
       <xsl:call-template name="record">
         <xsl:with-param name="back" select="$back"/>
         <xsl:with-param name="id"><xsl:value-of select="$id"/><xsl:if test="$id != '' and $rest != '' and not($others or $bare)"><xsl:value-of select="concat('/', $first)"/></xsl:if></xsl:with-param>
-        <xsl:with-param name="number"><xsl:if test="$rest != '' and not($others or $bare)"><xsl:value-of select="concat($prefix, $rest)"/></xsl:if></xsl:with-param>
+        <xsl:with-param name="number"><xsl:if test="$rest != '' and $broken = '' and not($others or $bare)"><xsl:value-of select="concat($prefix, $rest)"/></xsl:if></xsl:with-param>
         <xsl:with-param name="amount" select="$whole"/>
         <xsl:with-param name="currency" select="$whole/@Ccy"/>
         <xsl:with-param name="date" select="$day"/>
         <xsl:with-param name="reject">
           <xsl:choose>
             <xsl:when test="$unknown != ''"><xsl:value-of select="$unknown"/></xsl:when>
+            <xsl:when test="$broken != ''">The text of this transfer is broken into lines, and the number at the end of one may go on in the next. Set it in ConnectWise by hand</xsl:when>
             <xsl:when test="$rest = ''"><xsl:value-of select="concat('The text of this transfer seems to name an invoice, but no number that begins with ', $prefix, ' can be read in it. Set it in ConnectWise by hand')"/></xsl:when>
             <xsl:when test="$others or $bare">
               <xsl:value-of select="concat('One transfer pays several invoices (', $first)"/>

@@ -55,6 +55,15 @@
       <xsl:otherwise><xsl:value-of select="$text"/></xsl:otherwise>
     </xsl:choose>
   </xsl:template>
+  <!-- A sum, or the first amount that is no number: it is shown as it stands. -->
+  <xsl:template name="sum">
+    <xsl:param name="cents"/>
+    <xsl:param name="parts"/>
+    <xsl:choose>
+      <xsl:when test="$cents = 'NaN'"><xsl:value-of select="$parts[string(number()) = 'NaN']"/></xsl:when>
+      <xsl:otherwise><xsl:value-of select="$cents"/></xsl:otherwise>
+    </xsl:choose>
+  </xsl:template>
   <xsl:template name="needs">
     <xsl:param name="wanted"/>
     <xsl:if test="$amounts != $wanted">

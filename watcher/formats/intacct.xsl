@@ -12,7 +12,13 @@
   <xsl:template match="/">
     <InvoicePayments>
       <xsl:if test="not(key('element', 'ARINVOICE') or key('element', 'RESPONSE') or key('element', 'DATA'))"><xsl:call-template name="unknown"><xsl:with-param name="expected" select="'&lt;response> with &lt;ARINVOICE>'"/></xsl:call-template></xsl:if>
-      <xsl:if test="key('element', 'STATUS')[. = 'failure' or . = 'aborted'] or key('element', 'ERRORMESSAGE')"><xsl:message terminate="yes">Intacct answered with an error, and the file may lack invoices. Ask it again</xsl:message></xsl:if>
+      <xsl:if test="key('element', 'STATUS')[. = 'failure' or . = 'aborted'] or key('element', 'ERRORMESSAGE')">
+        <xsl:variable name="words" select="key('element', 'DESCRIPTION2')[normalize-space() != '']"/>
+        <xsl:message terminate="yes">
+          <xsl:text>Intacct answered with an error, and the file may lack invoices. Ask it again</xsl:text>
+          <xsl:if test="$words"><xsl:value-of select="concat('. Its words: ', normalize-space($words))"/></xsl:if>
+        </xsl:message>
+      </xsl:if>
       <xsl:if test="key('element', 'ARPYMT') or key('element', 'ARPYMTDETAIL') or key('element', 'ARPAYMENT')"><xsl:message terminate="yes">It holds payments (ARPYMT), which name invoices only by Intacct's own record numbers. Export the invoices (ARINVOICE) instead</xsl:message></xsl:if>
       <xsl:for-each select="key('element', 'ARINVOICE')[*]">
         <xsl:variable name="here" select="concat(generate-id(), ' ')"/>

@@ -29,7 +29,7 @@
             <xsl:call-template name="record">
               <xsl:with-param name="id" select="*[local-name() = 'TxnID']"/>
               <xsl:with-param name="number" select="*[local-name() = 'RefNumber']"/>
-              <xsl:with-param name="amount" select="$cents"/>
+              <xsl:with-param name="amount"><xsl:call-template name="sum"><xsl:with-param name="cents" select="$cents"/><xsl:with-param name="parts" select="$linked/*[local-name() = 'Amount']"/></xsl:call-template></xsl:with-param>
               <xsl:with-param name="date">
                 <xsl:for-each select="$linked/*[local-name() = 'TxnDate']"><xsl:sort select="." order="descending"/><xsl:if test="position() = 1"><xsl:value-of select="."/></xsl:if></xsl:for-each>
               </xsl:with-param>

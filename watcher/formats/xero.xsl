@@ -10,6 +10,8 @@
     <f:unsure>The documentation of Xero and of Zynk, and not a real export, shows how the documents look.</f:unsure>
     <f:unsure>An invoice that is partly paid may come without its payments. Its date is then the day of its last change (UpdatedDateUTC).</f:unsure>
   </f:format>
+  <xsl:variable name="small" select="'abcdefghijklmnopqrstuvwxyz'"/>
+  <xsl:variable name="large" select="'ABCDEFGHIJKLMNOPQRSTUVWXYZ'"/>
   <xsl:template match="/">
     <InvoicePayments>
       <xsl:variable name="invoices" select="*[local-name() = 'ArrayOfXeroInvoice' or local-name() = 'ArrayOfInvoice' or local-name() = 'Invoices'] | *[local-name() = 'Response']/*[local-name() = 'Invoices']"/>
@@ -22,9 +24,11 @@
       </xsl:if>
       <xsl:if test="$payments"><xsl:call-template name="needs"><xsl:with-param name="wanted" select="'each'"/></xsl:call-template></xsl:if>
       <xsl:if test="$invoices"><xsl:call-template name="needs"><xsl:with-param name="wanted" select="'total'"/></xsl:call-template></xsl:if>
-      <xsl:for-each select="$invoices/*[*[local-name() = 'Type'][. = 'ACCREC' or . = 'AccountsReceivable' or . = 'AccountsRecievable']]
-          [*[local-name() = 'Status'][translate(., 'AUTHORISEDPZ', 'authorisedpz') = 'authorised' or translate(., 'PAID', 'paid') = 'paid']]
+      <xsl:for-each select="$invoices/*[not(*[local-name() = 'Type'][. = 'ACCPAY' or . = 'AccountsPayable'])]
+          [not(contains('|draft|submitted|deleted|voided|', concat('|', translate(*[local-name() = 'Status'], $large, $small), '|')))]
           [not(number(*[local-name() = 'AmountPaid']) = 0)]">
+        <xsl:variable name="type" select="normalize-space(*[local-name() = 'Type'])"/>
+        <xsl:variable name="status" select="normalize-space(*[local-name() = 'Status'])"/>
         <xsl:variable name="number" select="*[local-name() = 'InvoiceNumber' or local-name() = 'Number'][1]"/>
         <xsl:if test="normalize-space($number) = '' or starts-with(normalize-space($number), $prefix)">
           <xsl:call-template name="record">
@@ -32,6 +36,11 @@
             <xsl:with-param name="number" select="$number"/>
             <xsl:with-param name="amount" select="*[local-name() = 'AmountPaid']"/>
             <xsl:with-param name="currency" select="*[local-name() = 'CurrencyCode']"/>
+            <xsl:with-param name="reject">
+              <xsl:if test="not(contains('|ACCREC|AccountsReceivable|AccountsRecievable|', concat('|', $type, '|'))) or not(contains('|authorised|paid|', concat('|', translate($status, $large, $small), '|')))">
+                <xsl:value-of select="concat('Nobody can tell whether this is a sales invoice that counts: its Type is &quot;', $type, '&quot; and its Status &quot;', $status, '&quot;. Set it in ConnectWise by hand if it counts')"/>
+              </xsl:if>
+            </xsl:with-param>
             <xsl:with-param name="date">
               <xsl:variable name="days" select="*[local-name() = 'Payments']/*[not(translate(*[local-name() = 'Status'], 'delt', 'DELT') = 'DELETED')]/*[local-name() = 'Date'][. != '']"/>
               <xsl:choose>

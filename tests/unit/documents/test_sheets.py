@@ -129,6 +129,12 @@ def test_another_document_is_refused(name):
             b"<response><control><status>failure</status></control></response>",
             "Intacct answered with an",
         ),
+        (
+            "intacct",
+            b"<response><errormessage><error><description2>No such object.</description2></error></errormessage>"
+            b"</response>",
+            r"Its words: No such object\.",
+        ),
         ("intacct", b"<response><data><ARPYMT/></data></response>", "Export the invoices"),
         (
             "xero",
@@ -184,6 +190,9 @@ def test_bank_statement_without_a_prefix_says_that_it_needs_one():
         ("inv cw-34251 of 20160922, 346.34 EUR, customer 10023", "CW-34251"),
         ("EREF+CW-34251 SVWZ+CW-34251", "CW-34251"),
         ("(CW-34251)", "CW-34251"),
+        ("/ROC/CW-34251///URI/CW-34251", "CW-34251"),
+        ("CW-INVOICE CW-34251", "CW-34251"),
+        ("CW-INVOICE", "seems to name an invoice"),
         ("CW-34251 CW-34252", "pays several invoices (CW-34251, CW-34252)"),
         ("CW-34251+34252", "pays several invoices (CW-34251, 34252)"),
         ("CW-34251-CW-34252", "pays several invoices (CW-34251, CW-34252)"),
@@ -216,6 +225,18 @@ def test_number_is_found_in_the_reference_of_the_payer():
     assert [record.invoice_number for record in read(transformed(sample, content))] == ["CW-1"]
     bare = content.replace(b"<Ustrd>CW-1</Ustrd>", b"<Ustrd>thanks</Ustrd>")
     assert [record.invoice_number for record in read(transformed(sample, bare))] == ["CW-7"]
+
+
+@pytest.mark.parametrize("version", ["052", "053", "054"])
+def test_entry_without_a_status_counts_in_a_statement_alone(version):
+    """A statement holds what is booked. A report or a notification may also hold what is not."""
+    sample = DATA / "camt" / f"same-entry-in-{version}-each.xml"
+    content = re.sub(rb"<Sts>.*?</Sts>", b"", sample.read_bytes(), flags=re.DOTALL)
+
+    (record,) = read(transformed(sample, content))
+
+    assert isinstance(record, Misfit) == (version != "053")
+    assert version == "053" or "has no status (Sts)" in record.fault
 
 
 def test_currency_goes_along():

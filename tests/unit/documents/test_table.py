@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from datetime import date
 from decimal import Decimal
 
@@ -156,6 +158,47 @@ def test_table_none_of_whose_rows_counts_is_refused():
 def test_table_without_rows_has_no_records():
     """That is a day without payments."""
     assert records(table()) == ()
+
+
+@pytest.mark.parametrize(
+    ("heading", "character"),
+    [
+        ("\ufeffPaid", "U+FEFF ZERO WIDTH NO-BREAK SPACE"),
+        ("Pa\u200bid", "U+200B ZERO WIDTH SPACE"),
+        ("Paid\u2010on", "U+2010 HYPHEN"),
+    ],
+)
+def test_heading_that_only_looks_like_the_declared_one_is_named(heading, character):
+    """A second byte-order mark and a hyphen of typography are not seen."""
+    declared = "Paid-on" if "on" in heading else "Paid"
+    with pytest.raises(DocumentError, match=re.escape(f'only looks like "{declared}": it has {character} in it.')):
+        records(table(GOOD, headings=f"Invoice,{heading},Date"), columns={"amount": declared})
+
+
+def test_letters_with_accents_are_the_same_as_one_character_and_as_two():
+    """Files from a Mac have two."""
+    content = table(GOOD, headings=unicodedata.normalize("NFD", "Invoice,Pay\u00e9,Date"))
+    assert len(records(content, columns={"amount": "pay\u00e9"})) == 1
+
+
+@pytest.mark.parametrize(
+    ("notation", "headings", "row", "is_cut"),
+    [
+        ({"decimal": ","}, "Invoice,Date,Paid,Note", "CW-1,2016-09-22,1346,34", True),
+        ({"decimal": ","}, "Invoice,Date,Paid,Note", 'CW-1,2016-09-22,"1346,00",34', False),
+        ({"decimal": ","}, "Invoice,Date,Paid,Note", "CW-1,2016-09-22,1346,x", False),
+        ({"decimal": ","}, "Invoice;Date;Paid;Note", "CW-1;2016-09-22;1346;34", False),
+        ({"thousands": ","}, "Invoice,Date,Paid,", "CW-1,2016-09-22,1,346.34", True),
+        ({"thousands": ","}, "Invoice,Date,Paid,Days", "CW-1,2016-09-22,1,346", False),
+        ({}, "Invoice,Date,Paid,", "CW-1,2016-09-22,1,346.34", True),
+        ({}, "Invoice;Date;Paid;", "CW-1;2016-09-22;1;346.34", False),
+    ],
+)
+def test_amount_that_the_delimiter_may_have_cut_in_two_is_rejected(notation, headings, row, is_cut):
+    """Such a row has as many cells as the headings where another cell is missing, and the amount would be too small."""
+    (found,) = records(table(row, headings=headings), notation=notation)
+    assert isinstance(found, Misfit) == is_cut
+    assert not is_cut or "in the next cell may be one amount that the delimiter has cut in two" in found.fault
 
 
 def test_lines_of_one_invoice_are_one_payment():
