@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
 
-from watcher.documents.encoding import CutOff, shown
+from watcher.documents.encoding import CutOff
+from watcher.documents.letters import quoted, shown
 from watcher.documents.table_layout import Layout, folded
 from watcher.documents.table_rows import Kind, Row, Table
 from watcher.documents.table_terms import Column, Terms, packed
-from watcher.documents.table_values import Amounts, Dates, odd_character, spreadsheet_habit
+from watcher.documents.table_values import Amounts, Dates
 from watcher.documents.values import bounded_id, is_invoice_number
+from watcher.documents.wrong_values import BELOW_ZERO, spreadsheet_habit, why_no_number
 from watcher.errors import DocumentError
 from watcher.payments.model import ZERO, Misfit, Payment, Record, money
 
@@ -97,7 +99,7 @@ class Reader:
         day = self._day(row, faults)
         if faults or amount is None or day is None:
             as_written = shown(self._value(row, columns.amount)) if amount is None else ""
-            return Misfit(position, row.line, shown(number), amount, "; ".join(faults), as_written)
+            return Misfit(position, row.line, shown(number), amount, f"row {row.line}, {'; '.join(faults)}", as_written)
         return Payment(
             position,
             row.line,
@@ -112,33 +114,24 @@ class Reader:
         place = self._layout.columns[column]
         return row.cells[place].strip() if place < len(row.cells) else ""
 
-    def _fault(self, row: Row, column: Column, problem: str) -> str:
-        return f"row {row.line}, column {self._layout.named(column)}: {problem}"
+    def _fault(self, column: Column, problem: str) -> str:
+        return f"column {self._layout.named(column)}: {problem}"
 
     def _number(self, row: Row, faults: list[str]) -> str:
         column, terms = self._columns.number, self._table.terms
         number = self._value(row, column)
         if not number:
-            faults.append(self._fault(row, column, "the invoice number is missing"))
+            faults.append(self._fault(column, "the invoice number is missing"))
             return ""
         written = number
         if terms.remove_prefix:
             number = number.removeprefix(terms.remove_prefix)
         if terms.add_prefix and not folded(number).startswith(folded(terms.add_prefix)):
             number = terms.add_prefix + number
-        habit = spreadsheet_habit(written)
-        if habit is not None:
-            faults.append(self._fault(row, column, f'"{shown(written)}" {habit}'))
+        if spreadsheet_habit(written) is not None:
+            faults.append(self._fault(column, why_no_number(written)))
         elif not is_invoice_number(number):
-            odd = odd_character(written)
-            faults.append(
-                self._fault(
-                    row,
-                    column,
-                    f'"{shown(number)}" is not a possible invoice number: one to fifteen letters, digits, spaces and '
-                    f"- _ . / # are accepted{f'; it has {odd}' if odd else ''}",
-                )
-            )
+            faults.append(self._fault(column, why_no_number(number)))
         return number
 
     def _amount(self, row: Row, faults: list[str]) -> Decimal | None:
@@ -146,7 +139,7 @@ class Reader:
         text = self._value(row, column)
         amount = self._amounts.amount(text) if text else None
         if amount is None:
-            faults.append(self._fault(row, column, self._amounts.why_not(text) if text else "the amount is missing"))
+            faults.append(self._fault(column, self._amounts.why_not(text) if text else "the amount is missing"))
             self._contradicts("csv.decimal, csv.thousands, csv.currency_sign", text, row)
             return None
         if self._notation.reverse:
@@ -156,10 +149,8 @@ class Reader:
         if amount < 0 and not self._notation.negative_amounts:
             faults.append(
                 self._fault(
-                    row,
                     column,
-                    f'"{shown(text)}" counts as {money(amount)}: amounts below zero are accepted only with '
-                    'payments.amounts = "each"',
+                    f"{quoted(text)} counts as {money(amount)}. {BELOW_ZERO}",
                 )
             )
             return None
@@ -170,7 +161,7 @@ class Reader:
         text = self._value(row, column)
         day = self._dates.day(text) if text else None
         if day is None:
-            faults.append(self._fault(row, column, self._dates.why_not(text) if text else "the date is missing"))
+            faults.append(self._fault(column, self._dates.why_not(text) if text else "the date is missing"))
             self._contradicts("csv.date_format", text, row)
         return day
 
