@@ -281,6 +281,8 @@ def _fault(code: int, message: str, line: int, column: int, data: bytes) -> Docu
 
 def _surroundings(data: bytes, line: int, column: int) -> tuple[str, str]:
     """Return the text of a line before a place and from it on; the parser counts characters from 1."""
+    if line < 1 or column < 1:
+        return "", ""
     lines, before, left = line - 1, "", column - 1
     for chunk in decoded(data):
         text, start = chunk.decode(), 0

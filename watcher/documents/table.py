@@ -89,10 +89,16 @@ class Reader:
         layout, columns = self._layout, self._columns
         if len(row.cells) != layout.width:
             number = self._value(row, columns.number)
-            have = (
-                f"row {row.line}: it has {len(row.cells)} cells where {_expected(layout)}; a delimiter within a cell "
+            cells = len(row.cells)
+            hint = (
+                "a delimiter within a cell needs quotation marks around the cell"
+                if cells > layout.width
+                else "write an empty cell where there is no value"
             )
-            return Misfit(position, row.line, shown(number), None, f"{have}needs quotation marks around the cell")
+            fault = (
+                f"row {row.line}: it has {cells} {'cell' if cells == 1 else 'cells'} where {_expected(layout)}; {hint}"
+            )
+            return Misfit(position, row.line, shown(number), None, fault)
         faults: list[str] = []
         number = self._number(row, faults)
         amount = self._amount(row, faults)
