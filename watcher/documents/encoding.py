@@ -44,7 +44,8 @@ _DECLARATION = re.compile(
     r"""(?:\s+standalone\s*=\s*(?:"(?:yes|no)"|'(?:yes|no)'))?\s*\?>)""",
     re.ASCII,
 )
-_DECLARED = re.compile(r"\s*<\?xml\s[^>]*\?>", re.ASCII)
+# What is meant as one, also if it ends in > alone.
+_DECLARED = re.compile(r"\s*<\?xml\s(?:[^>]*\?>|[^<>]*>)", re.ASCII)
 _TO_DO = {
     ToDo.UNPACK: "Unpack it, and drop the file that is in it.",
     ToDo.SAVE_SHEET: "Export the payments as XML. A sheet that is saved as CSV UTF-8 needs transform = "
@@ -115,7 +116,8 @@ def decoded(data: bytes) -> Iterator[bytes]:
         written = found[0].strip() if seen else found[0].strip().encode("latin-1").decode(errors="replace")
         raise DocumentError(
             f'The declaration {quoted(written)} is not that of XML 1.0, which is like <?xml version="1.0" '
-            'encoding="utf-8"?>, with straight quotation marks. Correct it, or export the file again.',
+            'encoding="utf-8"?>, with straight quotation marks and ?> at its end. Correct it, or export the file '
+            "again.",
             line,
         )
     encoding = _agreed(seen, declaration)

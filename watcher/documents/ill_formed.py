@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable
 from html.entities import html5
 
@@ -10,7 +11,7 @@ from lxml import etree
 
 from watcher.documents.encoding import decoded
 from watcher.documents.kinds import TWO_MARKS
-from watcher.documents.letters import named, quoted
+from watcher.documents.letters import instead_of, named, quoted
 from watcher.errors import DocumentError
 from watcher.plain import plain
 
@@ -90,7 +91,8 @@ def _entity(fault: _Fault) -> str:
     if meant in (" ", "\u00a0"):
         instead = "write a blank instead of it"
     elif meant is not None and len(meant) == 1:
-        instead = f"write &#{ord(meant)}; instead of it"
+        instead = instead_of(meant) if unicodedata.category(meant) in ("Pd", "Sm", "Cf") else ""
+        instead = instead or f"write &#{ord(meant)}; instead of it"
     else:
         instead = f"if & is meant, write &amp;{name};"
     of_pages = "is a sign of web pages, and XML does not know it" if meant else "is not known in XML"

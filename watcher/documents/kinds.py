@@ -52,7 +52,9 @@ _TEXTS = (
     (r"&lt;", "XML that was escaped: &lt; stands where < belongs"),
 )
 _PROLOG = re.compile(r"(?:\s++|\ufeff|<!--.*?-->|<\?.*?\?>)*+", re.DOTALL)
-_PAGE = re.compile(r"<(?:!doctype\s+html|html|head|body|script|table|meta)\b", re.IGNORECASE)
+_PAGE = re.compile(
+    r"<(?:!doctype\s+html|html|head|body|script|table|meta|title|br|div|center|h[1-6]|pre)\b", re.IGNORECASE
+)
 _TITLE = re.compile(r"<title\b[^>]*>([^<]+)</title", re.IGNORECASE)
 # A program that writes a table as HTML writes none of these; sites have them.
 _OF_A_SITE = re.compile(r"<(?:title|form|script|input)\b", re.IGNORECASE)

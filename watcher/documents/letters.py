@@ -35,21 +35,31 @@ def quoted(text: str) -> str:
 
 def named(letter: str) -> str:
     """Return a character's number and name."""
-    others = "a control character" if unicodedata.category(letter) == "Cc" else "no character of a text"
+    others = "no character of a text"
+    if unicodedata.category(letter) == "Cc":
+        meant = _in_windows(letter)
+        others = f"a control character; {unicodedata.name(meant)} in windows-1252" if meant else "a control character"
     return f"U+{ord(letter):04X} {_NAMES.get(letter) or unicodedata.name(letter, f'({others})')}"
+
+
+def _in_windows(letter: str) -> str:
+    """Return which character has this number in windows-1252; empty if none has, or none but the control character."""
+    meant = bytes([ord(letter)]).decode("cp1252", errors="ignore")
+    return meant if meant.isprintable() and meant != letter else ""
 
 
 def odd_character(text: str) -> str | None:
     """Return in words which character of a text looks like another one or cannot be seen; None if all are plain."""
     for place, letter in enumerate(text, 1):
         if not " " <= letter <= "~":
-            instead = _instead_of(letter)
+            instead = instead_of(letter)
             return f"{named(letter)} as its {ordinal(place)} character{f' ({instead})' if instead else ''}"
     return None
 
 
-def _instead_of(letter: str) -> str:
+def instead_of(letter: str) -> str:
     """Return what to write instead of a character; empty if nobody can know."""
+    letter = (_in_windows(letter) or letter) if unicodedata.category(letter) == "Cc" else letter
     category = unicodedata.category(letter)
     if category == "Pd" or letter == "\u2212":
         return "write - instead"

@@ -91,11 +91,7 @@ def records(data: bytes, *, signed: bool = False) -> Iterator[Record]:
         plain = shape.invoice is None and not _FURTHER(root)
         for element in elements:
             if names[element.tag] != shape.record:
-                raise DocumentError(
-                    f"<{named(element)}> stands where only <{shape.record}> is expected. Each payment needs "
-                    f"<{shape.record}> and </{shape.record}> around its values.",
-                    line_of(element),
-                )
+                raise _no_record(element, shape)
             tail = element.tail
             if tail and not tail.isspace():
                 _check_text(element, tail, shape)
@@ -148,6 +144,16 @@ def _check_text(before: etree._Element, text: str | None, shape: Shape) -> None:
             "Take it out, or put it into an element of a payment.",
             line_of(before),
         )
+
+
+def _no_record(element: etree._Element, shape: Shape) -> DocumentError:
+    """Return the fault of an element that stands where a record is expected."""
+    name = named(element)
+    if any(local_name(inside) == shape.record for inside in element.iter("{*}*")):
+        hint = f"Take out <{name}> and </{name}>, and leave what is inside."
+    else:
+        hint = f"Each payment needs <{shape.record}> and </{shape.record}> around its values."
+    return DocumentError(f"<{name}> stands where only <{shape.record}> is expected. {hint}", line_of(element))
 
 
 def _check_root(root: etree._Element, shape: Shape) -> None:

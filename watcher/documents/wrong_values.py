@@ -23,6 +23,7 @@ _SERIAL_HINT = (
 )
 # What bookkeeping programs write after an amount: a credit or a debit, in English and in German.
 _SIDE = re.compile(r"[^A-Za-z]*[0-9]\s*(CR|Cr|cr|DR|Dr|dr|[CDSH])\.?")
+_SIDE_BEFORE = re.compile(r"(CR|Cr|DR|Dr)\.?\s*[0-9][0-9.,]*")
 # What stands for the day and the month; and a day that is followed by a time.
 _ORDERED = re.compile(r"[0-9]{1,4}[./-][0-9]{1,2}[./-][0-9]{1,4}|[0-9]{8}")
 _ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -36,6 +37,9 @@ BELOW_ZERO = (
     'With payments.amounts = "total" an amount is all that is paid on the invoice, and never below zero: for a '
     'reversal, give what is left paid. Amounts below zero are accepted only with payments.amounts = "each"'
 )
+# A currency before an amount or after it.
+_CURRENCY = re.compile(r"-?(?:[A-Za-z]{1,4}\.?[^A-Za-z]*[0-9][^A-Za-z]*|[^A-Za-z]*[0-9][^A-Za-z]*[A-Za-z]{1,4}\.?)")
+_LETTERS = re.compile(r"(?!T[0-9]|Z$)[A-Za-z]+")
 _DIGITS_ALONE = re.compile("[^0-9]")
 
 
@@ -97,12 +101,12 @@ def reversal(text: str, *, signed: bool, example: str = "346.34") -> str | None:
         return None
     # A currency sign may stand anywhere.
     text = "".join(letter for letter in text if unicodedata.category(letter) != "Sc").strip()
-    side = _SIDE.fullmatch(text)
+    side = _SIDE.fullmatch(text) or _SIDE_BEFORE.fullmatch(text)
     if side:
         below = f"a reversal like -{example}" if signed else "for a reversal, give what is left paid on the invoice"
         return f"{side[1]} does not say if it is a payment or a reversal: write a payment like {example}, and {below}"
-    if text.startswith("(") and text.endswith(")"):
-        written = "parentheses stand for an amount below zero"
+    if text.startswith(("(", "[", "<")) and text.endswith((")", "]", ">")):
+        written = f"{'parentheses' if text.startswith('(') else 'brackets'} stand for an amount below zero"
     elif text.endswith(_MINUSES) and not text.startswith(_MINUSES):
         written = "a minus sign after the digits stands for an amount below zero"
     elif text.startswith(_MINUSES) and not text.startswith("-"):
@@ -149,11 +153,13 @@ def _odd_sign(text: str) -> str | None:
     other = re.search(r"[^0-9., \u00a0\u202f'\u2019-]+", text)
     if other is not None:
         sign = other[0]
-        if unicodedata.category(sign[0]) == "Sc" or (sign.isascii() and sign.isalpha()):
+        if unicodedata.category(sign[0]) == "Sc" or (len(text) <= _LONGEST and _CURRENCY.fullmatch(text)):
             return f"it has {quoted(sign)}: write the digits alone; a currency belongs into an element <Currency>"
         if (odd := odd_character(text)) is not None:
             return f"it has {odd}"
         return f"it has {quoted(sign)}: write the digits alone"
+    if "-" in text[1:] or text == "-":
+        return 'it has "-" where no minus sign may stand: write the digits alone'
     separator = re.search(r"[^0-9.-]", text)
     if separator is not None:
         sign = separator[0]
@@ -204,4 +210,5 @@ def _date_hint(text: str) -> str | None:
         return "there is no such day; is the month before the day?"
     if _ORDERED.fullmatch(text.split(" ", 1)[0]):
         return "write the year, then the month, then the day, with - between them"
-    return None
+    letters = _LETTERS.search(text[:_LONGEST])
+    return f"it has {quoted(letters[0])}, which is not accepted there" if letters else None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from support.documents import document
-from support.markup import only
+from support.markup import GOOD, only, rooted
 from support.tables import table, terms
 
 from watcher.documents.formats import PaymentDocuments, read
@@ -139,7 +139,57 @@ AMOUNTS = {
     "-0.00": "zero has no sign: write 0.00",
     "1234567890123456": "more than 15 digits are not accepted",
     "346.345": "at most two decimals",
+    "[5.00]": "brackets stand for an amount below zero",
+    "CR 5.00": "CR does not say if it is a payment or a reversal",
+    "5-00": 'it has "-" where no minus sign may stand',
+    "1O0.00": 'it has "O": write the digits alone',
 }
+
+
+NUMBERS = {
+    "CW&#150;1": "U+0096 (a control character; EN DASH in windows-1252) as its 3rd character (write - instead)",
+    "CW\t1": "U+0009 (a tab) as its 3rd character (take it out)",
+    "CW\uff0d1": "U+FF0D FULLWIDTH HYPHEN-MINUS as its 3rd character (write - instead)",
+    "CW*1": "it has * as its 3rd character",
+    "CW-34251-and-more": "it has 17 characters",
+}
+
+
+@pytest.mark.parametrize(("written", "said"), NUMBERS.items(), ids=ascii)
+def test_impossible_number_is_told_which_character_is_wrong(written, said):
+    """What cannot be seen is named, and what to write instead."""
+    assert said in only(document((written, "1.00"))).fault
+
+
+MARKUP = {
+    "an entity for a dash": (
+        b"CW&ndash;1",
+        "&ndash; is a sign of web pages, and XML does not know it: write - instead.",
+    ),
+    "a tag of web pages": (b"CW-1<br>", "</InvoiceNumber> stands where </br> must close the <br>"),
+    "a name of its own": (b"AT&T;", "&T; is not known in XML: if & is meant, write &amp;T;"),
+}
+
+
+@pytest.mark.parametrize(("written", "said"), MARKUP.values(), ids=MARKUP)
+def test_broken_markup_in_a_value_is_told_what_to_write(written, said):
+    """What people type into a name or a note is no fault of theirs that the words have to show."""
+    with pytest.raises(DocumentError) as caught:
+        read(document(("NUMBER", "1.00")).replace(b"NUMBER", written))
+    assert said in str(caught.value)
+
+
+def test_declaration_that_does_not_end_is_shown():
+    """It is broken, and not cut off."""
+    with pytest.raises(DocumentError, match=r"\?> at its end"):
+        read(b'<?xml version="1.0">' + document(("CW-1", "1.00")).split(b"?>")[-1])
+
+
+def test_element_around_payments_is_to_be_taken_out():
+    """The payments inside it are right."""
+    content = rooted(f"<Batch>{GOOD}</Batch>")
+    with pytest.raises(DocumentError, match="Take out <Batch> and </Batch>"):
+        read(content)
 
 
 @pytest.mark.parametrize(("written", "said"), AMOUNTS.items())
@@ -155,6 +205,7 @@ DATES = {
     "2016-09-22 12:05": "write T instead of the blank before the time",
     "42635": "the serial number by which a spreadsheet keeps a day",
     "0000-00-00": "is an empty date",
+    "22 Sep 2016": 'it has "Sep", which is not accepted there',
     "2016\u201309-22": "U+2013 EN DASH as its 5th character",
 }
 
