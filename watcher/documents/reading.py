@@ -28,7 +28,9 @@ from watcher.payments.model import Payment, Record
 
 # True if a record of the document has an attribute, or has an element in one of its elements.
 _FURTHER = etree.XPath("boolean(*/@* | */*/@* | */*/*)")
-# Outermost elements of what a server says instead of giving an export.
+# The root element of Excel's "XML Spreadsheet 2003".
+_WORKBOOK = "{urn:schemas-microsoft-com:office:spreadsheet}Workbook"
+# Elements of what a server says instead of giving an export.
 _ERRORS = frozenset({"error", "errors", "fault", "exception", "apiexception", "errorresponse", "errormessage"})
 # Each record takes memory until its file is done. No file that makes sense holds so many.
 _MOST_RECORDS = 500_000
@@ -128,6 +130,13 @@ def _hint(root: etree._Element) -> str:
             return f" <{name}> is one payment: put <{shape.root}> and </{shape.root}> around all payments."
         if name.casefold() == shape.root.casefold():
             return f" Capital and small letters count: write <{shape.root}> and </{shape.root}>."
+    return instead_of_export(root)
+
+
+def instead_of_export(root: etree._Element) -> str:
+    """Return in words what came instead of an export: a workbook, or what a server says; empty if it is neither."""
+    if root.tag == _WORKBOOK:
+        return " It is an Excel workbook in XML (XML Spreadsheet 2003), and no export."
     if any(local_name(element).casefold() in _ERRORS for element in root.iter("{*}*")):
         said = " ".join(" ".join(str(text) for text in root.itertext()).split())
         return f" It looks like an error message instead of an export: {quoted(said)}." if said else ""

@@ -87,6 +87,9 @@ def test_functions_of_dates_and_strings_may_be_used(sheet):
         (b"\n<!DOCTYPE a [<!ENTITY b 'c'>]><ReceiptExport>&b;</ReceiptExport>", "DOCTYPE", 2),
         (b"\n<Other/>", "makes no document of <Other>", 2),
         (b"Receipt,Amount", "not an XML file", 1),
+        (b"<html><title>Sign in</title></html>", 'a web page (HTML) with the title "Sign in"', 1),
+        (b"<Fault><Text>No access</Text></Fault>", 'an error message instead of an export: "No access"', 1),
+        (b"<Workbook xmlns='urn:schemas-microsoft-com:office:spreadsheet'/>", "It is an Excel workbook in XML", 1),
         (b"<ReceiptExport>" + b"<a>" * 1000, "nested more than 256 deep", 1),
     ],
 )
