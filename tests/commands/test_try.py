@@ -73,7 +73,7 @@ def test_rows_that_fail_and_settings_that_are_contradicted_are_named(tried):
         "row 2, column Paid: ",
         "row 3, column Date: ",
         "Invoice CW-3 stands 2 times in this file",
-        "PaidAmount is zero",
+        "\n  row 7: The amount is zero: nothing to pay.",
         "6 payments: 1 would go on, 5 would fail.",
         "The amounts add up to 15.00 (without 1 that could not be read), of which 8.00 would fail.",
     ):

@@ -119,8 +119,10 @@ def _show_faults(tried: Tried) -> None:
     _say("Would fail:", "red")
     lines = {record.position: record.line for record in tried.records}
     for position, message in sorted(tried.faults.items())[:_MOST_FAULTS]:
-        place = f"row {lines[position]}: " if lines[position] else ""
-        _say(f"  {message}" if message.startswith(place.rstrip(": ")) else f"  {place}{message}")
+        line = lines[position]
+        said = message.replace(f" (line {line})", "", 1)
+        place = f"row {line}: " if line else ""
+        _say(f"  {said}" if said.startswith(f"row {line}") else f"  {place}{said}")
     if len(tried.faults) > _MOST_FAULTS:
         _say(f"  ... and {len(tried.faults) - _MOST_FAULTS:,} more (--json lists all).")
 

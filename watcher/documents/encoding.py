@@ -10,8 +10,9 @@ import codecs
 import re
 from collections.abc import Iterator
 
+from watcher.documents.kinds import TWO_MARKS, ToDo, head_of, other_kind, other_text
+from watcher.documents.letters import quoted, shown
 from watcher.errors import DocumentError
-from watcher.plain import plain
 
 _BYTE_ORDER_MARKS = {
     codecs.BOM_UTF32_LE: "utf-32",
@@ -43,23 +44,21 @@ _DECLARATION = re.compile(
     r"""(?:\s+standalone\s*=\s*(?:"(?:yes|no)"|'(?:yes|no)'))?\s*\?>)""",
     re.ASCII,
 )
-_DECLARED = re.compile(r"\s*<\?xml\s[^>]*\?>", re.ASCII)
-# Files of other kinds that people name .xml.
-_SIGNATURES = {
-    b"\x1f\x8b": "compressed (gzip)",
-    b"PK\x03\x04": "a ZIP archive or an Excel workbook",
-    b"BZh": "compressed (bzip2)",
-    b"\xfd7zXZ": "compressed (xz)",
-    b"\x28\xb5\x2f\xfd": "compressed (zstd)",
-    b"7z\xbc\xaf": "compressed (7-Zip)",
-    b"\xd0\xcf\x11\xe0": "an old Excel workbook or Word document",
-    b"%PDF": "a PDF",
+# What is meant as one, also if it ends in > alone.
+_DECLARED = re.compile(r"\s*<\?xml\s(?:[^>]*\?>|[^<>]*>)", re.ASCII)
+_TO_DO = {
+    ToDo.UNPACK: "Unpack it, and drop the file that is in it.",
+    ToDo.SAVE_SHEET: "Export the payments as XML. A sheet that is saved as CSV UTF-8 needs transform = "
+    '"csv" in [inbox], and its columns in [csv].',
+    ToDo.EXPORT: "Export the payments as XML.",
 }
+# Some of these stand between the cells of a table.
+_DELIMITER = re.compile(r"[,;\t|]")
 
+# So much of what stands before a fault is quoted (bytes).
+_QUOTE = 30
 # How much is decoded at once (bytes).
 _CHUNK = 65536
-# The longest text of a document that a message quotes whole (characters).
-_LONGEST_QUOTE = 40
 
 
 class CutOff(DocumentError):
@@ -76,20 +75,16 @@ def wide_encoding(data: bytes) -> str | None:
     return encoding if encoding in _WIDE else None
 
 
-def shown(text: str) -> str:
-    """Return a text of a document as messages, results and the journal show it: one line of at most 41 characters.
-
-    Every such text goes through here where it is read. So no place that shows it has to ask how long it is, or what is
-    in it.
-    """
-    return plain(text, _LONGEST_QUOTE + 1)
+def not_xml(kind: tuple[str, ToDo]) -> DocumentError:
+    """Return the fault of a file of another kind."""
+    what, to_do = kind
+    return DocumentError(f"This is not an XML file of payments but {what}. {_TO_DO[to_do]}", 1)
 
 
 def _encoding(data: bytes) -> tuple[str, int]:
     """Return the encoding that a document's first bytes show, and the length of its byte-order mark (bytes)."""
-    for signature, kind in _SIGNATURES.items():
-        if data.startswith(signature):
-            raise DocumentError(f"This is not an XML file but {kind}. Unpack it, or export it as XML.", 1)
+    if (kind := other_kind(data)) is not None:
+        raise not_xml(kind)
     for mark, encoding in _BYTE_ORDER_MARKS.items():
         if data.startswith(mark):
             return encoding, len(mark)
@@ -114,16 +109,16 @@ def decoded(data: bytes) -> Iterator[bytes]:
         raise DocumentError("The file is in UTF-32, which cannot be read here. Export it in UTF-8.", 1)
     head = data[start : start + _CHUNK].decode(seen or "latin-1", errors="ignore")
     if head.strip() and not head.lstrip().startswith("<"):
-        raise DocumentError(
-            "This is not an XML file: it does not start with <. "
-            'A table (CSV) needs transform = "csv" in [inbox], and its columns in [csv].',
-            1,
-        )
+        raise _without_markup(data)
     declaration = _DECLARATION.match(head)
     if declaration is None and (found := _DECLARED.match(head)):
         line = 1 + head.count("\n", 0, found.end())
+        written = found[0].strip() if seen else found[0].strip().encode("latin-1").decode(errors="replace")
         raise DocumentError(
-            f"The XML is not well-formed: {shown(found[0].strip())} is no declaration of XML 1.0.", line
+            f'The declaration {quoted(written)} is not that of XML 1.0, which is like <?xml version="1.0" '
+            'encoding="utf-8"?>, with straight quotation marks and ?> at its end. Correct it, or export the file '
+            "again.",
+            line,
         )
     encoding = _agreed(seen, declaration)
     source = _source(seen, declaration)
@@ -144,6 +139,25 @@ def decoded(data: bytes) -> Iterator[bytes]:
         decode(b"", final=True)
     except UnicodeDecodeError as error:
         raise CutOff("The file ends in the middle of a character.", line) from error
+
+
+def _without_markup(data: bytes) -> DocumentError:
+    """Return the fault of a text that does not start with <."""
+    text = head_of(data).lstrip()
+    if text.startswith("\ufeff"):
+        return DocumentError(TWO_MARKS, 1)
+    if (kind := other_text(data)) is not None:
+        return not_xml(kind)
+    before, less_than, _ = text.partition("<")
+    first = next(iter(before.splitlines()), "")
+    beginning = quoted(first.rstrip())
+    if less_than:
+        hint = "If this is XML, take out what stands before the first <, and export it again."
+    elif _DELIMITER.search(first):
+        hint = 'If it is a table (CSV), it needs transform = "csv" in [inbox], and its columns in [csv].'
+    else:
+        hint = "Export the payments as XML."
+    return DocumentError(f"This is not an XML file: it starts with {beginning} and not with <. {hint}", 1)
 
 
 def _declared(declaration: re.Match[str] | None) -> str | None:
@@ -187,9 +201,12 @@ def _agreed(seen: str, declaration: re.Match[str] | None) -> str:
 
 def _undecodable(error: UnicodeDecodeError, encoding: str, source: str, line: int) -> DocumentError:
     """Return the fault of a byte that its encoding does not have."""
+    before = error.object[max(error.start - _QUOTE, 0) : error.start].decode(encoding, errors="ignore")
+    place = re.split(r"[>\r\n]", before)[-1].strip()
+    after = f" after {quoted(place)}" if place else ""
     return DocumentError(
         f"The byte 0x{error.object[error.start]:02X} is no character of {_DECLARABLE[encoding].upper()}, the encoding "
-        f"{source}. Export it in UTF-8, or let the declaration name the encoding that the file is "
-        "really in, such as windows-1252.",
+        f"{source}. It stands in this line{after}. Export the file in UTF-8, or let its declaration name the encoding "
+        "that it is really in, such as windows-1252.",
         line,
     )

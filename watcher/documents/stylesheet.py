@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from watcher.documents import sheets, stylesheet_process
-from watcher.documents.unfinished import cut_off
+from watcher.documents.unfinished import real_fault
 from watcher.errors import ConfigurationError, DocumentError, Fault, Outage, Stopping
 from watcher.lifetime import Lifetime
 from watcher.plain import plain
@@ -137,7 +137,7 @@ class Stylesheet:
         if kind == stylesheet_process.MADE:
             return content
         fault = json.loads(content)
-        raise cut_off(data, DocumentError(fault["problem"], fault["line"]))
+        raise real_fault(data, DocumentError(fault["problem"], fault["line"]))
 
     def _run(self, request: bytes) -> tuple[int, bytes, str]:
         """Send a request to a process; return its exit code (negative: a signal), its answer, and its last words.

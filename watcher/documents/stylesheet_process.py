@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 
 from lxml import etree
 
-from watcher.documents.reading import read
+from watcher.documents.reading import instead_of_export, read
 from watcher.documents.shapes import LINE, NUMBER_IN_FILE, Shape, shape_of
 from watcher.documents.xml_stream import line_of, local_name, named, parse
 from watcher.errors import DocumentError
@@ -99,13 +99,14 @@ def _transform(name: str, stylesheet: bytes, data: bytes, largest: int, paramete
     except etree.XSLTApplyError as error:
         raise DocumentError(
             f"The stylesheet {name} (inbox.transform) does not accept this file: {_said(error)}."
+            f"{instead_of_export(source)}"
         ) from error
     shape = shape_of(root) if root is not None else None
     if root is None or shape is None:
         result = f"<{named(root)}>" if root is not None else "no document"
         raise DocumentError(
             f"The stylesheet {name} (inbox.transform) makes {result} of <{named(source)}>, "
-            "expected <ArrayOfUpdateInvoicePayment> or <InvoicePayments>.",
+            f"expected <ArrayOfUpdateInvoicePayment> or <InvoicePayments>.{instead_of_export(source)}",
             line_of(source),
         )
     _mark_lines(root, shape, source)

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
 
-from watcher.documents.encoding import CutOff, shown
+from watcher.documents.encoding import CutOff
+from watcher.documents.letters import quoted, shown
 from watcher.documents.table_layout import Layout, folded
 from watcher.documents.table_rows import Kind, Row, Table
 from watcher.documents.table_terms import Column, Terms, packed
-from watcher.documents.table_values import Amounts, Dates, odd_character, spreadsheet_habit
+from watcher.documents.table_values import Amounts, Dates
 from watcher.documents.values import bounded_id, is_invoice_number
+from watcher.documents.wrong_values import BELOW_ZERO, spreadsheet_habit, why_no_number
 from watcher.errors import DocumentError
 from watcher.payments.model import ZERO, Misfit, Payment, Record, money
 
@@ -88,10 +90,16 @@ class Reader:
         layout, columns = self._layout, self._columns
         if len(row.cells) != layout.width:
             number = self._value(row, columns.number)
-            have = (
-                f"row {row.line}: it has {len(row.cells)} cells where {_expected(layout)}; a delimiter within a cell "
+            cells = len(row.cells)
+            hint = (
+                "a delimiter within a cell needs quotation marks around the cell"
+                if cells > layout.width
+                else "write an empty cell where there is no value"
             )
-            return Misfit(position, row.line, shown(number), None, f"{have}needs quotation marks around the cell")
+            fault = (
+                f"row {row.line}: it has {cells} {'cell' if cells == 1 else 'cells'} where {_expected(layout)}; {hint}"
+            )
+            return Misfit(position, row.line, shown(number), None, fault)
         faults: list[str] = []
         number = self._number(row, faults)
         amount = self._amount(row, faults)
@@ -100,7 +108,8 @@ class Reader:
         in_file = shown(written) if written != number else ""
         if faults or amount is None or day is None:
             as_written = shown(self._value(row, columns.amount)) if amount is None else ""
-            return Misfit(position, row.line, shown(number), amount, "; ".join(faults), as_written, in_file)
+            fault = f"row {row.line}, {'; '.join(faults)}"
+            return Misfit(position, row.line, shown(number), amount, fault, as_written, in_file)
         return Payment(
             position,
             row.line,
@@ -116,33 +125,24 @@ class Reader:
         place = self._layout.columns[column]
         return row.cells[place].strip() if place < len(row.cells) else ""
 
-    def _fault(self, row: Row, column: Column, problem: str) -> str:
-        return f"row {row.line}, column {self._layout.named(column)}: {problem}"
+    def _fault(self, column: Column, problem: str) -> str:
+        return f"column {self._layout.named(column)}: {problem}"
 
     def _number(self, row: Row, faults: list[str]) -> str:
         column, terms = self._columns.number, self._table.terms
         number = self._value(row, column)
         if not number:
-            faults.append(self._fault(row, column, "the invoice number is missing"))
+            faults.append(self._fault(column, "the invoice number is missing"))
             return ""
         written = number
         if terms.remove_prefix:
             number = number.removeprefix(terms.remove_prefix)
         if terms.add_prefix and not folded(number).startswith(folded(terms.add_prefix)):
             number = terms.add_prefix + number
-        habit = spreadsheet_habit(written)
-        if habit is not None:
-            faults.append(self._fault(row, column, f'"{shown(written)}" {habit}'))
+        if spreadsheet_habit(written) is not None:
+            faults.append(self._fault(column, why_no_number(written)))
         elif not is_invoice_number(number):
-            odd = odd_character(written)
-            faults.append(
-                self._fault(
-                    row,
-                    column,
-                    f'"{shown(number)}" is not a possible invoice number: one to fifteen letters, digits, spaces and '
-                    f"- _ . / # are accepted{f'; it has {odd}' if odd else ''}",
-                )
-            )
+            faults.append(self._fault(column, why_no_number(number)))
         return number
 
     def _amount(self, row: Row, faults: list[str]) -> Decimal | None:
@@ -150,13 +150,12 @@ class Reader:
         text = self._value(row, column)
         amount = self._amounts.amount(text) if text else None
         if amount is None:
-            faults.append(self._fault(row, column, self._amounts.why_not(text) if text else "the amount is missing"))
+            faults.append(self._fault(column, self._amounts.why_not(text) if text else "the amount is missing"))
             self._contradicts("csv.decimal, csv.thousands, csv.currency_sign", text, row)
             return None
         if (rest := self._cut_off(row, text)) is not None:
             faults.append(
                 self._fault(
-                    row,
                     column,
                     f'"{shown(text)}" and "{shown(rest)}" in the next cell may be one amount that the delimiter has '
                     "cut in two. Put quotation marks around amounts, or export with another delimiter",
@@ -170,10 +169,8 @@ class Reader:
         if amount < 0 and not self._notation.negative_amounts:
             faults.append(
                 self._fault(
-                    row,
                     column,
-                    f'"{shown(text)}" counts as {money(amount)}: amounts below zero are accepted only with '
-                    'payments.amounts = "each"',
+                    f"{quoted(text)} counts as {money(amount)}. {BELOW_ZERO}",
                 )
             )
             return None
@@ -195,7 +192,7 @@ class Reader:
         text = self._value(row, column)
         day = self._dates.day(text) if text else None
         if day is None:
-            faults.append(self._fault(row, column, self._dates.why_not(text) if text else "the date is missing"))
+            faults.append(self._fault(column, self._dates.why_not(text) if text else "the date is missing"))
             self._contradicts("csv.date_format", text, row)
         return day
 

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from watcher.documents.encoding import CutOff, shown
+from watcher.documents.encoding import CutOff
+from watcher.documents.letters import shown
 from watcher.documents.table_terms import Column, Terms
 from watcher.documents.table_text import Rows, Script, beginning_of
 from watcher.errors import DocumentError

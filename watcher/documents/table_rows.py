@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from enum import Enum, auto
 from typing import NamedTuple
 
-from watcher.documents.encoding import CutOff, shown
+from watcher.documents.encoding import CutOff
+from watcher.documents.letters import shown
 from watcher.documents.table_layout import Layout, folded, layout_of
 from watcher.documents.table_terms import Column, Terms, unpacked
 from watcher.documents.table_text import Rows, script_of

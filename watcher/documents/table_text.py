@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import codecs
 import csv
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from watcher.documents.encoding import CutOff
+from watcher.documents.kinds import TWO_MARKS, ToDo, head_of, other_kind, other_text, saved_page
 from watcher.documents.table_terms import MOST_COLUMNS
 from watcher.errors import DocumentError
 
@@ -32,19 +32,11 @@ SAVE_AS = (
     'Open it in the spreadsheet program and save the sheet as "CSV UTF-8 (Comma delimited)" (File, Save As), '
     "then drop that file"
 )
-# Files of other kinds that people name .csv.
-_SIGNATURES = {
-    b"PK\x03\x04": f"an Excel workbook or a ZIP archive. {SAVE_AS}",
-    b"\xd0\xcf\x11\xe0": f"an old Excel workbook. {SAVE_AS}",
-    b"\x1f\x8b": "compressed (gzip). Unpack it",
-    b"BZh": "compressed (bzip2). Unpack it",
-    b"\xfd7zXZ": "compressed (xz). Unpack it",
-    b"\x28\xb5\x2f\xfd": "compressed (zstd). Unpack it",
-    b"7z\xbc\xaf": "compressed (7-Zip). Unpack it",
-    b"%PDF": "a PDF. Export the payments as CSV",
+_TO_DO = {
+    ToDo.UNPACK: "Unpack it",
+    ToDo.SAVE_SHEET: SAVE_AS,
+    ToDo.EXPORT: "Export the payments as CSV",
 }
-_PAGE = re.compile(r"<(?:!doctype\s+html|html|table|head|meta|body)\b", re.IGNORECASE)
-_SPREADSHEET = "urn:schemas-microsoft-com:office:spreadsheet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +63,7 @@ class Script:
 
 def is_markup(data: bytes) -> bool:
     """Return True if a file begins with ``<``: it is XML or a web page."""
-    return _head(data).lstrip().startswith("<")
+    return head_of(data).lstrip().startswith("<")
 
 
 def refuse_saved_page(data: bytes) -> None:
@@ -80,18 +72,13 @@ def refuse_saved_page(data: bytes) -> None:
     Raises:
         DocumentError: the file is a web page, or a workbook in XML.
     """
-    head = _head(data)
-    if _PAGE.search(head):
-        raise DocumentError(f"This is not a CSV file but a web page (HTML) under another name. {SAVE_AS}.", 1)
-    if _SPREADSHEET in head:
-        raise DocumentError(f"This is not a CSV file but a workbook in XML (XML Spreadsheet 2003). {SAVE_AS}.", 1)
+    if (kind := saved_page(data)) is not None:
+        raise _not_csv(kind)
 
 
-def _head(data: bytes) -> str:
-    for mark, encoding in _MARKS:
-        if encoding and data.startswith(mark):
-            return data[len(mark) : 4096].decode(encoding, errors="ignore")
-    return data[:4096].decode("latin-1").replace("\0", "")
+def _not_csv(kind: tuple[str, ToDo]) -> DocumentError:
+    what, to_do = kind
+    return DocumentError(f"This is not a CSV file but {what}. {_TO_DO[to_do]}.", 1)
 
 
 def script_of(data: bytes, fallback: str) -> Script:
@@ -107,9 +94,10 @@ def script_of(data: bytes, fallback: str) -> Script:
     """
     if not data or data.isspace():
         raise CutOff("The file is empty.")
-    for signature, kind in _SIGNATURES.items():
-        if data.startswith(signature):
-            raise DocumentError(f"This is not a CSV file but {kind}.", 1)
+    if (kind := other_kind(data) or other_text(data)) is not None:
+        raise _not_csv(kind)
+    if head_of(data).startswith("\ufeff"):
+        raise DocumentError(TWO_MARKS, 1)
     for mark, encoding in _MARKS:
         if data.startswith(mark):
             if not encoding:

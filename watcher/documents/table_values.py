@@ -7,9 +7,10 @@ import unicodedata
 from datetime import date
 from decimal import Decimal
 
-from watcher.documents.encoding import shown
+from watcher.documents.letters import odd_character, ordinal, quoted
 from watcher.documents.table_terms import Notation
 from watcher.documents.values import DIGITS, EMPTY_DAYS, YEARS, day_of, is_empty_day
+from watcher.documents.wrong_values import common_date_hint, empty_date, reversal, spreadsheet_habit, too_long
 from watcher.payments.model import ZERO
 
 # A longer text is no amount and no date (characters).
@@ -17,40 +18,9 @@ _LONGEST = 64
 # Who writes a blank between thousands writes one of these. In Switzerland, Windows writes the second apostrophe.
 _BLANKS = " \u00a0\u202f"
 _APOSTROPHES = "'\u2019"
-# A long number as a spreadsheet shows it: its digits are lost.
-_SCIENTIFIC = re.compile(r"-?[0-9](?:[.,][0-9]+)?[Ee][+-]?[0-9]{1,3}")
-_SERIAL = re.compile(r"[0-9]{5}(?:[.,][0-9]+)?")
 _TIME = re.compile(r"(.+?)[ T][0-9]{1,2}:[0-9]{2}(:[0-9]{2})?(\.[0-9]+)?(Z|[+-][0-9:]{2,6})?")
 _PARTS = {"d": 2, "m": 2, "y": 2, "Y": 4, "H": 2, "M": 2, "S": 2}
 _DIRECTIVE = re.compile(r"%(.)|([^%])|(%)$", re.DOTALL)
-_FORMULA = 'is a formula of a spreadsheet (="…"); export the value alone'
-
-
-def odd_character(text: str) -> str | None:
-    """Return in words which character of a text looks like another one or cannot be seen; None if all are plain."""
-    for place, letter in enumerate(text, 1):
-        if not " " <= letter <= "~":
-            name = unicodedata.name(letter, "a control character")
-            return f"U+{ord(letter):04X} {name} as its {ordinal(place)} character"
-    return None
-
-
-def ordinal(number: int) -> str:
-    """Return a number as in a row of things: 1st, 2nd, 3rd, 4th."""
-    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return f"{number}{ending}"
-
-
-def spreadsheet_habit(text: str) -> str | None:
-    """Return in words what a spreadsheet has made of a value; None if it has made nothing of it."""
-    if text.startswith("="):
-        return _FORMULA
-    if _SCIENTIFIC.fullmatch(text) and ("+" in text or "." in text or "," in text):
-        return (
-            "is a number in scientific notation: a spreadsheet has dropped its digits. Format the column as text or "
-            "number there, and export it again"
-        )
-    return None
 
 
 class Amounts:
@@ -102,28 +72,26 @@ class Amounts:
     def why_not(self, text: str) -> str:
         """Return in words why a text is no amount."""
         if habit := spreadsheet_habit(text):
-            return f'"{shown(text)}" {habit}'
-        return f'"{shown(text)}" is not an amount like {self.example}: {self._hint(text)}'
+            return f"{quoted(text)} {habit}"
+        signed = self._notation.negative_amounts or self._notation.reverse
+        if below := reversal(text, signed=signed, example=self.example):
+            return f"{quoted(text)} is not accepted: {below}"
+        return f"{quoted(text)} is not an amount like {self.example}: {self._hint(text)}"
 
     def _hint(self, text: str) -> str:
         notation = self._notation
-        if text.startswith("(") and text.endswith(")"):
-            return "parentheses around a negative amount are not accepted; export it with a minus sign"
-        if re.fullmatch(r"[0-9].*-", text):
-            return "a minus sign must stand before the amount, not after it"
+        if long := too_long(text):
+            return long
         bare = text.lstrip("-")
-        digits = re.sub("[^0-9]", "", bare)
-        if digits and len(digits.lstrip("0")) > DIGITS:
-            return f"more than {DIGITS} digits are not accepted"
         others = re.sub(r"[0-9.,' \u00a0\u202f\u2019-]", "", text)
         if others and (odd := odd_character(others[:1])) and unicodedata.category(others[0]) != "Sc":
             place = text.index(others[0]) + 1
             return odd.replace("its 1st character", f"its {ordinal(place)} character")
         if others:
-            return f'"{shown(others)}" is not accepted; csv.currency_sign can declare a currency sign'
+            return f"{quoted(others)} is not accepted; csv.currency_sign can declare a currency sign"
         for separator in ".,' \u00a0\u202f\u2019":
             if separator in bare and separator not in (notation.decimal, *self._thousands):
-                return f'"{shown(separator)}" is neither csv.decimal ("{notation.decimal}") nor csv.thousands'
+                return f'{quoted(separator)} is neither csv.decimal ("{notation.decimal}") nor csv.thousands'
         if any(separator in bare for separator in self._thousands):
             return f'"{notation.thousands}" (csv.thousands) must stand between groups of three digits'
         if (odd := odd_character(text)) is not None:
@@ -189,22 +157,14 @@ class Dates:
     def why_not(self, text: str) -> str:
         """Return in words why a text is no date."""
         if habit := spreadsheet_habit(text):
-            return f'"{shown(text)}" {habit}'
+            return f"{quoted(text)} {habit}"
         if is_empty_day(text) if self._pattern is None else self._written(text) in EMPTY_DAYS:
-            return (
-                f'"{shown(text)}" is an empty date: databases and spreadsheets write it where there is none; '
-                "give the day of the payment"
-            )
-        return f'"{shown(text)}" is not a date like {self.example} (csv.date_format): {self._hint(text)}'
+            return empty_date(text)
+        return f"{quoted(text)} is not a date like {self.example} (csv.date_format): {self._hint(text)}"
 
     def _hint(self, text: str) -> str:
-        if _SERIAL.fullmatch(text):
-            return (
-                "it looks like the serial number by which a spreadsheet keeps a day; format the column as a date "
-                "there, and export it again"
-            )
-        if (odd := odd_character(text)) is not None:
-            return odd
+        if hint := common_date_hint(text):
+            return hint
         if not self._has_year and self.period and self._pattern and self._pattern.fullmatch(text):
             return f"no such day lies between {self.period[0]} and {self.period[1]}, the period of the file"
         timed = _TIME.fullmatch(text[:_LONGEST])

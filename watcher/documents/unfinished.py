@@ -6,7 +6,8 @@ import re
 
 from lxml import etree
 
-from watcher.documents.encoding import CutOff, wide_encoding
+from watcher.documents.encoding import CutOff, not_xml, wide_encoding
+from watcher.documents.kinds import head_of, web_page
 from watcher.documents.xml_stream import Stream, named
 from watcher.errors import DocumentError
 
@@ -14,6 +15,9 @@ from watcher.errors import DocumentError
 _BARE_AMPERSAND = re.compile(rb"&[#\w.:\x80-\xff-]*[^#\w.:;\x80-\xff-][^&;]*$")
 # The places where an ampersand may stand for itself. The last one may be cut off.
 _QUOTED = re.compile(rb"<!\[CDATA\[.*?(\]\]>|$)|<!--.*?(-->|$)|<\?.*?(\?>|$)", re.DOTALL)
+
+# The closing tag at a document's end.
+_LAST_TAG = re.compile(rb"</(?:[^<>:\s]*:)?([^<>:\s]+)\s*>\s*$")
 
 
 def _forget(root: etree._Element) -> None:
@@ -53,23 +57,38 @@ def unfinished(data: bytes) -> str | None:
     return None
 
 
-def cut_off(data: bytes, error: DocumentError) -> DocumentError:
-    """Return the real fault of a document: a document that was cut off can seem to have another fault.
+def real_fault(data: bytes, error: DocumentError) -> DocumentError:
+    """Return the real fault of a document: a web page, and a document that was cut off, can seem to have another.
 
     Args:
         data: the document's bytes.
         error: the fault that was found.
     """
+    if (kind := web_page(data)) is not None:
+        return not_xml(kind)
     missing = unfinished(data)
-    if not data or missing is None:
+    if missing is None or not data:
         return error
-    return DocumentError(f"The file is cut off: {missing}. Export it again.", error.line)
+    if not head_of(data).strip():
+        return DocumentError("The file is empty: it holds no letter but blanks or line breaks. Export it again.")
+    tag = _LAST_TAG.search(data)
+    if tag and missing == _no_closing(tag[1].decode(errors="replace")):
+        return DocumentError(
+            "Quotation marks in a tag, a comment (<!--) or a CDATA section (<![CDATA[) are opened and never closed, so "
+            "that the closing tag at the end does not count. Close them, or export the file again.",
+            error.line,
+        )
+    return DocumentError(f"The file is cut off: {missing.removesuffix(' yet')}. Export it again.", error.line)
 
 
 def _missing_end(stream: Stream) -> str:
     if stream.root is None:
         return "no element in it yet"
-    return f"no closing </{named(stream.root)}> yet"
+    return _no_closing(named(stream.root))
+
+
+def _no_closing(name: str) -> str:
+    return f"no closing </{name}> yet"
 
 
 def _may_be_text(data: bytes) -> bool:

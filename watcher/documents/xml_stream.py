@@ -11,9 +11,10 @@ from collections.abc import Iterator
 
 from lxml import etree
 
-from watcher.documents.encoding import decoded, shown
+from watcher.documents.encoding import decoded
+from watcher.documents.ill_formed import broken, unreadable
+from watcher.documents.letters import shown
 from watcher.errors import DocumentError
-from watcher.plain import plain
 
 # Everything that may stand before the root element.
 _PROLOG = re.compile(rb"(?:\s++|<!--.*?-->|<\?.*?\?>)*+", re.DOTALL)
@@ -21,14 +22,10 @@ _PROLOG = re.compile(rb"(?:\s++|<!--.*?-->|<\?.*?\?>)*+", re.DOTALL)
 _START_TAG = re.compile(
     rb"""<[^\s<>/!?"'=][^<>"']*+(?:"[^<"]*+"[^<>"']*+|'[^<']*+'[^<>"']*+)*+(?:"[^<"]*+|'[^<']*+)?"""
 )
-# The parser's words for what is too large for it, and ours.
-_LIMITS = {
-    "Excessive depth": "Elements are nested more than 256 deep. No payment document needs that.",
-    "huge text node": "A text in it is longer than ten million characters. No payment document needs that.",
-    "too big": "A comment or text in it is longer than ten million characters. No payment document needs that.",
-    "too long": "A name or value in it is too long. No payment document needs such a long one.",
-}
-_DOCTYPE = "The document has a DOCTYPE, which payment documents do not need. Export it without one."
+_DOCTYPE = (
+    "The document has a DOCTYPE (<!DOCTYPE …>), which payment documents do not need and which can do harm. Export it "
+    "without one."
+)
 _XINCLUDE = "{http://www.w3.org/2001/XInclude}*"
 # The root element must start within so many bytes.
 _LONGEST_PROLOG = 32768
@@ -38,8 +35,6 @@ _LONGEST_TAG = 65536
 _LARGEST_RECORD = 8388608
 # The most elements and attributes of one record, counted together. Each takes some 140 bytes of memory.
 _MOST_PARTS = 100_000
-# The most of the parser's words that a message holds (characters).
-_LONGEST_WORDS = 300
 # libxml2 keeps line numbers in short integers.
 _LONGEST_COUNT = 65535
 
@@ -115,8 +110,8 @@ def parse(data: bytes) -> etree._Element:
             parser.feed(chunk)
         root = parser.close()
     except etree.XMLSyntaxError as error:
-        raise _unreadable(error) from error
-    _check(root, parser.feed_error_log)
+        raise unreadable(error, data) from error
+    _check(root, parser.feed_error_log, data)
     return root
 
 
@@ -174,14 +169,14 @@ class Stream:
                 if not self._has_root(parser):
                     continue
                 assert self.root is not None
-                _check(self.root, parser.feed_error_log)
+                _check(self.root, parser.feed_error_log, self._data)
                 yield self.root, chunk
             if parser is None:
                 self.ended_early = True
                 raise DocumentError("The file is empty.")
             self._close(parser)
         except etree.XMLSyntaxError as error:
-            raise _unreadable(error) from error
+            raise unreadable(error, self._data) from error
 
     def _parser(self, beginning: bytes) -> etree.XMLPullParser[etree._Element]:
         """Return a parser that reports the root element, by its name: to report all elements would double the time."""
@@ -209,7 +204,7 @@ class Stream:
             raise
         if self._has_root(parser):
             assert self.root is not None
-            _check(self.root, parser.feed_error_log)
+            _check(self.root, parser.feed_error_log, self._data)
 
     def _has_root(self, parser: etree.XMLPullParser[etree._Element]) -> bool:
         # Further elements may have the root's name. Their events are fetched, since waiting events keep elements alive.
@@ -266,12 +261,12 @@ def _check_beginning(beginning: bytes) -> None:
         raise DocumentError(f"The first element does not start within the first {_LONGEST_PROLOG} bytes.", line)
 
 
-def _check(root: etree._Element, log: etree._ListErrorLog) -> None:
+def _check(root: etree._Element, log: etree._ListErrorLog, data: bytes) -> None:
     """Refuse what the parser accepts: prefixes that are not declared, and the inclusion of other files."""
     for entry in log:
         if entry.level >= etree.ErrorLevels.ERROR:
             # Namespaces in XML 1.0, section 5, forbids it. A result file with it could not be read again.
-            raise DocumentError(f"The XML is not well-formed: {_words(entry.message)}.", entry.line)
+            raise broken(entry, data)
     if root.getroottree().docinfo.doctype:
         raise DocumentError(_DOCTYPE, 1)
     for element in root.iter(_XINCLUDE):
@@ -279,17 +274,3 @@ def _check(root: etree._Element, log: etree._ListErrorLog) -> None:
             f"<{named(element)}> would include another file (XInclude), which payment documents may not do.",
             line_of(element),
         )
-
-
-def _words(message: str) -> str:
-    """Return what the parser says; it quotes names, which may be long."""
-    return plain(" ".join(message.split()), _LONGEST_WORDS)
-
-
-def _unreadable(error: etree.XMLSyntaxError) -> DocumentError:
-    # The end of libxml2's message repeats the place, which the error has as a number.
-    words = _words(re.sub(r", line \d+, column \d+$", "", error.msg or "unreadable"))
-    for theirs, ours in _LIMITS.items():
-        if theirs in words:
-            return DocumentError(ours, error.lineno)
-    return DocumentError(f"The XML is not well-formed: {words}.", error.lineno)

@@ -123,7 +123,7 @@ def timely(records: Sequence[Record], today: date, begun: Collection[int] = ()) 
 
 def _too_far_ahead(day: date, today: date) -> str:
     return (
-        f"DatePaid {day} is {(day - today).days:,} days ahead of today, {today}; "
+        f"The date {day} is {(day - today).days:,} days ahead of today, {today}; "
         f"at most {_MOST_DAYS_AHEAD} days ahead are accepted"
     )
 
@@ -236,10 +236,10 @@ def _own_fault(record: Record, rules: Rules) -> str | None:
     if isinstance(record, Misfit):
         return record.fault
     if record.amount == ZERO and not rules.remove_on_zero and rules.add_up:
-        return f"PaidAmount is zero{_place(record.line)}: it adds nothing to what is paid"
+        return f"The amount is zero{_place(record.line)}: it adds nothing to what is paid"
     if record.amount == ZERO and not rules.remove_on_zero:
         return (
-            f"PaidAmount is zero{_place(record.line)}: nothing to pay. "
+            f"The amount is zero{_place(record.line)}: nothing to pay. "
             'To take a payment off an invoice with a zero, set zero_amount = "remove" in the configuration'
         )
     return None

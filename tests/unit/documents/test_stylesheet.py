@@ -82,11 +82,14 @@ def test_functions_of_dates_and_strings_may_be_used(sheet):
 @pytest.mark.parametrize(
     ("content", "problem", "line"),
     [
-        (b"<ReceiptExport>\n<a></b></ReceiptExport>", "not well-formed", 2),
+        (b"<ReceiptExport>\n<a></b></ReceiptExport>", "</b> stands where </a> must close", 2),
         (b"<ReceiptExport>\n<a>", "cut off: no closing </ReceiptExport>", 2),
         (b"\n<!DOCTYPE a [<!ENTITY b 'c'>]><ReceiptExport>&b;</ReceiptExport>", "DOCTYPE", 2),
         (b"\n<Other/>", "makes no document of <Other>", 2),
         (b"Receipt,Amount", "not an XML file", 1),
+        (b"<html><title>Sign in</title></html>", 'a web page (HTML) with the title "Sign in"', 1),
+        (b"<Fault><Text>No access</Text></Fault>", 'an error message instead of an export: "No access"', 1),
+        (b"<Workbook xmlns='urn:schemas-microsoft-com:office:spreadsheet'/>", "It is an Excel workbook in XML", 1),
         (b"<ReceiptExport>" + b"<a>" * 1000, "nested more than 256 deep", 1),
     ],
 )
@@ -102,7 +105,7 @@ def test_what_is_no_export_is_refused_with_the_line_of_the_original(sheet, conte
     ("text", "problem"),
     [
         (template("<html/>"), "makes <html> of <ReceiptExport>, expected <ArrayOfUpdateInvoicePayment>"),
-        (template("<ArrayOfUpdateInvoicePayment>text</ArrayOfUpdateInvoicePayment>"), 'The text "text" stands outside'),
+        (template("<ArrayOfUpdateInvoicePayment>text</ArrayOfUpdateInvoicePayment>"), 'the text "text" stands outside'),
         (template("<InvoicePayments><a/></InvoicePayments>"), "<a> stands where only <InvoicePayment> is expected"),
         (template('<xsl:message terminate="yes">No receipts today</xsl:message>'), "No receipts today"),
     ],
@@ -123,7 +126,7 @@ def test_result_that_is_no_payment_document_is_refused_naming_the_stylesheet(she
     [
         ("<a/>", "It is not XSLT 1.0"),
         ("", "empty"),
-        ("<xsl:stylesheet", "not well-formed"),
+        ("<xsl:stylesheet", "prefix xsl: is used"),
         (template("<xsl:value-of select='1 +'/>"), "It is not XSLT 1.0"),
         ("<!DOCTYPE a []>" + template(""), "DOCTYPE"),
         (template("<xsl:value-of select='document(\"a\")'/>"), "It calls document()"),

@@ -398,7 +398,7 @@ def test_an_older_journal_comes_along(older, url, tmp_path):
 def test_amounts_that_could_not_be_read_are_no_zeros(url, file):
     """A journal of version 7 kept them as zero. A file in work keeps it: its receipt may be published already."""
     wrong = "('{claim}', {place}, 3, 'CW-1', '0', 'rejected', '{message}')"
-    unreadable, zero = 'PaidAmount "1,00" is not an amount: digits', "PaidAmount is zero"
+    unreadable, zero = 'PaidAmount "1,00" is not an amount: digits', "The amount is zero"
     done, begun = "20260901T080000Z_00000001", "20260901T090000Z_00000002"
     rows = [
         wrong.format(claim=claim, place=place, message=message)

@@ -40,7 +40,7 @@ def test_a_day_more_than_31_days_ahead_is_rejected(day, accepted):
     (record,) = timely([payment(day=day)], TODAY)
     assert isinstance(record, Payment) is accepted
     if not accepted:
-        ahead = f"DatePaid {day} is {(day - TODAY).days:,} days ahead of today, 2016-08-22"
+        ahead = f"The date {day} is {(day - TODAY).days:,} days ahead of today, 2016-08-22"
         assert record.fault == f"{ahead}; at most 31 days ahead are accepted (line 1)"
 
 
@@ -60,7 +60,7 @@ def test_zero_amount_is_rejected_with_the_setting_that_allows_it(written):
 
     assert wanted == []
     assert rejected.outcome is Outcome.REJECTED
-    assert "PaidAmount is zero (line 3)" in rejected.message
+    assert "The amount is zero (line 3)" in rejected.message
     assert 'zero_amount = "remove"' in rejected.message
 
 

@@ -245,7 +245,7 @@ def test_an_amount_below_zero_is_no_amount_where_amounts_are_totals(start):
     (told,) = books.told(receipt("R-1", "-5.00"))
     assert (told["outcome"], told["asked"]) == ("rejected", None)
     assert told["asked_as_written"] == "-5.00"
-    assert 'an amount below zero is accepted with payments.amounts = "each" alone' in told["message"]
+    assert 'Amounts below zero are accepted only with payments.amounts = "each"' in told["message"]
 
 
 def test_the_payment_that_completes_an_invoice_has_the_latest_day(start):

@@ -182,7 +182,10 @@ REFUSED = {
     "no XML": (b"Dear Sir or Madam", "not an XML file"),
     "empty": (b"", "empty"),
     "cut off": (document(("CW-1", "10.00"))[:-20], "cut off"),
-    "not well-formed": (document(("CW-1", "10.00")).replace(b"</PaidAmount>", b"</Paid>"), "not well-formed"),
+    "not well-formed": (
+        document(("CW-1", "10.00")).replace(b"</PaidAmount>", b"</Paid>"),
+        "</Paid> stands where </PaidAmount>",
+    ),
     "another document": (b"<Invoices/>", "<Invoices>"),
     "a document type": (b"<!DOCTYPE a>" + EMPTY[EMPTY.index(b"<Array") :], "DOCTYPE"),
 }
