@@ -72,6 +72,11 @@ class Claim:
         """The name of the note beside a refused file: ``name__<claim>.error.txt``."""
         return self._named(".error.txt")
 
+    @property
+    def page_name(self) -> str:
+        """The name of the page beside a result file: ``name__<claim>.report.html``."""
+        return self._named(".report.html")
+
     def _named(self, ending: str | None) -> str:
         """Return the file's name with this claim in it.
 

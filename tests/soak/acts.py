@@ -135,7 +135,7 @@ def _pass_through(place: Place, name: str, content: bytes) -> set[Path]:
 def fail_first(place: Place) -> None:
     """Let a file fail, since its invoice has two payments, and then mend the invoice."""
     made = _pass_through(place, "back.xml", document(("CW-7", "70.00")))
-    (failed,) = (path for path in made if path.parent.name == "fail")
+    (failed,) = (path for path in made if path.parent.name == "fail" and path.suffix == ".xml")
     place.kept["failed"] = failed
     place.leaving = {failed}
     place.earlier = {path: path.read_bytes() for path in made - {failed}}

@@ -120,6 +120,11 @@ def _broken_results(scene: Scene, name: str, left: dict[str, bytes], content: by
         found = _numbers(result, name) if result else None
         if expected and found != expected:
             yield f"{folder}/{stem} holds {found or 'nothing'}, not {expected}"
+        page = left.pop(f"{folder}/{stem}__CLAIM.report.html", None)
+        if folder == "fail" and (page is None) is bool(expected):
+            yield f"{folder} has {'a' if page else 'no'} page about {name}"
+        elif page is not None and not page.endswith(b"</html>\n"):
+            yield f"the page about {name} in {folder} is not whole"
     if name in scene.refused:
         if left.pop(f"fail/{stem}__CLAIM{suffix}", None) != content:
             yield f"{name} is not in fail as it was dropped"

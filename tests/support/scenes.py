@@ -18,6 +18,8 @@ from watcher.sandbox import InvoiceSeed, PaymentSeed, Sandbox
 
 NAMES = ("inbox", ".work", "success", "fail", "archive")
 CLAIM = re.compile(rb"\d{8}T\d{6}Z_[0-9a-f]{8}")
+# As a page says it.
+_FINISHED = re.compile(rb"Finished [-0-9: ()UTC]+\.")
 _TAKEN_ON = re.compile(rb"taken on [-\d]+ at [:\d]+ UTC")
 LARGEST = 5000
 DAY = "2016-09-22"
@@ -136,8 +138,9 @@ def drop_files(scene: Scene, base: Path) -> None:
 
 
 def nameless(text: str | bytes | Path) -> bytes:
-    """Take the claim ids and the times of claims out, which differ from run to run."""
-    return _TAKEN_ON.sub(b"taken on TIME", CLAIM.sub(b"CLAIM", os.fsencode(text)))
+    """Take the claim ids and the times of claims and ends out, which differ from run to run."""
+    ended = _FINISHED.sub(b"Finished TIME.", os.fsencode(text))
+    return _TAKEN_ON.sub(b"taken on TIME", CLAIM.sub(b"CLAIM", ended))
 
 
 def visible(base: Path) -> dict[Path, bytes]:

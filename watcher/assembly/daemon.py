@@ -88,7 +88,8 @@ def publisher_of(
         lifetime: of this process.
     """
     folders = folders_of(settings)
-    work, outboxes = Work(folders, calls, settings.inbox.max_file_bytes), Outboxes(folders, calls)
+    work = Work(folders, calls, settings.inbox.max_file_bytes)
+    outboxes = Outboxes(folders, calls, pages=settings.status.pages)
     return Publisher(work, outboxes, Claims(database), Ledger(database), waiting, lifetime)
 
 

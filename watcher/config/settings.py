@@ -248,9 +248,14 @@ class LoggingSection(Section):
 
 
 class StatusSection(Section):
-    """Figures for Prometheus (/metrics) and a health check (/healthz) over HTTP; off without an address."""
+    """Figures for Prometheus (/metrics) and a health check (/healthz) over HTTP; pages for people on the share."""
 
-    listen: Address | None = Field(None, description="Address and port to listen on.", examples=["127.0.0.1:9464"])
+    listen: Address | None = Field(
+        None, description="Address and port to listen on; nothing is served without.", examples=["127.0.0.1:9464"]
+    )
+    pages: bool = Field(
+        True, description="A page beside each fail file, and beside each success file with warnings, for people."
+    )
 
     @property
     def address(self) -> tuple[str, int] | None:

@@ -54,6 +54,10 @@ class Folders:
         """Return the place of the note beside a refused file."""
         return self.fail / claim.note_name
 
+    def page(self, claim: Claim, *, rejected: bool) -> Path:
+        """Return the place of the page beside a claim's fail file, or beside its success file."""
+        return (self.fail if rejected else self.success) / claim.page_name
+
     def changed(self, claim: Claim, digest: str) -> Path:
         """Return where an original is kept whose writer went on writing; each content has a name of its own."""
         stem, dot, suffix = claim.published_name.rpartition(".")

@@ -22,7 +22,7 @@ from watcher.disk.durable import Content, Rights, put_new
 from watcher.disk.hanging import FolderCalls
 from watcher.disk.opened import OpenFolder, is_aside, opened
 from watcher.disk.stages import Stages
-from watcher.errors import FolderTrouble
+from watcher.errors import FolderTrouble, NameTaken
 from watcher.folders.layout import Folders
 from watcher.folders.rights import refusal
 
@@ -38,7 +38,15 @@ _EARLIER_ASIDE = re.compile(r"\.\d{8}T\d{6}Z_[0-9a-f]{8}\.(?:file|note|receipt)\
 class Outboxes:
     """Publishes result files and archives originals."""
 
-    def __init__(self, folders: Folders, calls: FolderCalls) -> None:
+    def __init__(self, folders: Folders, calls: FolderCalls, *, pages: bool = True) -> None:
+        """Open nothing yet.
+
+        Args:
+            folders: the five folders.
+            calls: makes calls on them.
+            pages: put a page beside each result file that people should look at.
+        """
+        self.pages = pages
         self._folders = folders
         self._calls = calls
         self._stages = Stages(calls)
@@ -131,6 +139,20 @@ class Outboxes:
             FolderTrouble: it cannot be written.
         """
         return self._publish(self._folders.note(claim), note)
+
+    def publish_page(self, claim: Claim, page: Content, *, rejected: bool) -> None:
+        """Publish the page beside a result file, unless something has its name: it says nothing that the file lacks.
+
+        Args:
+            claim: its claim.
+            page: HTML. It has local times in it, and may be another one after a change of the machine's zone.
+            rejected: it lies beside the fail file.
+
+        Raises:
+            FolderTrouble: it cannot be written.
+        """
+        with suppress(NameTaken):
+            self._publish(self._folders.page(claim, rejected=rejected), page)
 
     def publish_changed(self, claim: Claim, digest: str, content: Content, note: bytes) -> Path:
         """Publish an original whose writer went on writing, and a note beside it.

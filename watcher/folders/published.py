@@ -19,7 +19,7 @@ from watcher.errors import FolderTrouble
 from watcher.folders.layout import Folders
 
 # What lies in the outboxes and the archive beside files that can be processed again.
-_NO_ORIGINALS = (".receipt.json", ".error.txt", ".tmp")
+_NO_ORIGINALS = (".receipt.json", ".error.txt", ".report.html", ".tmp")
 # A file that is put back can be read by the daemon, whoever puts it back and whatever the umask is.
 _DROPPED = Rights(0o640, exact=True)
 # Year, month and day.
@@ -76,7 +76,7 @@ class Published:
         """Put a file of the fail outbox back into the inbox, or a copy of an archived original.
 
         The file keeps its name with the claim, which shows that it has been tried before. A fail file leaves the outbox
-        together with the note about it.
+        together with the note or the page about it.
 
         Returns:
             Where it lies in the inbox.
@@ -93,6 +93,7 @@ class Published:
             with self._calls.at(path), self._opened(path.parent) as folder:
                 folder.unlink(path.name)
                 folder.unlink(self.folders.note(Claim(claim_id, path.name)).name)
+                folder.unlink(self.folders.page(Claim(claim_id, path.name), rejected=True).name)
                 folder.sync()
         return target
 

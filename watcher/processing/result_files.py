@@ -18,6 +18,7 @@ from watcher.journal.claims import Copy
 from watcher.journal.ledger import Ledger
 from watcher.lifetime import Lifetime
 from watcher.payments.outcomes import Result
+from watcher.payments.page import page
 from watcher.payments.receipt import receipt, refusal_note
 from watcher.processing.claimed import Decided
 
@@ -116,10 +117,26 @@ class ResultFiles:
                     self._outboxes.publish_success(claim, self._result_file(one, rejected=False))
                 if totals.rejected:
                     self._outboxes.publish_fail(claim, self._result_file(one, rejected=True))
+                self._put_out_pages(one.file)
             self._outboxes.archive(claim, one.original)
         except FileTrouble as trouble:
             return trouble
         return None
+
+    def _put_out_pages(self, file: Decided) -> None:
+        """Put a page beside the fail file, and one beside a success file with warnings."""
+
+        def page_of(*, rejected: bool) -> Made:
+            return Made(
+                lambda: page(file.claim, file.decided_at, file.totals, self._results_of(file), rejected=rejected)
+            )
+
+        if not self._outboxes.pages:
+            return
+        if file.totals.rejected:
+            self._outboxes.publish_page(file.claim, page_of(rejected=True), rejected=True)
+        if file.totals.warned:
+            self._outboxes.publish_page(file.claim, page_of(rejected=False), rejected=False)
 
     def _result_file(self, one: Outgoing, *, rejected: bool) -> Made:
         document = one.copy.document or one.copy.content or b""

@@ -161,9 +161,52 @@ def test_a_file_of_failures_has_no_success_file(start):
     assert line.drop(document(("CW-9", "1.00"))) == Tally(files=1, rejected=1)
     assert line.published == {
         "success": [],
-        "fail": ["pay0.xml"],
+        "fail": ["pay0.report.html", "pay0.xml"],
         "archive": ["pay0.receipt.json", "pay0.xml"],
     }
+
+
+def test_a_page_beside_the_result_files_is_for_people(start, folders):
+    """Whoever has only the share sees by a double click which payments failed or have a warning, and what to do."""
+    line, _ = start(invoice("CW-1", "10.00"))
+    line.drop(document(("CW-1", "12.00"), ("CW-9", "1.00"), ("CW&gt;1", "1,00")))
+    failed, warned = (
+        one(files(folder, ".report.html")).read_text("utf-8") for folder in (folders.fail, folders.success)
+    )
+    assert "<h1>pay0.xml: 2 of 3 payments failed</h1>" in failed
+    assert one(files(folders.fail)).name in failed
+    assert "\n<tr><td>8</td><td>CW-9</td><td>1.00</td><td>Cannot find Invoice Number CW-9</td></tr>\n" in failed
+    assert "<td>CW&gt;1</td><td>1,00</td>" in failed
+    assert "asked 13.00 = applied 10.00" in failed
+    assert "1 amount cannot be read" in failed
+    assert "<h1>pay0.xml: 1 of 3 payments set with a warning</h1>" in warned
+    assert "2.00 discarded" in warned
+    assert "CW-9" not in warned
+
+
+def test_pages_can_be_left_out(start):
+    """Some would rather have nothing else on the share."""
+    line, _ = start()
+    line.drop(document(("CW-9", "1.00")), status={"pages": False})
+    assert line.published["fail"] == ["pay0.xml"]
+
+
+def test_something_else_in_the_place_of_a_page_holds_nothing_up(start, folders):
+    """A page says nothing that the file beside it lacks."""
+    line, _ = start()
+    claim = line.claim("a.xml", document(("CW-9", "1.00")))
+    (folders.fail / claim.page_name).write_bytes(b"mine")
+    assert line.process([claim]) == Tally(files=1, rejected=1)
+    assert (folders.fail / claim.page_name).read_bytes() == b"mine"
+
+
+def test_a_page_lists_so_many_payments_and_counts_the_others(start, folders):
+    """A page of thirty thousand rows would open in no browser. The file has all of them."""
+    line, _ = start()
+    line.drop(document(*[("CW-9", "x")] * 1003))
+    page = one(files(folders.fail, ".report.html")).read_text("utf-8")
+    assert page.count("<tr>") == 1001
+    assert "... and 3 more." in page
 
 
 def test_a_corrected_fail_file_can_be_dropped_in_again(start, folders):
@@ -626,7 +669,7 @@ def test_what_needs_no_connectwise_does_not_wait_for_it(start, client_of):
     line.client = client_of(sandbox.url, private_key="wrong")
     with pytest.raises(SignInRefused):
         line.drop(document(("CW-1", "10.00")), document(("CW-1", "£5")), b"nonsense", EMPTY)
-    assert line.published["fail"] == ["pay1.xml", "pay2.error.txt", "pay2.xml"]
+    assert line.published["fail"] == ["pay1.report.html", "pay1.xml", "pay2.error.txt", "pay2.xml"]
     assert [claim.name for claim in list(line.taker.resume())] == ["pay0.xml"]
 
 
@@ -644,7 +687,7 @@ def test_a_folder_that_is_away_costs_no_second_call(start, folders, missing):
     assert calls(sandbox) == before
     assert line.published == {
         "success": ["pay0.xml"],
-        "fail": ["pay0.xml"],
+        "fail": ["pay0.report.html", "pay0.xml"],
         "archive": ["pay0.receipt.json", "pay0.xml"],
     }
     assert line.receipt()["totals"]["applied"] == "10.00"
