@@ -137,8 +137,8 @@ def fail_first(place: Place) -> None:
     made = _pass_through(place, "back.xml", document(("CW-7", "70.00")))
     (failed,) = (path for path in made if path.parent.name == "fail" and path.suffix == ".xml")
     place.kept["failed"] = failed
-    place.leaving = {failed}
-    place.earlier = {path: path.read_bytes() for path in made - {failed}}
+    place.leaving = {failed, failed.with_suffix(".report.html")}
+    place.earlier = {path: path.read_bytes() for path in made - place.leaving}
     place.scene = replace(place.scene, files=place.scene.files | {"back.xml": failed.read_bytes()})
     row = payments_of(place.sandbox, "CW-7")[1]
     another_user(place.sandbox, "DELETE", f"/finance/invoices/1002/payments/{row['id']}")

@@ -91,9 +91,10 @@ class Published:
             write_new(target, file, _DROPPED)
         if path.parent == self.folders.fail:
             with self._calls.at(path), self._opened(path.parent) as folder:
-                folder.unlink(path.name)
+                # First what is said about the file: nothing of that stays if this is interrupted and done again.
                 folder.unlink(self.folders.note(Claim(claim_id, path.name)).name)
                 folder.unlink(self.folders.page(Claim(claim_id, path.name), rejected=True).name)
+                folder.unlink(path.name)
                 folder.sync()
         return target
 
