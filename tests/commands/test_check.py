@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 from support.documents import document, drop
 from support.needs import needs
 from support.program import command, configure, tree
+
+from watcher.actions import check
+from watcher.cli.exits import CONFIGURATION
 
 GOOD = document(("CW-1", "100.00"))
 
@@ -166,3 +170,55 @@ def test_stylesheet_that_is_none_is_a_fault_of_the_configuration(folders, sandbo
     assert "inbox.transform" in ended.err
     assert "sage.xsl: " in ended.err
     assert sandbox.books()["writes"] == []
+
+
+def _damaged(journal, inbox):
+    journal.write_bytes(journal.read_bytes()[:4096] + b"\xff" * 8192)
+
+
+def _no_journal(journal, inbox):
+    journal.write_bytes(b"garbage")
+
+
+def _no_marker(journal, inbox):
+    (inbox / ".payment-watcher").unlink()
+
+
+def _another_inbox(journal, inbox):
+    (inbox / ".payment-watcher").write_text("0123456789abcdef\n")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (_damaged, "journal.url: "),
+        (_no_journal, "file is not a database"),
+        (_no_marker, "has no marker any more"),
+        (_another_inbox, "bears the marker of another inbox"),
+    ],
+)
+def test_what_keeps_the_daemon_from_its_work_is_a_fault(folders, sandbox, spoil, said):
+    """The journal is opened and read through, and the inbox has to be the one that the journal knows."""
+    config = configure(folders, sandbox.url)
+    drop(folders.inbox, "a.xml", document(("CW-1", "1.00")))
+    assert command("run", "--once", "--config", config).code == 0
+    good = command("check", "--config", config)
+    assert good.code == 0, good.out
+    assert "ok    inbox: it is the one of the first start" in good.out
+    spoil(folders.inbox.parent / "journal.db", folders.inbox)
+    ended = command("check", "--config", config)
+    assert ended.code == CONFIGURATION
+    assert said in ended.out
+
+
+def test_folder_that_does_not_answer_ends_the_look_at_folders(folders, sandbox, monkeypatch):
+    """A share whose server has gone answers no call for hours; the check says so within seconds, and goes on."""
+    released = threading.Event()
+    monkeypatch.setattr(check, "_ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(check, "probe", lambda *_, **__: released.wait(60))
+    ended = command("check", "--config", configure(folders, sandbox.url))
+    released.set()
+    assert ended.code == CONFIGURATION
+    assert f"{folders.inbox} does not answer" in ended.out
+    assert str(folders.success) not in ended.out
+    assert "connectwise sign-in" in ended.out

@@ -9,10 +9,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from watcher.connectwise.client import ConnectWise
+from watcher.disk.hanging import FolderCalls, within
+from watcher.disk.lock import holder, lock_file
 from watcher.disk.room import probe, probe_move
-from watcher.errors import Fault, FolderTrouble, Outage, PaymentWatcherError, SignInRefused
+from watcher.errors import (
+    ConfigurationError,
+    Fault,
+    FolderTrouble,
+    JournalTrouble,
+    Outage,
+    PaymentWatcherError,
+    SignInRefused,
+)
 from watcher.folders.layout import Folders
 from watcher.folders.rights import refusals
+from watcher.inbox.marker import Marker
+from watcher.journal.database import file_of, readable
+from watcher.journal.inboxes import Inboxes
 from watcher.proving import proved
 
 if TYPE_CHECKING:
@@ -28,25 +41,40 @@ class Finding:
         good: what was found; empty if there is a fault.
         fault: what is wrong; None if nothing is.
         cause: the error behind a fault in reaching ConnectWise.
+        hangs: it is a folder that does not answer.
     """
 
     what: str
     good: str = ""
     fault: Fault | None = None
     cause: PaymentWatcherError | None = None
+    hangs: bool = False
 
 
-def check_folders(folders: Folders, journal: Path, *, default_journal: bool) -> Iterator[Finding]:
+# How long a folder may take to answer (seconds).
+_ANSWER_SECONDS = 5.0
+
+
+def check_folders(folders: Folders, url: str, *, default_journal: bool) -> Iterator[Finding]:
     """Try in each folder what the daemon does there: write aside, sync, rename, delete; and move from inbox to work.
 
     Args:
         folders: the five folders.
-        journal: the journal's file; its folder is tried.
+        url: the journal's. It is opened as it is, and its folder is tried.
         default_journal: the configuration does not say where the journal is.
     """
-    found = [_check_folder(f"folders.{name}", folder) for name, folder in folders.named()]
-    yield from found
-    yield _check_journal(journal, default_journal=default_journal)
+    found = []
+    for name, folder in folders.named():
+        found.append(_check_folder(f"folders.{name}", folder))
+        yield found[-1]
+        if found[-1].hangs:
+            # All that follows would hang as well.
+            return
+    journal = file_of(url)
+    if journal is not None:
+        yield _check_journal_folder(journal, default_journal=default_journal)
+        yield _daemon(journal)
+    yield from _check_journal(url, folders.inbox)
     faults = folder_faults(folders)
     yield from (Finding(fault.key, fault=fault) for fault in faults)
     if all(finding.fault is None for finding in found) and not any(fault.key == "folders.work" for fault in faults):
@@ -95,7 +123,10 @@ def _check_taking(folders: Folders) -> Iterator[Finding]:
 
 def _check_folder(key: str, folder: Path, *, follow: bool = False) -> Finding:
     try:
-        probe(folder, follow=follow)
+        within(_ANSWER_SECONDS, lambda: probe(folder, follow=follow))
+    except TimeoutError:
+        problem = f"{folder} does not answer within {_ANSWER_SECONDS:.0f} seconds"
+        return Finding(key, fault=Fault(key, problem, "Check the share and its server."), hangs=True)
     except FileNotFoundError:
         mend = "Make it (payment-watcher init DIR makes a whole set), or mount the share it is on."
         return Finding(key, fault=Fault(key, f"{folder} is not there", mend))
@@ -105,7 +136,40 @@ def _check_folder(key: str, folder: Path, *, follow: bool = False) -> Finding:
     return Finding(key, good=f"{folder}: files can be created, renamed and deleted")
 
 
-def _check_journal(journal: Path, *, default_journal: bool) -> Finding:
+def _daemon(journal: Path) -> Finding:
+    """Say if a daemon runs. Neither is a fault."""
+    running = holder(lock_file(journal))
+    return Finding("daemon", good=f"is running ({running})" if running else "is not running")
+
+
+def _check_journal(url: str, inbox: Path) -> Iterator[Finding]:
+    """Open the journal as the daemon does, and look whether the inbox is the one that it knows.
+
+    One of an older version is no fault: the daemon brings it up to date.
+    """
+    try:
+        marker = None
+        with readable(url) as database:
+            if database is None:
+                return
+            marker = Inboxes(database).marker(str(inbox))
+        yield Finding("journal", good="it can be opened, and is whole")
+        if marker is not None:
+            within(_ANSWER_SECONDS, lambda: Marker(inbox, FolderCalls()).check(marker))
+            yield Finding("inbox", good="it is the one of the first start")
+    except ConfigurationError as error:
+        yield from (Finding(fault.key, fault=fault) for fault in error.faults)
+    except JournalTrouble as trouble:
+        yield Finding("journal.url", fault=Fault("journal.url", str(trouble), f"{trouble.mend}."))
+    except FolderTrouble as trouble:
+        yield Finding("folders.inbox", fault=Fault("folders.inbox", str(trouble), f"{trouble.mend}."))
+    except TimeoutError:
+        yield Finding(
+            "folders.inbox", fault=Fault("folders.inbox", f"{inbox} does not answer", "Check the share and its server.")
+        )
+
+
+def _check_journal_folder(journal: Path, *, default_journal: bool) -> Finding:
     """Try the journal's folder, or the first of its parents that exists: the daemon makes the others."""
     folder = journal.parent
     while not os.path.lexists(folder) and folder != folder.parent:

@@ -31,7 +31,7 @@ def findings(config_file: Path | None, *, notify: bool) -> list[Finding]:
     documents_of(settings, Lifetime())
     found = [Finding("configuration", good=str(path or "from the environment"))]
     default_journal = "url" not in settings.journal.model_fields_set
-    found += check_folders(folders_of(settings), settings.journal.path, default_journal=default_journal)
+    found += check_folders(folders_of(settings), settings.journal.url, default_journal=default_journal)
     client, _ = client_of(settings, Lifetime())
     found += check_connectwise(client, settings.journal.path.parent)
     if notify:

@@ -90,6 +90,16 @@ _MIGRATIONS = {
 }
 
 
+_MEND_DAMAGE = (
+    "Move a damaged journal away and start again: ConnectWise and the folders know what was done, and nothing is paid "
+    "twice."
+)
+
+
+class OlderJournal(ConfigurationError):
+    """A journal is of an older version, and whoever opens it may not bring it up to date."""
+
+
 class Database:
     """An open journal. It is used from one thread at a time; two that write side by side have one each."""
 
@@ -123,10 +133,11 @@ class Database:
                 version = self._make_tables(connection)
         if 0 < version < _VERSION:
             if not self._upgrade:
-                raise self._fault(
+                fault = self._fault(
                     f"was written by an older payment-watcher (version {version} where this one knows {_VERSION})",
                     "Start or restart the daemon: it brings the journal up to date.",
                 )
+                raise OlderJournal(fault.faults)
             self._migrate(version)
         if version > _VERSION:
             raise self._fault(
@@ -168,12 +179,22 @@ class Database:
     def _unusable(self, error: sql.exc.DatabaseError) -> ConfigurationError:
         return self._fault(
             f"cannot be used: {error.orig}",
-            "Check that the folder exists and may be written; move a damaged journal away and start again: ConnectWise "
-            "and the folders know what was done, and nothing is paid twice.",
+            f"Check that the folder exists and may be written. {_MEND_DAMAGE}",
         )
 
     def _fault(self, problem: str, mend: str) -> ConfigurationError:
         return ConfigurationError((Fault("journal.url", f"{self._where} {problem}", mend),))
+
+    def check(self) -> None:
+        """Read the whole journal, and make sure that it is not damaged.
+
+        Raises:
+            ConfigurationError: it is.
+        """
+        with self.transaction() as connection:
+            found = sqlite.damage(connection)
+        if found:
+            raise self._fault(f"is damaged: {found}", _MEND_DAMAGE)
 
     def close(self) -> None:
         """Close the journal."""
@@ -233,6 +254,33 @@ def opened(url: str) -> Iterator[Database | None]:
         yield None
         return
     with closing(Database(url, upgrade=False)) as database:
+        yield database
+
+
+@contextmanager
+def readable(url: str) -> Iterator[Database | None]:
+    """Open a journal to find out whether the daemon can use it, and change nothing in it.
+
+    Args:
+        url: as of ``Database``.
+
+    Yields:
+        The journal; None if there is none yet, or one of an older version, which the daemon brings up to date.
+
+    Raises:
+        ConfigurationError: it cannot be opened, is damaged, or was written by a later version.
+        JournalTrouble: its disk fails.
+    """
+    if not _exists(file_of(url)):
+        yield None
+        return
+    try:
+        database = Database(url, upgrade=False)
+    except OlderJournal:
+        yield None
+        return
+    with closing(database):
+        database.check()
         yield database
 
 

@@ -116,6 +116,12 @@ def is_damage(error: sql.exc.DatabaseError) -> bool:
     return type(error) is sql.exc.DatabaseError
 
 
+def damage(connection: sql.Connection) -> str:
+    """Return the first thing that is wrong with the file; empty if it is whole (documentation, PRAGMA quick_check)."""
+    found = str(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one())
+    return "" if found == "ok" else found
+
+
 def shrink(engine: sql.Engine) -> None:
     """Give the room of removed rows back to the disk once a quarter of the file is empty."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:

@@ -165,7 +165,7 @@ def test_a_damaged_journal_is_refused_with_its_mend(file, url, spoil):
         Database(url)
     (fault,) = refused.value.faults
     assert (fault.key, str(file) in fault.problem) == ("journal.url", True)
-    assert "move a damaged journal away" in fault.mend
+    assert "Move a damaged journal away" in fault.mend
     assert (file.read_bytes() if file.is_file() else None) == before
 
 
