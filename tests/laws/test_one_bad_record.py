@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 from support.connectwise import invoice
 from support.day import Day
-from support.documents import DAY, document, drop, files, invoice_payments, one, records
+from support.documents import document, drop, files, one, records
 from support.line import Hurried, connect
 from support.network import (
     CLOUD_404,
@@ -38,8 +38,6 @@ from watcher.payments.model import Rules
 from watcher.sandbox import PaymentSeed
 
 TOTAL = "100.00"
-# A search by id that asks for the first invoice.
-BY_ID = r"conditions=id%20in%20\((.*,)?1001[,)]"
 # How a single write may be refused, by ConnectWise or by what stands before it; none of these is a sign of an outage.
 REFUSED_WRITES = {
     "405": page(405, "<html><body>405 - Method not allowed</body></html>", HTML),
@@ -262,63 +260,6 @@ def test_one_invoice_that_cannot_be_looked_up_holds_up_no_other(folders, start_s
     assert files(folders.fail) == []
     assert paid(books, "BAD-1") == [[TOTAL]]
     assert "invoice BAD-1 (line 3): " in named(logs, "file.waiting")[0]["reason"]
-
-
-@pytest.mark.parametrize(
-    "strikes",
-    [
-        [Strike(CONVERTING_500, "GET", r"conditions=id%20in%20\((.*,)?1001[,)]")],
-        [
-            Strike(CONVERTING_500, "GET", r"conditions=id%20in%20\((.*,)?1001[,)]"),
-            Strike(CONVERTING_500, "GET", r"/1001\?"),
-        ],
-    ],
-    ids=["the number is known", "the number is not known"],
-)
-def test_one_id_that_cannot_be_looked_up_holds_up_no_other_file(folders, books, strikes):
-    """Payments that name their invoice by id are looked up together; one broken invoice stops its own file at most."""
-    with Unreliable(books.url, *strikes) as network:
-        paying = [{"amount": TOTAL, "paymentDate": DAY, "invoice/id": str(IDS[number])} for number in IDS]
-        drop(folders.inbox, "ids.xml", invoice_payments(*paying[:3]))
-        drop(folders.inbox, "good.xml", invoice_payments(*paying[3:5]))
-        drop(folders.inbox, "pay.xml", document((GOOD[1], TOTAL)))
-        done = []
-
-        def better():
-            done.append(paid(books, *[*IDS][3:6]))
-            network.strike()
-
-        logs = served(folders, network.url, Day(better, at=100))
-    assert done == [[[TOTAL]] * 3]
-    assert paid(books, *[*IDS][:6]) == [[TOTAL]] * 6
-    assert files(folders.fail) == []
-    if len(strikes) > 1:
-        assert "invoice of id 1001 (line 3): " in named(logs, "file.waiting")[0]["reason"]
-
-
-def test_no_later_file_overtakes_one_whose_invoice_cannot_be_looked_up(folders, books):
-    """A later file names the same invoice by number: its payment waits, and is the last one in the end."""
-    strikes = (
-        Strike(CONVERTING_500, "GET", r"conditions=id%20in%20\((.*,)?1001[,)]"),
-        Strike(CONVERTING_500, "GET", r"/1001\?"),
-    )
-    (number, *_), other = IDS, GOOD[3]
-    with Unreliable(books.url, *strikes) as network:
-        by_id = {"amount": "40.00", "paymentDate": DAY, "invoice/id": "1001"}
-        drop(folders.inbox, "a.xml", invoice_payments(by_id))
-        drop(folders.inbox, "b.xml", document((number, "60.00"), (other, TOTAL)))
-        before = []
-
-        def better():
-            before.append((paid(books, number), paid(books, other)))
-            network.strike()
-
-        logs = served(folders, network.url, Day(better, at=100))
-    assert before == [([[]], [[TOTAL]])]
-    assert paid(books, number) == [["60.00"]]
-    assert files(folders.fail) == []
-    reasons = {entry["file"]: entry["reason"] for entry in named(logs, "file.waiting")}
-    assert "an earlier file has a payment on this invoice" in reasons["b.xml"]
 
 
 @pytest.mark.parametrize("unchanged", [False, True], ids=["the first time", "once more"])

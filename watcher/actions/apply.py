@@ -12,12 +12,13 @@ from watcher.connectwise.client import ConnectWise
 from watcher.connectwise.workers import Workers
 from watcher.documents.formats import read
 from watcher.errors import Outage, Stopping
-from watcher.payments.demands import demands_of, numbered, timely
-from watcher.payments.model import Payment, Plan, Record, Rules
+from watcher.payments.demands import demands_of, lacks_number, numbered, timely
+from watcher.payments.model import Plan, Record, Rules
 from watcher.payments.outcomes import Outcome, Result
-from watcher.processing.left import not_found
+from watcher.processing.claimed import Unnumbered
 from watcher.processing.look_up import LookUp
 from watcher.processing.news import News, Outcomes, Planned
+from watcher.processing.opening import unnumbered
 from watcher.processing.rounds import Rounds
 
 if TYPE_CHECKING:
@@ -74,10 +75,14 @@ def apply(
     yield so_far()
     look_up = LookUp(client, workers)
     try:
-        demands, rejected = demands_of(_NO_CLAIM, _numbered(records, look_up), rules)
+        open_ones, waiting = _numbered(records, look_up)
+        demands, rejected = demands_of(_NO_CLAIM, open_ones, rules)
         known.update({result.position: result for result in rejected})
-        with closing(Rounds(client, workers, look_up, rules, sums=sums).run(demands, {})) as rounds:
-            for news in rounds:
+        rounds = Rounds(client, workers, look_up, rules, sums=sums)
+        if waiting is not None:
+            rounds.leave_unnumbered({_NO_CLAIM: waiting})
+        with closing(rounds.run(demands, {})) as advances:
+            for news in advances:
                 if sums is not None:
                     _write_down(news, sums, source)
                 if isinstance(news, Outcomes):
@@ -86,7 +91,7 @@ def apply(
     except (Outage, Stopping) as error:
         yield so_far(error)
     else:
-        yield so_far()
+        yield so_far(waiting.outage if waiting else None)
 
 
 def _write_down(news: News, sums: Sums, source: str) -> None:
@@ -123,16 +128,21 @@ def preview(
     """
     records = read(data, signed=rules.add_up)
     look_up = LookUp(client, workers)
-    demands, rejected = demands_of(_NO_CLAIM, _numbered(records, look_up), rules)
+    open_ones, waiting = _numbered(records, look_up)
+    if waiting is not None:
+        raise waiting.outage
+    demands, rejected = demands_of(_NO_CLAIM, open_ones, rules)
     return records, rejected, list(Rounds(client, workers, look_up, rules, sums=sums).preview(demands))
 
 
-def _numbered(records: Sequence[Record], look_up: LookUp) -> tuple[Record, ...]:
-    """Look up the invoice numbers of payments that give an invoice's id alone, and refuse days too far ahead."""
-    numberless = [record for record in records if isinstance(record, Payment) and not record.invoice_number]
-    ids = [record.invoice_id for record in numberless if record.invoice_id is not None]
-    numbers, troubles = look_up.by_id(ids)
-    if troubles:
-        stuck = [payment for payment in numberless if payment.invoice_id in troubles]
-        raise not_found(troubles[stuck[0].invoice_id or 0], [(_NO_CLAIM, payment) for payment in stuck])
-    return timely(numbered(records, numbers), datetime.now(UTC).date())
+def _numbered(records: Sequence[Record], look_up: LookUp) -> tuple[list[Record], Unnumbered | None]:
+    """Look up the invoice numbers of payments that give an invoice's id alone, and refuse days too far ahead.
+
+    Returns:
+        The records, without those whose invoices cannot be looked up now; and what is known of these, if there are any.
+    """
+    numbers, troubles = look_up.by_id({record.invoice_id or 0 for record in records if lacks_number(record)})
+    all_records = timely(numbered(records, numbers, troubles.keys()), datetime.now(UTC).date())
+    stuck = [record for record in all_records if lacks_number(record)]
+    waiting = unnumbered(_NO_CLAIM, stuck, troubles) if stuck else None
+    return [record for record in all_records if not lacks_number(record)], waiting

@@ -43,12 +43,14 @@ class Known:
         adds: True if each of its records is a payment that is added up.
         decided: the positions of its records that have an outcome.
         intents: the calls that were planned for records without an outcome, by position.
+        unnumbered: the positions of records without an outcome whose invoice number is not known.
     """
 
     refusal: str | None
     decided: frozenset[int]
     intents: dict[int, Intent]
     adds: bool = False
+    unnumbered: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,15 @@ class Ledger:
             if opened:
                 values: dict[str, Any] = {name: sql.bindparam(name) for name in ("opened_at", "refusal", "adds")}
                 connection.execute(sql.update(FILES).where(_of_file).values(values), opened)
+
+    def number(self, numbers: Iterable[tuple[str, int, str]]) -> None:
+        """Write down invoice numbers that were not known when their files were opened.
+
+        Args:
+            numbers: each with the id of its claim and the position of its record.
+        """
+        rows = [{"of_claim": claim_id, "at": at, "invoice_number": number} for claim_id, at, number in numbers]
+        self._update(rows, ("invoice_number",))
 
     def adopt(self, claim_id: str, results: Sequence[Result], refusal: str | None, decided_at: datetime) -> None:
         """Write down what a claim's receipt says, where this journal, an older copy or a new one, does not know it.
@@ -246,6 +257,7 @@ class Ledger:
                 sql.select(
                     PAYMENTS.c.claim,
                     PAYMENTS.c.position,
+                    PAYMENTS.c.invoice_number,
                     PAYMENTS.c.action,
                     PAYMENTS.c.intended,
                     PAYMENTS.c.intended_warning,
@@ -256,16 +268,24 @@ class Ledger:
                 )
                 .where(
                     PAYMENTS.c.claim.in_([file.claim for file in files]),
-                    sql.or_(PAYMENTS.c.outcome.is_not(None), PAYMENTS.c.action.is_not(None)),
+                    sql.or_(
+                        PAYMENTS.c.outcome.is_not(None),
+                        PAYMENTS.c.action.is_not(None),
+                        PAYMENTS.c.invoice_number == "",
+                    ),
                 )
                 .order_by(PAYMENTS.c.claim, PAYMENTS.c.position)
             )
             decided: dict[str, list[int]] = {file.claim: [] for file in files}
             intents: dict[str, dict[int, Intent]] = {file.claim: {} for file in files}
+            unnumbered: dict[str, list[int]] = {file.claim: [] for file in files}
             for row in connection.execution_options(yield_per=_PAGE).execute(query):
                 if row.outcome:
                     decided[row.claim].append(row.position)
-                else:
+                    continue
+                if not row.invoice_number:
+                    unnumbered[row.claim].append(row.position)
+                if row.action:
                     intents[row.claim][row.position] = Intent(
                         Action(row.action),
                         row.intended,
@@ -275,7 +295,13 @@ class Ledger:
                         bool(row.intended_repeats),
                     )
         return {
-            file.claim: Known(file.refusal, frozenset(decided[file.claim]), intents[file.claim], bool(file.adds))
+            file.claim: Known(
+                file.refusal,
+                frozenset(decided[file.claim]),
+                intents[file.claim],
+                bool(file.adds),
+                frozenset(unnumbered[file.claim]),
+            )
             for file in files
         }
 

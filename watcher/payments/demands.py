@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
+from typing import TypeGuard
 
 from watcher.claim import Claim
 from watcher.payments.model import (
@@ -83,19 +84,27 @@ def _added_up(claim_id: str, records: Sequence[Record], rules: Rules) -> tuple[l
     return [Demand(claim_id, parts[0].invoice_number, tuple(parts), adds=True) for parts in groups.values()], rejected
 
 
-def numbered(records: Sequence[Record], numbers: Mapping[int, str]) -> tuple[Record, ...]:
+def lacks_number(record: Record) -> TypeGuard[Payment]:
+    """Return True if a record is a payment that gives ConnectWise's id of the invoice alone."""
+    return isinstance(record, Payment) and record.invoice_id is not None and not record.invoice_number
+
+
+def numbered(
+    records: Sequence[Record], numbers: Mapping[int, str], unknown: Collection[int] = ()
+) -> tuple[Record, ...]:
     """Fill in the invoice numbers of payments that give ConnectWise's id of the invoice alone.
 
     Args:
         records: all records of the document.
         numbers: ConnectWise's invoice number of each id; an id that is missing has no invoice.
+        unknown: the ids that cannot be looked up now. Their payments stay as they are.
 
     Returns:
         The records in order. A payment whose id has no invoice, or an invoice without a number, becomes a misfit.
     """
     return tuple(
-        _numbered(record, record.invoice_id, numbers)
-        if isinstance(record, Payment) and record.invoice_id is not None and not record.invoice_number
+        _numbered(record, record.invoice_id or 0, numbers)
+        if lacks_number(record) and record.invoice_id not in unknown
         else record
         for record in records
     )

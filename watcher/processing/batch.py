@@ -8,11 +8,11 @@ from dataclasses import replace
 
 from watcher.claim import Claim
 from watcher.errors import Outage
-from watcher.payments.demands import demands_of
+from watcher.payments.demands import demands_of, lacks_number
 from watcher.payments.model import Demand, DemandId, Intent, Rules
 from watcher.payments.outcomes import Result
 from watcher.processing.audit import Audit
-from watcher.processing.claimed import Asking, Decided, Tally, Unopened
+from watcher.processing.claimed import Asking, Decided, Tally, Unnumbered
 from watcher.processing.left import Left
 from watcher.processing.memory import Memory
 from watcher.processing.news import Outcomes, Planned
@@ -47,7 +47,8 @@ class _OpenFiles:
         rejected: list[tuple[str, Result]] = []
         for file in list(self._files.values()):
             # Where payments are added up, each record stands alone; a group does not change by what is decided.
-            records = [one for one in file.records if one.position not in file.outcomes] if file.adds else file.records
+            known = [one for one in file.records if not lacks_number(one)]
+            records = [one for one in known if one.position not in file.outcomes] if file.adds else known
             demands, results = demands_of(file.claim.id, records, replace(rules, add_up=file.adds))
             self._files[file.claim.id] = replace(file, records=())
             wanted += [demand for demand in demands if demand.parts[0].position not in file.outcomes]
@@ -120,8 +121,8 @@ class Batches:
             ConfigurationError: the journal cannot be used.
         """
         self.left.take_up([claim.id for claim in claims])
-        opened, unopened = self._opener.open(claims)
-        self._leave(unopened)
+        opened, unnumbered = self._opener.open(claims)
+        self._rounds.leave_unnumbered(unnumbered)
         files = _OpenFiles(opened)
         demands, rejected = files.demands(self._rules)
         for start in range(0, max(1, len(rejected)), _AT_ONCE):
@@ -140,13 +141,7 @@ class Batches:
             except Outage as outage:
                 outage.stuck = tuple(replace(each, file=files.claim(each.claim_id).name) for each in outage.stuck)
                 raise
-        self._tell_of_left(files)
-
-    def _leave(self, unopened: Mapping[Claim, Unopened]) -> None:
-        """Leave files for later that cannot be opened now."""
-        for claim, file in unopened.items():
-            left = self._rounds.leave_unopened(claim.id, file)
-            self._publisher.waiting.hold_up(claim, left.reason, left.mend)
+        self._tell_of_left(files, unnumbered)
 
     def nothing_follows(self) -> None:
         """Take in that no file will come after those that are there now."""
@@ -188,14 +183,14 @@ class Batches:
         self.left.keep_only(claim_ids)
         self._names = {claim_id: name for claim_id, name in self._names.items() if claim_id in claim_ids}
 
-    def _tell_of_left(self, files: _OpenFiles) -> None:
+    def _tell_of_left(self, files: _OpenFiles, unnumbered: Mapping[str, Unnumbered]) -> None:
         """Tell of the files that wait for a payment that ConnectWise does not take, while it takes others."""
         cause = self.left.cause
         for claim_id, left in self.left.claims.items():
             if claim_id in files:
                 claim = files.claim(claim_id)
                 self._names[claim_id] = claim.name
-                if left.reason and cause is None:
+                if left.reason and (cause is None or claim_id in unnumbered):
                     self._publisher.waiting.hold_up(claim, left.reason, left.mend)
 
     def audit(self) -> None:

@@ -37,17 +37,15 @@ class Asking:
 
 
 @dataclass(frozen=True, slots=True)
-class Unopened:
-    """What is known of a claimed file that cannot be opened now.
+class Unnumbered:
+    """Payments of a claimed file that give an invoice's id alone, and whose invoices cannot be looked up now.
 
     Attributes:
-        outage: why, with the payments that need what cannot be looked up.
-        keys: the keys of the invoices that it names, as far as their numbers are known.
-        invoice_ids: ConnectWise's ids of the invoices that it names by these.
+        outage: why, with these payments.
+        invoice_ids: ConnectWise's ids of their invoices.
     """
 
     outage: Outage
-    keys: frozenset[str]
     invoice_ids: frozenset[int]
 
 

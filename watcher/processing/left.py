@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from watcher.errors import AnswerLost, Outage, Rejection, Scope, SignInRefused, Stuck, Unreachable
 from watcher.payments.attempts import Attempts
 from watcher.payments.model import Demand, DemandId, Payment
 from watcher.payments.refusals import Refusals, Refused
-from watcher.processing.claimed import Unopened
+from watcher.processing.claimed import Unnumbered
 
 _MEND_REFUSED = (
     "It is tried again. If ConnectWise goes on refusing it for a minute while it takes other payments, it is rejected"
@@ -19,14 +19,15 @@ _MEND_MAYBE_ONE = (
 )
 _MEND_MAYBE_ONE_RIGHT = "If this is about one payment alone, the others go on without it. Otherwise: {mend}"
 _MEND_RIGHT = "{mend}. No payment is rejected for it, and all are tried again every few minutes"
+_MEND_ALONE = "Look at this invoice in ConnectWise"
 _MEND_BEHIND = "The order of files is kept for each invoice; nothing needs to be done"
 _MEND_ODD = (
     "Look at this invoice in ConnectWise. The payment is tried again every few minutes. "
     "If that does not help, take the file out of work: payment-watcher withdraw NAME"
 )
 
-# How often a file is tried that names an invoice by an id that cannot be looked up (seconds).
-_UNOPENED_SECONDS = 60.0
+# How often an invoice is looked up again whose number is not known (seconds).
+_UNNUMBERED_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +37,13 @@ class LeftClaim:
     Attributes:
         demands: these demands.
         due: when its turn comes again (monotonic seconds).
-        reason, mend: what keeps a demand from its outcome, and what to do, for people; empty for a short wait.
-        unopened: what is known of its file, if its demands are not known yet.
+        reason, mend: what keeps a payment from its outcome, and what to do, for people; empty for a short wait.
     """
 
     demands: tuple[Demand, ...]
     due: float
     reason: str = ""
     mend: str = ""
-    unopened: Unopened | None = None
 
 
 class Left:
@@ -65,7 +64,9 @@ class Left:
         self._attempts = attempts
         self._refusals = refusals
         self._had_cause = False
-        # The demands behind files that cannot be opened.
+        # By claim id.
+        self._unnumbered: dict[str, Unnumbered] = {}
+        # The demands behind those.
         self._behind: set[DemandId] = set()
 
     @property
@@ -86,9 +87,10 @@ class Left:
 
     def will_be_decided(self, demands: Sequence[Demand]) -> bool:
         """Return True if time alone will decide about one of some demands, where nothing else is to be paid."""
-        refused = [demand for demand in demands if self._refusals.of(demand.id)]
+        open_ones = [demand for demand in demands if demand.id not in self._behind]
+        refused = [demand for demand in open_ones if self._refusals.of(demand.id)]
         nothing_else = self.is_all_in_trouble(demands)
-        return bool(demands) and (
+        return bool(open_ones) and (
             not refused
             or any(self._refusals.is_decided_soon(demand.id, nothing_else=nothing_else) for demand in refused)
         )
@@ -118,17 +120,19 @@ class Left:
             others: further demands without an outcome.
         """
         keys = self._refusals.keys()
-        return all(demand.key in keys for demand in (*self.demands, *others))
+        return all(demand.key in keys or demand.id in self._behind for demand in (*self.demands, *others))
 
     def take_up(self, claim_ids: Collection[str]) -> None:
         """Take up claims again."""
         for claim_id in claim_ids:
             self.claims.pop(claim_id, None)
+            self._unnumbered.pop(claim_id, None)
         self._behind = {demand_id for demand_id in self._behind if demand_id[0] not in claim_ids}
 
     def keep_only(self, claim_ids: Collection[str]) -> None:
         """Forget claims other than these: nothing is left of them."""
         self.claims = {claim_id: claim for claim_id, claim in self.claims.items() if claim_id in claim_ids}
+        self._unnumbered = {claim_id: file for claim_id, file in self._unnumbered.items() if claim_id in claim_ids}
         self._refusals.keep_only(claim_ids)
 
     def leave(self, demands: Sequence[Demand], due: float) -> None:
@@ -142,47 +146,52 @@ class Left:
         for demand in demands:
             by_claim.setdefault(demand.claim_id, []).append(demand)
         for claim_id, of_claim in by_claim.items():
-            self.claims[claim_id] = LeftClaim(tuple(of_claim), due, *self._why(of_claim))
+            first_due = min(due, self.claims[claim_id].due) if claim_id in self._unnumbered else due
+            self.claims[claim_id] = LeftClaim(tuple(of_claim), first_due, *self._why(claim_id, of_claim))
         self._had_cause = self.cause is not None
 
-    def leave_unopened(self, claim_id: str, file: Unopened, now: float) -> LeftClaim:
-        """Leave a claim for later that names an invoice by an id that cannot be looked up.
+    def leave_unnumbered(self, files: Mapping[str, Unnumbered], now: float) -> None:
+        """Leave payments for later whose invoices cannot be looked up by their ids.
 
         Args:
-            claim_id: its id.
-            file: what is known of its file.
+            files: what is known of them, by claim id.
             now: monotonic seconds.
         """
-        outage = file.outage
-        more = f" and {len(outage.stuck) - 1:,} more" if len(outage.stuck) > 1 else ""
-        reason = f"{outage.stuck[0]}{more}: {Exception.__str__(outage)}"
-        self.claims[claim_id] = LeftClaim((), now + _UNOPENED_SECONDS, reason, _MEND_ODD, file)
-        return self.claims[claim_id]
+        self._unnumbered |= files
+        for claim_id in files:
+            self.claims[claim_id] = LeftClaim((), now + _UNNUMBERED_SECONDS, *self._why(claim_id, ()))
 
-    def is_behind_unopened(self, demand: Demand, invoice_id: int | None) -> bool:
-        """Return True if an earlier file that cannot be opened now may ask the same invoice; remember it.
+    def is_behind_unnumbered(self, demand: Demand, invoice_id: int | None) -> bool:
+        """Return True if its file or an earlier one has a payment on the same invoice without a number; remember it.
 
         Args:
-            demand: what a later file asks.
+            demand: what the file asks.
             invoice_id: ConnectWise's id of its invoice; None if it is not known.
         """
-        # The ids of claims sort in the order of claiming.
+        # The ids of claims sort in the order of claiming. What stands in one file twice is decided together.
         is_behind = any(
-            claim_id < demand.claim_id and (demand.key in file.keys or invoice_id in file.invoice_ids)
-            for claim_id, claim in self.claims.items()
-            if (file := claim.unopened) is not None
+            claim_id <= demand.claim_id and invoice_id in file.invoice_ids
+            for claim_id, file in self._unnumbered.items()
         )
         if is_behind:
             self._behind.add(demand.id)
         return is_behind
 
-    def _why(self, demands: Sequence[Demand]) -> tuple[str, str]:
-        """Return why demands of a claim wait, and what to do, for people; nothing for a short wait."""
+    def are_behind(self, demands: Sequence[Demand]) -> bool:
+        """Return True if all of some demands wait for payments without a number."""
+        return all(demand.id in self._behind for demand in demands)
+
+    def _why(self, claim_id: str, demands: Sequence[Demand]) -> tuple[str, str]:
+        """Return why payments of a claim wait, and what to do, for people; nothing for a short wait."""
         refused = [demand for demand in demands if self._refusals.is_worth_telling(demand.id)]
         if refused:
             error = self._refusals.error_of(refused[0].id)
             more = f" and {len(refused) - 1:,} more" if len(refused) > 1 else ""
             return f"{_stuck(refused[0])}{more}: {str(error).rstrip('.')}", self._mend(refused[0], error)
+        if (file := self._unnumbered.get(claim_id)) is not None:
+            outage = file.outage
+            more = f" and {len(outage.stuck) - 1:,} more" if len(outage.stuck) > 1 else ""
+            return f"{outage.stuck[0]}{more}: {Exception.__str__(outage)}", _MEND_ODD
         keys = self._refusals.keys()
         behind = next(
             (
@@ -211,12 +220,13 @@ class Left:
             self.claims = {claim_id: replace(claim, due=0.0) for claim_id, claim in self.claims.items()}
 
 
-def holding_up(error: Refused, demands: Sequence[Demand]) -> Outage:
+def holding_up(error: Refused, demands: Sequence[Demand], *, others_went_on: bool = False) -> Outage:
     """Return a refusal as an outage that names the payments that met it.
 
     Args:
         error: the refusal of the first of them.
         demands: theirs.
+        others_went_on: other payments were made meanwhile, so neither ConnectWise nor the keys are to blame.
     """
     outage: Outage
     if isinstance(error, SignInRefused):
@@ -228,6 +238,8 @@ def holding_up(error: Refused, demands: Sequence[Demand]) -> Outage:
         outage = Unreachable(words, error.request_id)
         if isinstance(error, AnswerLost) and error.scope is Scope.REFUSED:
             outage.mend = _MEND_MAYBE_ONE
+    if others_went_on:
+        outage.mend = _MEND_ALONE
     outage.stuck = tuple(_stuck(demand) for demand in demands)
     return outage
 
@@ -240,6 +252,7 @@ def not_found(trouble: Outage, payments: Sequence[tuple[str, Payment]]) -> Outag
         payments: these payments, each with the id of its claim.
     """
     outage = Unreachable(str(trouble), trouble.request_id)
+    outage.mend = _MEND_ALONE
     outage.stuck = tuple(Stuck(claim, f"of id {payment.invoice_id}", payment.line) for claim, payment in payments)
     return outage
 

@@ -7,7 +7,7 @@ and everything else is. So recovery is the ordinary way.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -18,9 +18,9 @@ from watcher.journal.claims import Claims, Copy
 from watcher.journal.earlier import Earlier
 from watcher.journal.ledger import Known, Ledger, Opened
 from watcher.lifetime import Lifetime
-from watcher.payments.demands import numbered, timely, unrepeated
+from watcher.payments.demands import lacks_number, numbered, timely, unrepeated
 from watcher.payments.model import Payment, Record
-from watcher.processing.claimed import Asking, Unopened
+from watcher.processing.claimed import Asking, Unnumbered
 from watcher.processing.left import not_found
 from watcher.processing.look_up import LookUp
 
@@ -82,15 +82,15 @@ class Opener:
         self._acceptance = acceptance
         self._lifetime = lifetime
 
-    def open(self, claims: Sequence[Claim]) -> tuple[list[Asking], dict[Claim, Unopened]]:
+    def open(self, claims: Sequence[Claim]) -> tuple[list[Asking], dict[str, Unnumbered]]:
         """Open claimed files, and write down what each asks before anything is done about it.
 
         Args:
             claims: in the order of claiming.
 
         Returns:
-            The files, and what is known of those that cannot be opened now: an invoice cannot be looked up by
-            its id.
+            The files, and which of their payments name an invoice that cannot be looked up by its id now, by claim id.
+            Such a record has no number yet.
 
         Raises:
             JournalTrouble: the journal cannot be used.
@@ -103,23 +103,31 @@ class Opener:
         for claim in claims:
             copy = copies.pop(claim.id, None) or self._claims.copy(claim.id)
             read.append(self._read(claim, known.get(claim.id), copy))
-        numbers, troubles = self._look_up.by_id(_numberless(read).keys())
-        waiting = {
-            file.claim: _unopened(file, numbers, troubles[stuck[0].invoice_id or 0], stuck)
-            for file in read
-            if (stuck := [payment for each, payment in _numberless([file]).items() if each in troubles])
-        }
-        read = [file for file in read if file.claim not in waiting]
+        numbers, troubles = self._look_up.by_id(
+            {record.invoice_id or 0 for file in read for record in file.records if lacks_number(record)}
+        )
         if self._acceptance.prevent_reprocessing:
             # What the earlier ones of these files ask counts for the later ones.
-            return [asking for file in read for asking in self._write_down([self._asking(file, numbers)])], waiting
-        return self._write_down([self._asking(file, numbers) for file in read]), waiting
+            one_by_one = (self._write_down([self._asking(file, numbers, troubles.keys())]) for file in read)
+            opened = [asking for (asking,) in one_by_one]
+        else:
+            opened = self._write_down([self._asking(file, numbers, troubles.keys()) for file in read])
+        stuck = {file.claim.id: [record for record in file.records if lacks_number(record)] for file in opened}
+        return opened, {claim_id: unnumbered(claim_id, some, troubles) for claim_id, some in stuck.items() if some}
 
-    def _write_down(self, files: Sequence[tuple[Asking, bool]]) -> list[Asking]:
-        """Write down what files ask that are not written down yet, and return all."""
-        new = [file for file, is_known in files if not is_known]
+    def _write_down(self, files: Sequence[tuple[Asking, Known | None]]) -> list[Asking]:
+        """Write down what files ask that is not written down yet, and return all."""
         self._ledger.open_all(
-            Opened(file.claim.id, self._lifetime.through(file.records), file.refusal, file.adds) for file in new
+            Opened(file.claim.id, self._lifetime.through(file.records), file.refusal, file.adds)
+            for file, known in files
+            if known is None
+        )
+        self._ledger.number(
+            (file.claim.id, record.position, record.invoice_number)
+            for file, known in files
+            if known is not None and known.unnumbered
+            for record in file.records
+            if record.position in known.unnumbered and record.invoice_number
         )
         return [file for file, _ in files]
 
@@ -150,8 +158,8 @@ class Opener:
             self._claims.keep_document(claim.id, made)
         return made
 
-    def _asking(self, file: _Read, numbers: Mapping[int, str]) -> tuple[Asking, bool]:
-        """Return what a file asks, and whether that is written down already."""
+    def _asking(self, file: _Read, numbers: Mapping[int, str], unknown: Collection[int]) -> tuple[Asking, Known | None]:
+        """Return what a file asks, and what of that is written down already."""
         claim, known, refusal, records = file.claim, file.known, file.refusal, file.records
         if refusal is None and known is None and self._acceptance.prevent_reprocessing:
             refusal = self._repeats(claim, file.digest)
@@ -159,13 +167,13 @@ class Opener:
             records = ()
         else:
             planned = known.intents.keys() if known else ()
-            records = timely(numbered(records, numbers), datetime.now(UTC).date(), planned)
+            records = timely(numbered(records, numbers, unknown), datetime.now(UTC).date(), planned)
             if self._acceptance.prevent_reprocessing:
                 records = unrepeated(records, self._earlier.payments(_external_ids(records), claim))
         adds = self._adds(known)
         if known is None:
-            return Asking(claim, file.digest, file.begun, records, refusal, adds=adds), False
-        return Asking(claim, file.digest, file.begun, records, refusal, known.decided, known.intents, adds), True
+            return Asking(claim, file.digest, file.begun, records, refusal, adds=adds), None
+        return Asking(claim, file.digest, file.begun, records, refusal, known.decided, known.intents, adds), known
 
     def _repeats(self, claim: Claim, digest: str) -> str | None:
         """Return why a file is refused whose content was processed before; None if it was not."""
@@ -179,25 +187,16 @@ class Opener:
         )
 
 
-def _numberless(files: Iterable[_Read]) -> dict[int, Payment]:
-    """Return a payment of each invoice that is given by its id alone, by that id."""
-    return {
-        record.invoice_id: record
-        for file in files
-        for record in file.records
-        if isinstance(record, Payment) and record.invoice_id is not None and not record.invoice_number
-    }
+def unnumbered(claim_id: str, payments: Sequence[Payment], troubles: Mapping[int, Outage]) -> Unnumbered:
+    """Return why some payments of a claim wait.
 
-
-def _unopened(file: _Read, numbers: Mapping[int, str], trouble: Outage, stuck: Sequence[Payment]) -> Unopened:
-    """Return what is known of a file some of whose payments name invoices that cannot be looked up."""
-    named = [record.invoice_number for record in file.records if record.invoice_number]
-    ids = _numberless([file]).keys()
-    return Unopened(
-        not_found(trouble, [(file.claim.id, payment) for payment in stuck]),
-        frozenset(number.casefold() for number in (*named, *(numbers[each] for each in ids if each in numbers))),
-        frozenset(ids),
-    )
+    Args:
+        claim_id: its id.
+        payments: those whose invoices cannot be looked up by their ids.
+        troubles: why, by id.
+    """
+    ids = [payment.invoice_id or 0 for payment in payments]
+    return Unnumbered(not_found(troubles[ids[0]], [(claim_id, each) for each in payments]), frozenset(ids))
 
 
 def _external_ids(records: Sequence[Record]) -> list[str]:

@@ -25,8 +25,8 @@ from watcher.payments.outcomes import Result, addition, intend, settled_by
 from watcher.payments.refusals import Refusals
 from watcher.processing.answers import Answer, Answers
 from watcher.processing.calls import Calls
-from watcher.processing.claimed import Unopened
-from watcher.processing.left import Left, LeftClaim, holding_up
+from watcher.processing.claimed import Unnumbered
+from watcher.processing.left import Left, holding_up
 from watcher.processing.look_up import LookUp
 from watcher.processing.news import News, Outcomes, Planned
 from watcher.processing.pending import OpenDemands, Pending, given_up, unplanned, without_call
@@ -106,7 +106,7 @@ class Rounds:
             intents: the calls that earlier attempts planned and may have made.
             doubts: the invoices on which calls of earlier files may still be carried out.
             stay: wait for demands that cannot be decided now. Otherwise they are put into ``left``, and later demands
-                on their invoices, too.
+                on their invoices, too. Those behind payments without a number wait in any case.
 
         Yields:
             What has to be written down now.
@@ -117,8 +117,6 @@ class Rounds:
             Stopping: the program ends.
         """
         waiting = OpenDemands(demands, intents, self._in_doubt)
-        claim_ids = {demand.claim_id for demand in demands}
-        self.left.take_up(claim_ids)
         # Whoever is done with a demand lets go of it.
         del demands
         self._unanswered.meet(intents, doubts)
@@ -147,7 +145,7 @@ class Rounds:
             if not wanted or (tried and not stay and self._turns.are_others_first(waiting, held)):
                 undecided = waiting.left()
                 due = min((until for until in held.values() if until < inf), default=self.left.due or now)
-                if not stay:
+                if not stay or self.left.are_behind(undecided):
                     if wanted and self._turns.is_outage_again(waiting):
                         self._attempts.gave_up(now)
                     self.left.leave(undecided, max(now, self._attempts.resumes_at) if wanted else due)
@@ -173,15 +171,16 @@ class Rounds:
 
     def _holding_up(self, waiting: OpenDemands) -> Outage:
         refused = [demand for demand in waiting.left() if self._refusals.of(demand.id)]
-        return holding_up(self._refusals.error_of(refused[0].id), refused)
+        others_went_on = all(self._refusals.others_go_on(demand.id) for demand in refused)
+        return holding_up(self._refusals.error_of(refused[0].id), refused, others_went_on=others_went_on)
 
     def nothing_follows(self) -> None:
         """Take in that no demand will come that could show whose fault a refusal is."""
         self._refusals.nothing_follows = True
 
-    def leave_unopened(self, claim_id: str, file: Unopened) -> LeftClaim:
-        """Leave a claim for later whose demands are not known yet, as ``Left.leave_unopened``."""
-        return self.left.leave_unopened(claim_id, file, self._workers.lifetime.now())
+    def leave_unnumbered(self, files: Mapping[str, Unnumbered]) -> None:
+        """Leave payments for later whose invoices cannot be looked up by their ids, as ``Left.leave_unnumbered``."""
+        self.left.leave_unnumbered(files, self._workers.lifetime.now())
 
     def preview(self, demands: Sequence[Demand]) -> Iterator[Plan]:
         """Plan demands as ``run`` would, without any call that writes.
@@ -256,7 +255,7 @@ class Rounds:
                 one.plan, one.held_until = None, self._turns.due(one, waiting)
                 continue
             invoice_id = None if isinstance(decided.step, Reject) else decided.step.invoice_id
-            if self.left.is_behind_unopened(one.demand, invoice_id):
+            if self.left.is_behind_unnumbered(one.demand, invoice_id):
                 one.plan, one.held_until = None, inf
                 continue
             one.plan = decided
