@@ -61,7 +61,7 @@ class Prove:
         self.settings: dict[str, dict[str, object]] = {}
         self.lifetimes: list[Hurried] = []
         self.last: Finished | None = None
-        monkeypatch.setitem(cli.prove.__kwdefaults__, "new_lifetime", self._lifetime)
+        self._monkeypatch = monkeypatch
 
     def _lifetime(self) -> Hurried:
         outer = self
@@ -86,6 +86,8 @@ class Prove:
     def __call__(self, *arguments: str | Path, strikes: tuple[Strike, ...] = (), stdin: bytes = b"") -> Finished:
         """Prove, and return what was said."""
         self.network.strike(*strikes)
+        # Time passes for this ConnectWise, and not for the one that was proved last.
+        self._monkeypatch.setitem(cli.prove.__kwdefaults__, "new_lifetime", self._lifetime)
         self.last = command("prove", *arguments, "--config", self.configured(), stdin=stdin)
         return self.last
 

@@ -37,6 +37,8 @@ from watcher.proving.writing import TestInvoice
 
 # About so many calls are made with a test invoice.
 CALLS = 80
+# What a gateway answers if ConnectWise is too slow, or does not answer.
+_GATEWAYS = (502, 503, 504)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +209,7 @@ def _of_breaking_off(error: PaymentWatcherError, looks: Looks, notes: Notes) -> 
     if isinstance(error, SignInRefused) and error.scope is Scope.REFUSED:
         yield answers.not_allowed(last.method, last.words)
     elif isinstance(error, Unreachable) and notes.noted.sending is not None:
-        yield answers.lost(str(error))
+        yield answers.lost(str(error), by_gateway=last.method == "POST" and last.status in _GATEWAYS)
 
 
 def _tidy(place: Place, looks: Looks, notes: Notes, proof: Proof) -> None:
@@ -257,8 +259,10 @@ def _in_work(journal: str, number: str, ids: list[int]) -> str | None:
         history = History(database)
         for file in history.in_work():
             attempts = [each for each in history.attempts(file.claim.id) if each.claim == file.claim.id]
-            if not file.records:
-                return f"{file.claim.name} is in work, and its payments are not read yet: try again once it is done."
+            # An invoice may be given by an id that could not be looked up yet.
+            unknown = any(not each.invoice_number and each.outcome == "waiting" for each in attempts)
+            if unknown or not file.records:
+                return f"{file.claim.name} is in work, and its invoices are not known yet: try again once it is done."
             if any(
                 each.invoice_number.casefold() == number.strip().casefold() or each.invoice_id in ids
                 for each in attempts

@@ -14,6 +14,8 @@ from watcher.proving.findings import Finding, Setting, differs, holds, look, unk
 
 # What is assumed of a search that does not show a payment within the time that is waited for it (seconds).
 _NEVER_SECONDS = 600.0
+# How late a write is played whose answer is lost (seconds).
+_LATE_SECONDS = 5.0
 _SERVER_FAULT = 500
 # What each method does, and the right that it needs.
 _WRITES = {
@@ -54,17 +56,20 @@ def not_allowed(method: str, words: str) -> Finding:
     return differs("rights", f"{what} is answered by {words}", means, rules=rules)
 
 
-def lost(reason: str) -> Finding:
+def lost(reason: str, *, by_gateway: bool) -> Finding:
     """Return the finding of a new payment whose answer did not come.
 
     Args:
         reason: why.
+        by_gateway: a gateway said so; otherwise nothing came.
     """
     means = (
         "the program reads the payments back before it sends another one; look for what cuts the line, or raise "
         "connectwise.timeout_seconds if ConnectWise is slow"
     )
-    return differs("lost_answer", f"the answer to a new payment is lost ({reason})", means)
+    # Nobody knows how late: so late that each answer is lost, and soon enough to be seen.
+    rules: dict[str, object] = {"late_seconds": _LATE_SECONDS, "late_answer": "504" if by_gateway else "closed"}
+    return differs("lost_answer", f"the answer to a new payment is lost ({reason})", means, rules=rules)
 
 
 def made(row: Seen, amount: Decimal, odd: str) -> Finding:
