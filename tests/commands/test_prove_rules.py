@@ -158,6 +158,7 @@ ROWS = {
         paid=BEFORE,
         told={number.upper(): f"Cannot find Invoice Number {number}" for number, _ in FIRST},
     ),
+    **{f"pages of {size}": Row({"largest_page": size}) for size in (25, 100)},
     "letter case": Row(
         {"numbers_by_case": True},
         {"letter_case": "look     letter case matters when ConnectWise looks for a number: write numbers exactly"},

@@ -11,9 +11,11 @@ import pytest
 from support.connectwise import another_user, invoice, payments_of
 from support.day import Day
 from support.documents import document, drop, files, one, records
-from support.line import Line
-from support.network import INVALID_400, RESET_AFTER, TIMED_OUT_500, Strike, Unreliable, after, altered, page
+from support.line import Hurried, Line, connect
+from support.network import INVALID_400, RESET_AFTER, TIMED_OUT_500, Fault, Strike, Unreliable, after, altered, page
 
+from watcher.actions.apply import apply
+from watcher.payments.model import Rules as ByRules
 from watcher.sandbox import PaymentSeed, Rules
 
 TOTAL = "100.00"
@@ -86,6 +88,37 @@ def test_a_search_that_lags_makes_no_second_payment(company, second, answer, lat
     assert "ErrorMessage" not in said
     assert rows(pay) == [min(later, TOTAL, key=Decimal)]
     assert ("50.00 discarded" in said.get("WarningMessage", "")) == (later == "150.00")
+
+
+@pytest.mark.parametrize("second", ["accepted", "refused"])
+def test_a_payment_that_a_search_does_not_show_yet_is_removed(company, second):
+    """Only a list shows that there is nothing to remove."""
+    pay = company(second_payment=second, search_lag_seconds=LONG)
+    pay(("CW-1", "60.00"))
+    assert pay(("CW-1", "0.00"))["WarningMessage"] == "The earlier payment of 60.00 was removed"
+    assert rows(pay) == []
+    pay(("CW-1", "40.00"))
+    assert rows(pay) == ["40.00"]
+
+
+@pytest.mark.parametrize("second", ["accepted", "refused"])
+def test_a_429_to_a_call_that_was_carried_out_makes_no_second_payment(company, second):
+    """It is made again, which ConnectWise refuses or the balance shows: one row."""
+    pay = company(second_payment=second)
+    pay.network.strike(Strike(after(page(429, "{}", Retry_After="1")), "POST", nth=1))
+    assert "ErrorMessage" not in pay(("CW-1", "60.00"))
+    assert rows(pay) == ["60.00"]
+
+
+def test_a_call_that_is_carried_out_twice_makes_no_second_payment(company):
+    """The balance in the answer shows it, and the second row is removed."""
+    pay = company(second_payment="accepted")
+    again = Fault(
+        meanwhile=lambda: another_user(pay.sandbox, "POST", "/finance/invoices/1001/payments", {"amount": 60})
+    )
+    pay.network.strike(Strike(again, "POST", nth=1))
+    assert "ErrorMessage" not in pay(("CW-1", "60.00"))
+    assert rows(pay) == ["60.00"]
 
 
 @pytest.mark.parametrize("second", ["accepted", "refused", "replaces"])
@@ -162,6 +195,42 @@ def test_an_invoice_gets_what_it_can_take(company, seed, rules, asked, held):
     assert ("discarded" in said.get("WarningMessage", "")) == (asked != held)
 
 
+@pytest.mark.parametrize(
+    "missing", ["type", "total", "payments", "total balance", "type total payments credits balance"]
+)
+@pytest.mark.parametrize(
+    ("seed", "held"),
+    [
+        ({"type": "CreditMemo"}, []),
+        ({"payments": (PaymentSeed(Decimal(60)),)}, [TOTAL]),
+        ({"payments": (PaymentSeed(Decimal(25), credit="MEMO-1"),)}, ["75.00"]),
+    ],
+    ids=["credit memo", "paid", "credit"],
+)
+def test_what_a_list_leaves_out_is_read(company, missing, seed, held):
+    """Whatever field lists do not show, no credit memo is paid, and no invoice gets more than it can take."""
+    pay = company(invoice("CW-1", TOTAL, **seed), overpayment="accepted")
+    left_out = missing.split()
+    shown = altered(lambda found: [{key: one[key] for key in one if key not in left_out} for one in found])
+    pay.network.strike(Strike(shown, "GET", SEARCHES))
+    said = pay(("CW-1", "120.00"))
+    assert rows(pay) == held
+    assert ("is a credit memo, which takes no payment" in said.get("ErrorMessage", "")) == (held == [])
+    assert ("discarded" in said.get("WarningMessage", "")) == (held != [])
+
+
+@pytest.mark.parametrize("size", [25, 100])
+def test_a_server_of_smaller_pages_hides_no_invoice(start_sandbox, size):
+    """A look-up that is answered by a round number of rows, fewer than were asked for, is followed by the next page."""
+    numbers = [f"N-{ordinal}" for ordinal in range(130)]
+    books = start_sandbox(*(invoice(number, TOTAL) for number in numbers), rules=Rules(largest_page=size))
+    with Unreliable(books.url) as network:
+        *_, applied = apply(
+            document(*((number, TOTAL) for number in numbers)), *connect(network.url, Hurried()), ByRules()
+        )
+    assert {str(result.outcome) for result in applied.known} == {"applied"}
+
+
 def test_a_balance_that_cannot_be_read_is_not_guessed(company):
     """Lists do not show it, and ConnectWise refuses to show the invoice: that payment waits, and others are made."""
     seed = invoice("CW-1", TOTAL, down_payment=Decimal(40))
@@ -213,6 +282,41 @@ def test_a_date_that_comes_back_otherwise_converges(folders, company, rules):
     last = one([path for path in files(folders.success) if path.name.startswith("pay3")])
     assert "ConnectWise shows the date" in records(last)[0]["WarningMessage"]
     assert rows(pay) == [amount]
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        "2016-09-22",
+        "2016-09-22T00:00:00",
+        "2016-09-22T12:00:00Z",
+        "2016-09-22T00:00:00.000Z",
+        "2016-09-22T00:00:00-05:00",
+    ],
+)
+def test_a_day_is_the_same_in_whatever_form_it_comes_back(company, shown):
+    """Its first ten characters count: the same file once more changes nothing."""
+    pay = company()
+    one_form = altered(
+        lambda found: [one | {"paymentDate": shown} for one in found] if isinstance(found, list) else found
+    )
+    pay.network.strike(Strike(one_form, "GET", r"/payments\?"))
+    pay(("CW-1", TOTAL))
+    pay(("CW-1", TOTAL))
+    assert pay.network.seen("PATCH") == []
+
+
+def test_a_date_that_is_never_shown_converges_and_is_said(folders, company):
+    """It is sent once more, and no further time in one run."""
+    pay = company()
+    bare = altered(lambda found: [{key: one[key] for key in one if key != "paymentDate"} for one in found])
+    pay.network.strike(Strike(bare, "GET", r"/payments\?"))
+    for number in range(4):
+        drop(folders.inbox, f"pay{number}.xml", document(("CW-1", TOTAL)))
+    pay(("CW-2", TOTAL))
+    assert len(pay.network.seen("PATCH", "/1001/")) <= 1
+    last = one([path for path in files(folders.success) if path.name.startswith("pay3")])
+    assert "ConnectWise shows no date" in records(last)[0]["WarningMessage"]
 
 
 @pytest.mark.parametrize(

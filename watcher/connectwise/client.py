@@ -24,6 +24,8 @@ from watcher.payments.model import Call, Change, Create, Remove
 _LONGEST_URL = 2000
 # The largest page that ConnectWise serves (developer guide); without a size a page has 25 rows.
 _PAGE_SIZE = 1000
+# A server that serves smaller pages than asked for makes them of a multiple of so many rows.
+_PAGE_UNIT = 25
 # Room is kept in a URL for the number of a page of three digits.
 _LAST_PAGE = 999
 # The most pages that are read of one list. No invoice has twenty thousand payments.
@@ -105,7 +107,8 @@ class ConnectWise:
         """
         wanted = {number.casefold() for number in invoice_numbers}
         found: dict[str, list[Invoice]] = defaultdict(list)
-        for invoice in self._pages(_invoices_path("invoiceNumber", invoice_numbers), rows.invoices):
+        path = _invoices_path("invoiceNumber", invoice_numbers)
+        for invoice in self._pages(path, rows.invoices, len(invoice_numbers)):
             key = invoice.number.strip().casefold()
             if key in wanted:
                 found[key].append(invoice)
@@ -121,7 +124,7 @@ class ConnectWise:
             The invoices found by id, with all that ``find_invoices`` returns of them.
         """
         wanted = set(invoice_ids)
-        found = self._pages(_invoices_path("id", invoice_ids), rows.invoices)
+        found = self._pages(_invoices_path("id", invoice_ids), rows.invoices, len(invoice_ids))
         return {invoice.id: invoice for invoice in found if invoice.id in wanted}
 
     def list_payments(self, invoice_id: int) -> tuple[HeldPayment, ...]:
@@ -227,16 +230,24 @@ class ConnectWise:
         if group:
             yield tuple(group)
 
-    def _pages(self, path: str, reads: Reads[list[Row]]) -> Iterator[Row]:
-        """Yield the rows of a list, page by page, each id once: a row that is listed twice is still one row."""
+    def _pages(self, path: str, reads: Reads[list[Row]], expected: int = _PAGE_SIZE) -> Iterator[Row]:
+        """Yield the rows of a list, page by page, each id once: a row that is listed twice is still one row.
+
+        Args:
+            path: of the list.
+            reads: reads a page.
+            expected: how many rows there are at most, as a rule. A page of a round number of rows that are fewer may be
+                all that the server serves at once, so the next one is asked for.
+        """
         seen: dict[int, Row] = {}
         for page in range(1, _MOST_PAGES + 1):
             found = self._get(path if page == 1 else _page(path, page), reads=_agreeing(seen, reads))
             new = {row.id: row for row in found if row.id not in seen}
             yield from new.values()
-            if len(found) < _PAGE_SIZE:
-                return
             seen |= new
+            is_round = bool(new) and len(found) % _PAGE_UNIT == 0 and len(seen) < expected
+            if len(found) < _PAGE_SIZE and not is_round:
+                return
         endless = Unreachable(f"ConnectWise's list has no end: {_MOST_PAGES} full pages of {path.partition('?')[0]}")
         endless.scope = Scope.ODD
         raise endless

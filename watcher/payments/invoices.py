@@ -78,6 +78,11 @@ class Invoice:
         return self.payments is not None and self.paid not in (None, self.listed)
 
     @property
+    def lacks_something(self) -> bool:
+        """True if it does not say what is left to pay, or if it is a credit memo."""
+        return self.balance is None or not self.type
+
+    @property
     def is_contradicted(self) -> bool:
         """True if the sum of its payments is less than that of its payment rows.
 

@@ -303,7 +303,8 @@ def _kept_date(held: HeldPayment, day: date | None, dates: Dates, *, same_amount
     if not same_amount or held.id not in dates.sent or dates.sent[held.id] != day:
         return None
     sent = "the date was taken off" if day is None else f"{day} was sent"
-    return f"ConnectWise shows the date {held.date_paid or 'none'} for this payment, although {sent}"
+    shown = f"the date {held.date_paid}" if held.date_paid else "no date"
+    return f"ConnectWise shows {shown} for this payment, although {sent}"
 
 
 def _of_sum(adding: Adding, amount: Decimal, held: HeldPayment | None) -> tuple[str, ...]:

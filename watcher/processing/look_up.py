@@ -214,12 +214,13 @@ class LookUp:
 
         It showed those as they were whose sums do not fit their payments. If they are less than its payments even then,
         nobody can tell what the invoice can take. Of those without a balance it does not tell what is left to pay:
-        taxes, down payments and credits count, too. Nothing is guessed: the payment waits.
+        taxes, down payments and credits count, too. Without its type nobody knows if it is a credit memo. Nothing is
+        guessed: the payment waits.
         """
         unsure = {
             invoices[0].id: key
             for key in keys
-            if (invoices := found.invoices[key]) and (invoices[0].is_stale or invoices[0].balance is None)
+            if (invoices := found.invoices[key]) and (invoices[0].is_stale or invoices[0].lacks_something)
         }
         for invoice_id, answer in self._looks.make(self._client.read_invoice, list(unsure), proved=True).items():
             key = unsure[invoice_id]

@@ -7,7 +7,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from watcher.errors import Outage, Scope, Unreachable
-from watcher.payments.model import Dates, Demand, Plan, Reject, Rules
+from watcher.payments.model import ZERO, Dates, Demand, Plan, Reject, Rules
 from watcher.payments.planning import plan
 from watcher.payments.sums import Before, add
 from watcher.processing.look_up import Holdings, LookUp
@@ -101,10 +101,11 @@ class Planner:
         """Return True if the payments of a demand's invoice are listed whatever a search says of them.
 
         A call that an earlier process planned may have been made. As long as no second one may be made, the search is
-        enough; after that a list is needed.
+        enough; after that a list is needed. That nothing is there to be removed only a list shows: a search may lag.
         """
         planned_before = one.intent is not None and not self._unanswered.wait_before_post(one.demand.id)
-        return one.doubtful or planned_before or self._rules.list_first
+        removes = one.demand.amount == ZERO
+        return one.doubtful or planned_before or removes or self._rules.list_first
 
 
 def _known_id(one: Pending) -> int | None:

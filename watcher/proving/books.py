@@ -76,7 +76,9 @@ def _shown(invoices: Sequence[Seen], read: Sequence[Seen]) -> Iterator[Finding]:
         name for name in ("type", "total", "payments", "credits", "balance") if not any(i.shows(name) for i in invoices)
     ]
     lacks = f"lists of invoices show no {' and no '.join(missing)}"
-    if "type" in missing:
+    if "type" in missing and any(each.shows("type") for each in read):
+        yield holds("fields", lacks, "the program reads each invoice by its id, too, which is one more request", rules)
+    elif "type" in missing:
         yield differs("fields", "lists of invoices show no type", "credit memos would be paid", rules=rules)
     elif "balance" in missing and any(each.shows("balance") for each in read):
         yield holds("fields", lacks, "the program reads each invoice by its id, too, which is one more request", rules)

@@ -176,7 +176,7 @@ class Looks:
 
     def _read_alone(self) -> list[Seen]:
         """Read a few invoices by their ids, if lists leave something out: those first whose sums may mislead."""
-        if all(any(each.shows(name) for each in self._invoices) for name in ("balance", "credits")):
+        if all(any(each.shows(name) for each in self._invoices) for name in ("type", "balance", "credits")):
             return []
         names = ("salesTax", "downpaymentApplied", "previousProgressApplied")
         telling = sorted(

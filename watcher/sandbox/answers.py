@@ -96,7 +96,9 @@ def served(answer: Answer, accepted: str | None) -> Answer:
     return replace(answer, content_type=f"{API_MEDIA_TYPE}; version={asked.group(1)}")
 
 
-def page_of(records: Sequence[Record], request: Request) -> tuple[Sequence[Record], Mapping[str, str]]:
+def page_of(
+    records: Sequence[Record], request: Request, largest: int = _LARGEST_PAGE_SIZE
+) -> tuple[Sequence[Record], Mapping[str, str]]:
     """Return the page a request asks for, and the header that leads to the others.
 
     ConnectWise developer guide: 25 records a page unless told, at most 1000; a ``Link`` header (RFC 5988)
@@ -107,13 +109,14 @@ def page_of(records: Sequence[Record], request: Request) -> tuple[Sequence[Recor
     Args:
         records: all the records.
         request: whose parameters page and pageSize count.
+        largest: the most records of a page.
 
     Raises:
         RequestError: 400, page or pageSize is no whole number from 1 up, or there is a pageId.
     """
     if request.parameter("pageId"):
         raise invalid_request("pageId needs the header pagination-type: forward-only.")
-    size = _page_size(request)
+    size = min(_page_size(request), largest)
     page = _count(request, "page", 1)
     last = max(1, -(-len(records) // size))
     targets = {"first": 1, "prev": page - 1, "next": page + 1, "last": last}

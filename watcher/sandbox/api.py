@@ -168,7 +168,9 @@ def _listing(call: Call, records: list[Record], fields: Mapping[str, Kind]) -> A
     if request.headers.get("pagination-type", "").casefold() == "forward-only":
         page, links = page_after(records, request)
     else:
-        page, links = page_of(ordered(records, request.parameter("orderBy"), fields), request)
+        page, links = page_of(
+            ordered(records, request.parameter("orderBy"), fields), request, call.books.rules.largest_page
+        )
     return json_answer(200, [_shown(call, record) for record in page], links)
 
 

@@ -33,6 +33,7 @@ class Rules:
         search_lag_seconds: lists and counts with conditions show invoices as they were so long ago. An invoice by
             its id, and the payments of an invoice, are always fresh.
         search_works: lists and counts with conditions find something.
+        largest_page: the most records of a page of a list, whatever is asked for.
         numbers_by_case: letter case counts when an invoice number is searched for.
         second_payment: the POST of a second payment is ``refused``, is ``accepted``, or ``replaces`` the first, whose
             id stays.
@@ -71,6 +72,7 @@ class Rules:
     credits_in_lists: bool = True
     search_lag_seconds: float = 0.0
     search_works: bool = True
+    largest_page: Literal[1000, 100, 25] = 1000
     numbers_by_case: bool = False
     second_payment: Literal["refused", "accepted", "replaces"] = "refused"
     overpayment: Literal["refused", "accepted", "cut"] = "refused"

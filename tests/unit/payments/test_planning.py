@@ -601,7 +601,7 @@ def test_row_of_nothing_is_a_payment_only_if_it_is_alone(asked, rows, step):
     ("asked", "held", "sent", "told"),
     [
         pytest.param("100", row("100", OTHER), DAY, f"shows the date {OTHER}", id="shifted"),
-        pytest.param("100", row("100"), DAY, "shows the date none", id="not stored"),
+        pytest.param("100", row("100"), DAY, "shows no date", id="not stored"),
         pytest.param("40", row("40", OTHER), None, "although the date was taken off", id="set by the server"),
     ],
 )

@@ -19,6 +19,7 @@ BENT = Rules(
     credits_in_lists=False,
     search_lag_seconds=2.5,
     search_works=False,
+    largest_page=25,
     numbers_by_case=True,
     second_payment="replaces",
     overpayment="cut",
