@@ -473,6 +473,8 @@ class _Handler(BaseHTTPRequestHandler):
     def answer(self) -> None:
         """Answer one request, or do not."""
         body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        if isinstance(self.connection, ssl.SSLSocket):
+            self.headers["X-Forwarded-Proto"] = "https"
         sent = (self.command, self.path, self.headers, body)
         fault = self.network.enter(*sent, self.number)
         try:

@@ -161,7 +161,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self._send(refusal(error))
             return
-        address = f"http://{self.headers.get('Host', HOST)}{target}"
+        # Clients follow links, and those that speak TLS have something in front of this.
+        scheme = "https" if self.headers.get("X-Forwarded-Proto", "").lower() == "https" else "http"
+        address = f"{scheme}://{self.headers.get('Host', HOST)}{target}"
         request = Request(
             method=self.command,
             path=unquote(target),

@@ -34,6 +34,11 @@ changed = payments.id(made.id).patch(
     ]
 )
 listed = [payment.amount for payment in payments.get()]
+slashed = payments.id(made.id).patch([{"op": "replace", "path": "/amount", "value": "300.00"}]).amount
+whole = {"id": made.id, "type": "P", "amount": 299.5, "invoice": {"id": found.id, "identifier": found.invoice_number}}
+put = payments.id(made.id).put(whole)
+lower = invoices.get(params={"pagesize": 3, "orderby": "id desc", "FIELDS": "id,type"})
+at_location = invoices.count.get(params={"conditions": "location/id = 2 and agreement/id = null"}).count
 payments.id(made.id).delete()
 told = {
     "paged": paged,
@@ -42,6 +47,12 @@ told = {
     "made": made.amount,
     "changed": [changed.amount, changed.payment_date.date().isoformat()],
     "listed": listed,
+    "slashed": slashed,
+    "put": [put.amount, put.payment_date is None],
+    "lower": [each.id for each in lower],
+    "at_location": at_location,
+    "left_out": [found.agreement is None, found.tax_code is None],
+    "unknown_name": refused(invoices.get, None, {"conditions": "invoiceDate > [2020-01-01T00:00:00Z]"}),
     "left": len(payments.get()),
     "missing": refused(invoices.id(9).get),
     "forbidden": refused(invoices.id(1002).payments.post, {"type": "P", "amount": 1}),

@@ -14,6 +14,20 @@ def test_links_put_page_last(client: Client) -> None:
     assert response.links["next"]["url"] == f"{client.sandbox.url}{INVOICES}?pageSize=20&page=2"
 
 
+def test_links_lead_back_through_tls(client: Client) -> None:
+    """What stands in front says that it speaks TLS; a client that follows the link stays there."""
+    response = client.get(INVOICES, headers={"X-Forwarded-Proto": "https"})
+    assert response.links["next"]["url"].startswith("https://127.0.0.1:")
+
+
+@pytest.mark.parametrize("path", [f"{INVOICES}/1001", "/v4_6_release/apis/3.0/system/info"])
+@pytest.mark.parametrize("name", ["conditions", "childConditions", "customFieldConditions"])
+def test_no_condition_on_a_single_record_is_passed_over(client: Client, path: str, name: str) -> None:
+    """It would seem to hold whatever it says, so it is refused."""
+    response = client.get(path, params={name: "id = 9"})
+    assert (response.status_code, response.json()["code"]) == (400, "InvalidRequest")
+
+
 def test_parameter_names_have_any_letter_case(client: Client) -> None:
     """Size, order, fields and conditions count however their names are written."""
     query = {"PAGESIZE": 2, "orderby": "id desc", "Fields": "invoiceNumber", "CONDITIONS": "id < 1031"}
