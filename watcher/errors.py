@@ -199,6 +199,7 @@ class Outage(PaymentWatcherError):
         request_id: ConnectWise's request id where there is one.
         scope: how much it says.
         stuck: the payments that met it, if it was said about single ones.
+        waiting: what waits for its end otherwise, in words; empty if that is not known.
         others_go_on: True if files that come in meanwhile are worked on.
     """
 
@@ -211,10 +212,11 @@ class Outage(PaymentWatcherError):
         self.mend = mend
         self.request_id = request_id
         self.stuck: tuple[Stuck, ...] = ()
+        self.waiting = ""
 
     def __str__(self) -> str:
         if not self.stuck:
-            return super().__str__()
+            return super().__str__() + (f"; this holds up {self.waiting}" if self.waiting else "")
         more = f" and {len(self.stuck) - 1:,} more" if len(self.stuck) > 1 else ""
         return f"{super().__str__()}; this holds up {self.stuck[0]}{more}"
 

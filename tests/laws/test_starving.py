@@ -156,3 +156,28 @@ def test_files_that_come_in_during_an_outage_of_writes_are_asked_little(folders,
     assert sent[0] <= 200
     assert files(folders.fail) == []
     assert paid(books, *numbers) == [[TOTAL]] * 80
+
+
+@pytest.mark.parametrize(
+    ("path", "said", "mend"),
+    [
+        ("/finance/invoices", "ConnectWise answered 500", "ConnectWise or the network is down"),
+        ("conditions=", "ConnectWise's search for invoices does not work", "payment-watcher prove"),
+    ],
+    ids=["all looks", "searches"],
+)
+def test_an_outage_of_looks_says_what_waits(folders, start_sandbox, path, said, mend):
+    """How many payments of which files, and since when; no single invoice is blamed, and all are made later."""
+    numbers = [f"N-{ordinal}" for ordinal in range(12)]
+    books = start_sandbox(*(invoice(number, TOTAL) for number in numbers))
+    with Unreliable(books.url, Strike(CONVERTING_500, "GET", path)) as network:
+        drop(folders.inbox, "a.xml", document(*((number, TOTAL) for number in numbers[:5])))
+        drop(folders.inbox, "b.xml", document(*((number, TOTAL) for number in numbers[5:])))
+        logs = served(folders, network.url, Day(network.strike, at=HOUR / 2))
+    (told,) = named(logs, "line.waiting")
+    assert told["reason"].startswith(said)
+    assert told["reason"].endswith("; this holds up 12 payments of a.xml, b.xml")
+    assert mend in told["mend"]
+    assert told["since"]
+    assert "invoice_number" not in told
+    assert paid(books, *numbers) == [[TOTAL]] * 12

@@ -7,10 +7,11 @@ from contextlib import closing
 from dataclasses import replace
 
 from watcher.claim import Claim
-from watcher.errors import Outage
+from watcher.errors import Outage, SignInRefused, Unreachable
 from watcher.payments.demands import demands_of, lacks_number
-from watcher.payments.model import Demand, DemandId, Intent, Rules
+from watcher.payments.model import Demand, DemandId, Intent, Rules, listed
 from watcher.payments.outcomes import Result
+from watcher.plain import plain
 from watcher.processing.audit import Audit
 from watcher.processing.claimed import Asking, Decided, Tally, Unnumbered
 from watcher.processing.left import Left
@@ -76,6 +77,13 @@ class _OpenFiles:
         for claim_id, _ in results:
             self._undecided[claim_id] -= 1
 
+    def in_words(self) -> str:
+        """Return which payments have no outcome yet, in words."""
+        waiting = {claim_id: count for claim_id, count in self._undecided.items() if count}
+        payments = sum(waiting.values())
+        names = [plain(self._files[claim_id].claim.name) for claim_id in waiting]
+        return f"{payments:,} payment{'' if payments == 1 else 's'} of {listed(names)}"
+
     def complete(self) -> Iterator[Asking]:
         """Yield, and forget, the files all of whose records have an outcome."""
         for claim_id in [each for each in self._files if not self._undecided.get(each)]:
@@ -140,6 +148,8 @@ class Batches:
                             yield from self._record(files, news)
             except Outage as outage:
                 outage.stuck = tuple(replace(each, file=files.claim(each.claim_id).name) for each in outage.stuck)
+                if isinstance(outage, Unreachable | SignInRefused):
+                    outage.waiting = files.in_words()
                 raise
         self._tell_of_left(files, unnumbered)
 

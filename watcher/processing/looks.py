@@ -23,6 +23,10 @@ from watcher.payments.invoices import Invoice
 _HALVINGS = 2
 # So many looks may go wrong, with none that went well, before that is the line's trouble.
 _PATIENCE = 8
+_MEND_SEARCH = (
+    "Nothing is lost, and the payments are tried again. If it lasts, ask ConnectWise's support; "
+    '"payment-watcher prove" shows what works'
+)
 
 Term = TypeVar("Term", str, int)
 Answer = TypeVar("Answer")
@@ -106,8 +110,18 @@ class Looks:
         Raises:
             Unreachable: it does not work, or cannot be asked.
         """
-        if self._first(self._client.finds_what_is_there) is not True:
-            raise Unreachable(f"ConnectWise's search for invoices does not work: {what}", request_id)
+        try:
+            works = self._first(self._client.finds_what_is_there) is True
+        except Unreachable as outage:
+            if _is_about_all(outage):
+                raise
+            # It is the search's own trouble if other looks go well.
+            self._first(self._client.any_invoice_id)
+            works = False
+        if not works:
+            broken = Unreachable(f"ConnectWise's search for invoices does not work: {what}", request_id)
+            broken.mend = _MEND_SEARCH
+            raise broken
 
     def _first(self, ask: Callable[[], object]) -> object:
         """Make a look that is about no invoice that was asked for; return what came of it.
