@@ -207,3 +207,18 @@ def test_one_that_only_a_search_does_not_show_is_paid(folders, books):
         drop(folders.inbox, "ids.xml", mixed("BAD", "GOOD-0"))
         assert once(folders, network.url)[1] == ""
     assert paid(books, "BAD", "GOOD-0") == [[TOTAL]] * 2
+
+
+def test_a_look_by_id_that_hangs_is_made_alone_and_ever_less_often(folders, books):
+    """Whoever waits behind it waits for two calls without an answer at most, and every few minutes at last."""
+    with Unreliable(books.url, *strikes(LOOK_UP, SILENT_BEFORE)) as network:
+        drop(folders.inbox, "ids.xml", mixed(*NUMBERS))
+        lifetime = Day(network.strike, at=1000)
+        served(folders, network.url, lifetime, timeout_seconds=0.2)
+        hung = [request.path for request in network.requests if request.fault is not None]
+    assert paid(books, *NUMBERS) == [[TOTAL]] * len(NUMBERS)
+    first = next(place for place, path in enumerate(hung) if "/1001?" in path)
+    again = hung[first + 1 :]
+    assert all("%20(1001)" in path or "/1001?" in path for path in again)
+    # After 1, 2, 4 and 5 minutes, and so on.
+    assert len(again) <= 2 * 5

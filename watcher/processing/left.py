@@ -26,8 +26,9 @@ _MEND_ODD = (
     "If that does not help, take the file out of work: payment-watcher withdraw NAME"
 )
 
-# How often an invoice is looked up again whose number is not known (seconds).
+# When an invoice is looked up again whose number is not known (seconds): later each time, since such a look may hang.
 _UNNUMBERED_SECONDS = 60.0
+_LONGEST_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,7 @@ class Left:
         self._had_cause = False
         # By claim id.
         self._unnumbered: dict[str, Unnumbered] = {}
+        self._pauses: dict[str, float] = {}
         # The demands behind those.
         self._behind: set[DemandId] = set()
 
@@ -133,6 +135,7 @@ class Left:
         """Forget claims other than these: nothing is left of them."""
         self.claims = {claim_id: claim for claim_id, claim in self.claims.items() if claim_id in claim_ids}
         self._unnumbered = {claim_id: file for claim_id, file in self._unnumbered.items() if claim_id in claim_ids}
+        self._pauses = {claim_id: pause for claim_id, pause in self._pauses.items() if claim_id in claim_ids}
         self._refusals.keep_only(claim_ids)
 
     def leave(self, demands: Sequence[Demand], due: float) -> None:
@@ -159,7 +162,9 @@ class Left:
         """
         self._unnumbered |= files
         for claim_id in files:
-            self.claims[claim_id] = LeftClaim((), now + _UNNUMBERED_SECONDS, *self._why(claim_id, ()))
+            pause = self._pauses.get(claim_id, _UNNUMBERED_SECONDS)
+            self._pauses[claim_id] = min(2 * pause, _LONGEST_SECONDS)
+            self.claims[claim_id] = LeftClaim((), now + pause, *self._why(claim_id, ()))
 
     def is_behind_unnumbered(self, demand: Demand, invoice_id: int | None) -> bool:
         """Return True if its file or an earlier one has a payment on the same invoice without a number; remember it.

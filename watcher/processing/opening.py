@@ -7,7 +7,7 @@ and everything else is. So recovery is the ordinary way.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -104,7 +104,7 @@ class Opener:
             copy = copies.pop(claim.id, None) or self._claims.copy(claim.id)
             read.append(self._read(claim, known.get(claim.id), copy))
         numbers, troubles = self._look_up.by_id(
-            {record.invoice_id or 0 for file in read for record in file.records if lacks_number(record)}
+            {record.invoice_id or 0 for file in read for record in _looked_up(file) if lacks_number(record)}
         )
         if self._acceptance.prevent_reprocessing:
             # What the earlier ones of these files ask counts for the later ones.
@@ -185,6 +185,15 @@ class Opener:
             f"{earlier.claimed_at:%Y-%m-%d at %H:%M} UTC (claim {earlier.id}), "
             "and payments.prevent_reprocessing is set."
         )
+
+
+def _looked_up(file: _Read) -> Iterable[Record]:
+    """Return the records whose invoices are looked up: those without an outcome, if one could not be looked up before.
+
+    Such a look may hang, and with others it is halved until that one is alone.
+    """
+    decided = file.known.decided if file.known and file.known.unnumbered else ()
+    return (record for record in file.records if record.position not in decided)
 
 
 def unnumbered(claim_id: str, payments: Sequence[Payment], troubles: Mapping[int, Outage]) -> Unnumbered:
