@@ -146,6 +146,11 @@ class Event(StrEnum):
         "the configuration was to be read anew and cannot be used; the daemon goes on with the one before",
         "reason",
     )
+    LOG_DROPPED = (
+        "log.dropped",
+        "nobody read standard error for a while, so lines of the log were dropped; payments went on",
+        "lines",
+    )
     STOPPING = "service.stopping", "the daemon was asked to end", "signal"
     STOPPED = "service.stopped", "the daemon ended", ""
     CRASHED = "service.crashed", "a fault of this program itself", "exception"

@@ -6,6 +6,7 @@ The finished text passes the redaction last, so that it covers a traceback or a 
 
 from __future__ import annotations
 
+import functools
 import io
 import logging
 import sys
@@ -19,11 +20,15 @@ import structlog
 
 from watcher.events.catalogue import Event
 from watcher.events.redaction import redactor
+from watcher.events.stderr import Outlet, StandardError, is_journal
 from watcher.plain import plain, plain_lines
 
 # How large a log file gets before it is moved aside (bytes), and how many of them are kept.
 _FILE_BYTES = 10_000_000
 _FILES_KEPT = 10
+
+# The file descriptor of standard error.
+_STDERR = 2
 
 Hears = Callable[[str, Mapping[str, Any]], None]
 _Processors = list[structlog.typing.Processor]
@@ -74,7 +79,7 @@ def set_up(
 
 
 def _to_stream(stream: TextIO, style: str, redacted: Callable[[str], str]) -> logging.Handler:
-    handler = logging.StreamHandler(stream)
+    handler = _handler_of(stream)
     if style == "console" or (style == "auto" and stream.isatty()):
         plainly = _Plainly(redacted)
         renderer = structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=plainly.write_traceback)
@@ -82,6 +87,21 @@ def _to_stream(stream: TextIO, style: str, redacted: Callable[[str], str]) -> lo
     else:
         handler.setFormatter(_Redacting(_as_json(), redacted))
     return handler
+
+
+def _handler_of(stream: TextIO) -> logging.Handler:
+    try:
+        is_stderr = stream.fileno() == _STDERR
+    except (OSError, ValueError):
+        # It is a text in memory.
+        is_stderr = False
+    return StandardError(_outlet(), journal=is_journal(_STDERR)) if is_stderr else logging.StreamHandler(stream)
+
+
+@functools.cache
+def _outlet() -> Outlet:
+    """Return the one outlet of this process: what waits in it keeps its place when the log is set up anew."""
+    return Outlet(_STDERR)
 
 
 def _to_file(file: Path, redacted: Callable[[str], str]) -> logging.Handler:
