@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import time
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from support.documents import document, drop, one
-from support.program import Daemon, command, configure
+from support.program import PATIENCE, Daemon, command, configure
 
 from watcher.actions.status import Level
 from watcher.disk.lock import lock_file
@@ -100,6 +103,35 @@ def test_an_outage_is_shown_with_its_time_reason_and_mend(folders, sandbox):
     assert datetime.now(UTC) - datetime.fromisoformat(line["since"]) < timedelta(minutes=1)
     (claimed,) = said["claimed"]
     assert (claimed["name"], claimed["records"], claimed["decided"]) == ("pay.xml", 1, 0)
+
+
+@pytest.fixture
+def in_calcutta(monkeypatch):
+    """Let the clocks of this machine be five and a half hours ahead of UTC."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Asia/Kolkata")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("in_calcutta")
+def test_the_next_try_of_an_outage_is_shown_in_utc_and_local_time(folders, sandbox):
+    """Log, JSON and text name the same moment; a daemon that was killed tries nothing any more."""
+    config = configure(folders, sandbox.url, connectwise={"private_key": "refused"})
+    drop(folders.inbox, "pay.xml", document(("CW-1", "100.00")))
+    with Daemon(config, TZ="Asia/Kolkata") as daemon:
+        logged = datetime.fromisoformat(daemon.event("line.waiting")["next_try_at"])
+        said, shown = status(config), command("status", "--config", config).out
+        _, told = daemon.tells("STATUS=Waiting since")
+        daemon.process.kill()
+        daemon.process.wait()
+    assert status(config)["line"]["next_try_at"] is None
+    following = datetime.fromisoformat(said["line"]["next_try_at"])
+    assert timedelta() <= following - logged < timedelta(seconds=PATIENCE)
+    ((local, utc),) = re.findall(r"[Nn]ext try.*?(\S+ \S+) \((.*) UTC\)", shown)
+    assert (datetime.fromisoformat(local) - timedelta(hours=5, minutes=30)).strftime("%H:%M:%S") == utc.split()[-1]
+    assert told.endswith(" UTC).")
 
 
 def test_a_folder_that_cannot_be_looked_at_is_a_trouble(folders, sandbox):

@@ -155,7 +155,7 @@ class Status:
             file |= {name: money(file[name]) for name in ("asked", "failed")}
         content["unpaid"] = [attempt_as_json(attempt) for attempt in self.unpaid]
         if line := content["line"]:
-            for name in ("since", "answered_at"):
+            for name in ("since", "answered_at", "next_try_at"):
                 line[name] = line[name] and line[name].isoformat(timespec="seconds")
         return content
 
@@ -195,7 +195,11 @@ def look(inbox: Inbox, journal: str, lock: Path, last: int = 10) -> Status:
         status.held.extend(_held(Waits(database), status))
         status.finished.extend(history.last_files(last))
         status.unpaid.extend(Unpaid(database).all())
-        return replace(status, line=Bulletins(database).latest())
+        line = Bulletins(database).latest()
+        if line is not None and not status.running:
+            # A daemon that was killed tries nothing any more.
+            line = replace(line, next_try_at=None)
+        return replace(status, line=line)
 
 
 def answer(inbox: Inbox, look: Callable[[], Found]) -> Found:

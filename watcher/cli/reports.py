@@ -43,6 +43,8 @@ def show_status(status: Status) -> None:
         _say(f"{last}{line.state.capitalize()} since {moment(line.since)}: {line.reason}")
         if line.mend:
             _say(f"{line.mend}.", _INDENT)
+        if line.next_try_at:
+            _say(_next_try(line.next_try_at), _INDENT)
         if line.watch:
             _say(f"Inbox: {line.watch}")
     answered = f"; last good answer {moment(line.answered_at)}" if line and line.answered_at else ""
@@ -77,6 +79,12 @@ def show_status(status: Status) -> None:
         _list("Failed and still unpaid", ((_asked(one), _reason(one)) for one in status.unpaid[-_MOST_UNPAID:]))
         if len(status.unpaid) > _MOST_UNPAID:
             _say(f"... and {len(status.unpaid) - _MOST_UNPAID:,} earlier ones (--json lists all).")
+
+
+def _next_try(at: datetime) -> str:
+    if at <= datetime.now(UTC):
+        return f"The next try is under way, since {moment(at)}."
+    return f"Next try: {moment(at)}. payment-watcher retry makes it now."
 
 
 def show_attempts(attempts: Sequence[Attempt]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import structlog
@@ -153,8 +153,13 @@ def _held(lock: Path, settings: Settings, lifetime: Lifetime) -> Iterator[None]:
                     logged = str(trouble)
                     # Nobody else hears of the events yet.
                     log_to(settings, [])
-                    since = datetime.now(UTC).isoformat(timespec="seconds")
-                    keys = {"request_id": None, "retry_in_seconds": _RETRY_SECONDS, "since": since}
+                    now = datetime.now(UTC)
+                    keys = {
+                        "request_id": None,
+                        "retry_in_seconds": _RETRY_SECONDS,
+                        "next_try_at": (now + timedelta(seconds=_RETRY_SECONDS)).isoformat(timespec="seconds"),
+                        "since": now.isoformat(timespec="seconds"),
+                    }
                     structlog.get_logger().error(Event.LINE_WAITING, reason=logged, mend=trouble.mend, **keys)
                     lifetime.systemd.status(f"Waiting: {trouble}. {trouble.mend}.")
             lifetime.sleep(_RETRY_SECONDS)

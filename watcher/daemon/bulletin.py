@@ -6,7 +6,7 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
@@ -15,9 +15,12 @@ from watcher.errors import JournalTrouble, Outage
 from watcher.events.catalogue import Event
 from watcher.journal.bulletins import Bulletin, Bulletins
 from watcher.lifetime import Lifetime
+from watcher.times import moment
 
 # A bulletin that says the same is posted again after so long (seconds), with when ConnectWise last answered.
 _REPEAT_SECONDS = 60.0
+# Two times of the next try are the same if they lie no further apart: each is taken from two clocks (seconds).
+_SAME_SECONDS = 1.0
 
 
 class Speaker:
@@ -55,29 +58,36 @@ class Speaker:
         if self._latest is None or (self._latest.state, self._latest.reason) != (state, sentence):
             self._post(Bulletin(state, datetime.now(UTC), sentence, ""))
 
-    def waiting(self, outage: Outage, lasted: float, *, retry_in: float | None) -> None:
+    def waiting(self, outage: Outage, lasted: float, *, retry_in: float | None, log: bool = True) -> None:
         """Say what holds up payments.
 
         Args:
             outage: what it is.
             lasted: since when (seconds).
-            retry_in: how long until the next attempt (seconds); None keeps it out of the log.
+            retry_in: how long until the next try (seconds); None if no time is set for it.
+            log: False keeps it out of the log.
         """
-        since = datetime.fromtimestamp(time.time() - lasted, UTC)
-        # First, so that whoever hears of it in the log finds it in the journal, too.
+        now = datetime.fromtimestamp(time.time(), UTC)
+        since = now - timedelta(seconds=lasted)
+        next_try_at = None if retry_in is None else now + timedelta(seconds=retry_in)
         state = "partly waiting" if outage.others_go_on else "waiting"
-        self._repeat(Bulletin(state, since, str(outage), outage.mend, type(outage).__name__))
-        if retry_in is not None:
+        bulletin = Bulletin(state, since, str(outage), outage.mend, type(outage).__name__, next_try_at=next_try_at)
+        # First, so that whoever hears of it in the log finds it in the journal, too.
+        self._repeat(bulletin)
+        if log:
             self._log.error(
                 Event.LINE_WAITING,
                 reason=str(outage),
                 mend=outage.mend,
                 request_id=outage.request_id,
-                retry_in_seconds=round(retry_in, 1),
+                retry_in_seconds=retry_in if retry_in is None else round(retry_in, 1),
+                next_try_at=next_try_at and next_try_at.isoformat(timespec="seconds"),
                 since=since.isoformat(timespec="seconds"),
                 **_named(outage),
             )
-        self._lifetime.systemd.status(f"Waiting since {since:%Y-%m-%d %H:%M} UTC: {outage}. {outage.mend}.")
+        self._lifetime.systemd.status(
+            f"Waiting since {since:%Y-%m-%d %H:%M} UTC: {outage}. {outage.mend}.{_next_try(next_try_at)}"
+        )
         # What holds up payments holds up no boot.
         self._lifetime.systemd.ready()
 
@@ -101,12 +111,7 @@ class Speaker:
     def _repeat(self, bulletin: Bulletin) -> None:
         """Post a bulletin; one that says the same as the one before only now and then, as it may come at every scan."""
         last, now = self._latest, self._lifetime.now()
-        same = last is not None and (last.state, last.reason, last.mend) == (
-            bulletin.state,
-            bulletin.reason,
-            bulletin.mend,
-        )
-        if not same or now - self._repeated_at >= _REPEAT_SECONDS:
+        if last is None or not _says_the_same(last, bulletin) or now - self._repeated_at >= _REPEAT_SECONDS:
             self._repeated_at = now
             self._post(bulletin)
 
@@ -116,6 +121,18 @@ class Speaker:
             self._latest = bulletin
             with suppress(JournalTrouble):
                 self._bulletins.post(replace(bulletin, watch=self.watch, answered_at=self._client.answered_at()))
+
+
+def _says_the_same(one: Bulletin, other: Bulletin) -> bool:
+    if (one.state, one.reason, one.mend) != (other.state, other.reason, other.mend):
+        return False
+    if one.next_try_at is None or other.next_try_at is None:
+        return one.next_try_at == other.next_try_at
+    return abs((one.next_try_at - other.next_try_at).total_seconds()) <= _SAME_SECONDS
+
+
+def _next_try(at: datetime | None) -> str:
+    return f" Next try: {moment(at)}." if at else ""
 
 
 def _named(outage: Outage) -> dict[str, object]:

@@ -249,10 +249,10 @@ class Service:
         chance = random.uniform(0.5, 1.0)  # noqa: S311  (spreads attempts, no secret)
         met = self._outage.met(outage, self._lifetime.now(), chance)
         if outage.others_go_on:
-            self._speaker.waiting(outage, met.lasted, retry_in=self._due_in if met.log else None)
+            self._speaker.waiting(outage, met.lasted, retry_in=self._due_in, log=met.log)
             self._arrivals.wait(took_files=False, at_most=self._due_in)
             return
-        self._speaker.waiting(outage, met.lasted, retry_in=met.pause if met.log else None)
+        self._speaker.waiting(outage, met.lasted, retry_in=met.pause, log=met.log)
         until = self._lifetime.now() + met.pause
         while self._goes_on and (left := until - self._lifetime.now()) > 0:
             if self._arrivals.withdrawal_asked() or self._lifetime.take_retry():

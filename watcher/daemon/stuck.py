@@ -89,7 +89,7 @@ class StuckCalls:
 
     def _report(self, call: Call, seconds: float) -> None:
         mend = "Check the share and its server; the work goes on by itself once the call comes back"
-        self._speaker.waiting(FolderTrouble(f"{call.path} does not answer", mend), seconds, retry_in=0)
+        self._speaker.waiting(FolderTrouble(f"{call.path} does not answer", mend), seconds, retry_in=None)
 
     def _see_the_end(self) -> None:
         """End the process although a call hangs. The next start repeats what the call was doing."""

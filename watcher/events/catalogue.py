@@ -98,7 +98,7 @@ class Event(StrEnum):
     LINE_WAITING = (
         "line.waiting",
         "an outage began, changed, or has lasted another hour; no payment fails for it",
-        "reason mend request_id retry_in_seconds since invoice_number file claim line",
+        "reason mend request_id retry_in_seconds next_try_at since invoice_number file claim line",
     )
     LINE_MOVING = "line.moving", "the outage is over", "waited_seconds"
     CONNECTWISE_RETRY = (

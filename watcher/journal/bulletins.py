@@ -23,6 +23,7 @@ class Bulletin:
         cause: the kind of outage, as ``errors`` names it; empty if nothing waits.
         watch: how the inbox is watched, and why so.
         answered_at: when ConnectWise last gave a good answer, aware; None if it gave none since the daemon began.
+        next_try_at: when what waits is tried again, aware; None if nothing waits, or no time is set for it.
     """
 
     state: str
@@ -32,6 +33,7 @@ class Bulletin:
     cause: str = ""
     watch: str = ""
     answered_at: datetime | None = None
+    next_try_at: datetime | None = None
 
 
 class Bulletins:
@@ -54,6 +56,7 @@ class Bulletins:
             "cause": bulletin.cause,
             "watch": bulletin.watch,
             "answered_at": bulletin.answered_at and bulletin.answered_at.isoformat(),
+            "next_try_at": bulletin.next_try_at and bulletin.next_try_at.isoformat(),
         }
         with self._database.transaction() as connection:
             connection.execute(sql.delete(BULLETIN))
@@ -73,6 +76,7 @@ class Bulletins:
             row.cause,
             row.watch,
             datetime.fromisoformat(row.answered_at) if row.answered_at else None,
+            datetime.fromisoformat(row.next_try_at) if row.next_try_at else None,
         )
 
     def close(self) -> None:

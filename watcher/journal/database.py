@@ -18,7 +18,7 @@ from watcher.journal.tables import TABLES
 # The most values in one statement.
 MOST_VALUES = sqlite.MOST_VALUES
 # The version of the tables.
-_VERSION = 8
+_VERSION = 9
 # The statements that bring a journal of one version to the next.
 _MIGRATIONS = {
     1: (
@@ -87,6 +87,7 @@ _MIGRATIONS = {
         "UPDATE payments SET asked = NULL WHERE outcome = 'rejected' AND asked = '0' "
         "AND message LIKE '% is not an amount%' AND claim IN (SELECT claim FROM files WHERE finished_at IS NOT NULL)",
     ),
+    8: ("ALTER TABLE line ADD COLUMN next_try_at VARCHAR",),
 }
 
 

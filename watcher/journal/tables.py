@@ -236,4 +236,5 @@ BULLETIN = sql.Table(
     sql.Column("cause", sql.String, nullable=False, server_default=""),
     sql.Column("watch", Text, nullable=False, server_default=""),
     sql.Column("answered_at", sql.String),
+    sql.Column("next_try_at", sql.String),
 )

@@ -48,7 +48,7 @@ class Heard:
 
     def waiting(self, outage, _lasted, *, retry_in):
         """Note what is reported; the next attempt is now, since the call itself may come back."""
-        assert retry_in == 0
+        assert retry_in is None
         self._said.put(str(outage))
         self._saying()
 

@@ -15,7 +15,7 @@ from watcher.journal.inboxes import Inboxes
 
 NOON = datetime(2026, 9, 1, 12, tzinfo=UTC)
 WORKING = Bulletin("working", NOON, "Working on 1 file.", "")
-WAITING = Bulletin("waiting", NOON, "401", "Check the keys", "SignInRefused", "polling: a network mount", NOON)
+WAITING = Bulletin("waiting", NOON, "401", "Check the keys", "SignInRefused", "polling: a network mount", NOON, NOON)
 
 
 @pytest.fixture

@@ -92,6 +92,13 @@ CREATE TABLE accepted (external_id VARCHAR NOT NULL PRIMARY KEY, invoice_id INTE
 CREATE INDEX ix_accepted_invoice_id ON accepted (invoice_id);
 PRAGMA user_version = 7;
 """
+# What version 8 brought to a journal of version 7.
+VERSION_8 = """
+ALTER TABLE payments ADD COLUMN dismissed_at VARCHAR;
+ALTER TABLE payments ADD COLUMN dismissed_because VARCHAR;
+ALTER TABLE payments ADD COLUMN asked_as_written VARCHAR NOT NULL DEFAULT '';
+PRAGMA user_version = 8;
+"""
 DOUBTS_OF_VERSION_5 = """
 INSERT INTO doubts VALUES (7, 'change', '10.00', 'CW-7', '2026-09-01T09:00:00.000+00:00', 'a claim', '20.00', 11);
 INSERT INTO doubts VALUES (7, 'remove', '0.00', 'CW-7', '2026-09-01T09:00:00.000+00:00', 'a claim', '20.00', 11);
@@ -105,6 +112,7 @@ OLDER = {
     "6": VERSION_1.read_text("utf-8") + VERSION_2 + VERSION_3 + VERSION_4 + VERSION_5 + VERSION_6,
 }
 OLDER["7"] = OLDER["6"] + VERSION_7
+OLDER["8"] = OLDER["7"] + VERSION_8
 
 
 def test_a_reader_does_not_hold_up_the_daemon(database, ledger, file):
@@ -127,7 +135,7 @@ def test_a_journal_of_a_later_version_is_refused(reopen, file, url):
     reopen().close()
     with closing(sqlite3.connect(file)) as other, other:
         other.execute("PRAGMA user_version = 99")
-    with pytest.raises(ConfigurationError, match="is of version 99; this program knows 8") as refused:
+    with pytest.raises(ConfigurationError, match="is of version 99; this program knows 9") as refused:
         Database(url)
     (fault,) = refused.value.faults
     assert fault.key == "journal.url"
@@ -510,9 +518,9 @@ def test_a_file_of_an_older_journal_gets_its_copy_later(older, url):
 def test_a_migration_that_breaks_off_leaves_the_journal_as_it_was(older, url):
     """The journal comes along altogether or not at all: here its last step finds the column there."""
     with closing(sqlite3.connect(older)) as journal:
-        journal.execute("ALTER TABLE payments ADD COLUMN asked_as_written VARCHAR")
+        journal.execute("ALTER TABLE line ADD COLUMN next_try_at VARCHAR")
     before, files = tables(older), rows(older)
-    with pytest.raises(ConfigurationError, match="asked_as_written"):
+    with pytest.raises(ConfigurationError, match="next_try_at"):
         Database(url)
     assert (tables(older), rows(older)) == (before, files)
 
