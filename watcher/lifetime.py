@@ -66,6 +66,7 @@ class Lifetime:
         systemd: hears the signs of life.
         asked_by: the name of the signal that asked the process to end; empty if none did.
         reloading: True once the process is asked to read its configuration anew, until it has done so.
+        retrying: True once the process is asked to try now what it would try later, until it does.
         sign_of_life: a file whose time of change says when the work last advanced; None for none.
     """
 
@@ -73,9 +74,9 @@ class Lifetime:
         self.systemd = Systemd()
         self.asked_by = ""
         self.reloading = False
+        self.retrying = False
         self.sign_of_life: Path | None = None
         self._signed_at = -math.inf
-        self._retrying = False
         self._ending = threading.Event()
         self._wakes: list[Callable[[], None]] = []
 
@@ -101,13 +102,8 @@ class Lifetime:
 
     def retry(self) -> None:
         """Ask the process to try now what it would try later."""
-        self._retrying = True
+        self.retrying = True
         self._wake()
-
-    def take_retry(self) -> bool:
-        """Return True if the process was asked to try now, and take that as done."""
-        asked, self._retrying = self._retrying, False
-        return asked
 
     @contextmanager
     def waking(self, wake: Callable[[], None]) -> Iterator[None]:

@@ -25,7 +25,8 @@ def test_connectwise_may_come_later(folders, sandbox):
         assert waiting["mend"]
         assert waiting["retry_in_seconds"] > 0
         assert files(folders.fail, "") == files(folders.success, "") == []
-        assert daemon.tells("STATUS=Waiting since ")[1].endswith(f"{waiting['reason']}. {waiting['mend']}.")
+        told = daemon.tells("STATUS=Waiting since ")[1].partition(" Next try: ")[0]
+        assert told.endswith(f"{waiting['reason']}. {waiting['mend']}.")
         sandbox.start()
         assert daemon.event("file.finished")["outcome"] == "succeeded"
         assert daemon.event("line.moving")["waited_seconds"] > 0

@@ -15,6 +15,7 @@ from watcher.config.settings import Settings
 from watcher.connectwise.client import ConnectWise
 from watcher.connectwise.workers import Workers
 from watcher.daemon.arrivals import Arrivals, Measures
+from watcher.daemon.asking import Asking
 from watcher.daemon.bulletin import Speaker
 from watcher.daemon.service import Service
 from watcher.daemon.stuck import StuckCalls
@@ -174,13 +175,14 @@ def service_of(settings: Settings, lifetime: Lifetime, client: ConnectWise | Non
         publisher = publisher_of(settings, database, waiting, calls, lifetime)
         taker = taker_of(settings, database, publisher, calls, lifetime)
         measures = Measures(settings.inbox.scan_seconds, _BATCH_FILES, settings.inbox.max_file_bytes)
+        asking = Asking(client, workers)
         service = Service(
             Tenure(folders.inbox, Inboxes(database), observer, calls),
             Arrivals(
                 inbox_of(settings, calls), observer, taker, withdrawer_of(database, publisher), lifetime, measures
             ),
             batches_of(settings, client, workers, database, publisher),
-            Upkeep(Published(folders, calls), History(database), ages_of(settings), calls, lifetime),
+            Upkeep(Published(folders, calls), History(database), ages_of(settings), calls, lifetime, asking),
             speaker,
             lifetime,
         )

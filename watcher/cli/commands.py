@@ -338,6 +338,20 @@ def dismiss(
 
 
 @app.command()
+def retry(company: Company = None, config_file: ConfigOption = None) -> None:
+    """Let the daemon try ConnectWise now, and not only in up to five minutes.
+
+    Exit codes: 0 it does; 1 no daemon runs that can be asked; 78 the configuration cannot be used.
+    """
+    from watcher.cli import console, local
+
+    said, tries = local.try_now(config_file or company)
+    console.show_sentences([said])
+    if not tries:
+        raise typer.Exit(SOME_FAILED)
+
+
+@app.command()
 def prune(
     company: Company = None,
     config_file: ConfigOption = None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from watcher.actions import explain, requeue, status
+from watcher.actions import explain, requeue, retry, status
 from watcher.assembly.local import folders_of, inbox_of, table_of
 from watcher.claim import claim_in
 from watcher.cli import identity
@@ -51,6 +51,11 @@ def dismiss(wanted: str | None, config_file: Path | None, reason: str) -> list[A
         if not found and name:
             found = unpaid.dismiss(claim_in(name) or name, reason)
         return found
+
+
+def try_now(config_file: Path | None) -> tuple[str, bool]:
+    """Ask the daemon to try ConnectWise now; return what was done, in sentences, and True if it does."""
+    return retry.ask(lock_file(settings_of(config_file).journal.path))
 
 
 def sentences(name: str, config_file: Path | None) -> list[str]:

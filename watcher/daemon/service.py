@@ -13,8 +13,9 @@ from contextlib import suppress
 
 from watcher.claim import Claim, ReadyFile
 from watcher.daemon.arrivals import Arrivals
+from watcher.daemon.asking import Asking
 from watcher.daemon.bulletin import Speaker
-from watcher.daemon.outage import OutageState
+from watcher.daemon.outage import Met, OutageState
 from watcher.daemon.tenure import Tenure
 from watcher.daemon.upkeep import Upkeep
 from watcher.errors import FolderTrouble, Outage, Stopping
@@ -63,12 +64,15 @@ class Service:
         with suppress(Stopping):
             while self._goes_on:
                 try:
+                    self._hasten()
                     tally = self._turn()
                     self._upkeep.prune()
                     if (cause := self._batches.cause) is not None:
                         raise cause
-                    self._speaker.state("watching", self._arrivals.summary(self._batches.left.claims))
-                    self._arrivals.wait(took_files=tally.files > 0, at_most=self._due_in)
+                    self._ask()
+                    if not self._asking.is_in_trouble:
+                        self._speaker.state("watching", self._arrivals.summary(self._batches.left.claims))
+                    self._arrivals.wait(took_files=tally.files > 0, at_most=self._next_in)
                 except Outage as outage:
                     self._folders_due = -math.inf
                     self._settle()
@@ -116,10 +120,44 @@ class Service:
         return None if due is None else max(0.0, due - self._lifetime.now())
 
     @property
+    def _next_in(self) -> float | None:
+        """How long until something is due though nothing comes (seconds); None if nothing is."""
+        return min((due for due in (self._due_in, self._asking_in) if due is not None), default=None)
+
+    @property
+    def _asking_in(self) -> float | None:
+        """How long until ConnectWise is asked (seconds); None if a file is about to be taken: it asks by itself."""
+        return None if self._arrivals.settling is not None else self._asking.due_in(self._lifetime.now())
+
+    @property
     def _soon(self) -> float | None:
         """How long until there is more to be done by itself (seconds); None if there is nothing."""
         waits = [self._arrivals.settling, self._due_in if self._batches.left.is_decided_soon else None]
         return min((wait for wait in waits if wait is not None), default=None)
+
+    @property
+    def _asking(self) -> Asking:
+        return self._upkeep.asking
+
+    def _hasten(self) -> None:
+        """Let all that waits for its time have it now, if a person has asked for that."""
+        if self._lifetime.retrying:
+            self._lifetime.retrying = False
+            self._batches.left.hasten()
+            self._asking.hasten()
+
+    def _ask(self) -> None:
+        """Ask ConnectWise if that is due. If it does not answer well, the line waits, and files are tried as ever."""
+        if self._asking_in != 0.0:
+            return
+        try:
+            self._asking.ask()
+        except Outage as outage:
+            met = self._met(outage)
+            self._asking.try_again_in(met.pause, self._lifetime.now())
+            self._speaker.waiting(outage, met.lasted, retry_in=met.pause, log=met.log)
+        else:
+            self._advanced()
 
     def _turn(self) -> Tally:
         """Finish what is claimed; then scan, claim and process, batch by batch, until nothing is ready."""
@@ -238,7 +276,12 @@ class Service:
         return tally
 
     def _advanced(self) -> bool:
-        """Take in that the work advances; return True if an outage is over by that."""
+        """Take in that the work advances; return True if an outage is over by that.
+
+        One that was found by asking ConnectWise is over once ConnectWise has answered.
+        """
+        if self._asking.is_in_trouble:
+            return False
         lasted = self._outage.over(self._lifetime.now())
         if lasted is not None:
             self._speaker.moving(lasted)
@@ -246,8 +289,7 @@ class Service:
 
     def _wait_out(self, outage: Outage) -> None:
         """Wait out an outage for one pause; the pauses grow. A person who asks for something ends the pause."""
-        chance = random.uniform(0.5, 1.0)  # noqa: S311  (spreads attempts, no secret)
-        met = self._outage.met(outage, self._lifetime.now(), chance)
+        met = self._met(outage)
         if outage.others_go_on:
             self._speaker.waiting(outage, met.lasted, retry_in=self._due_in, log=met.log)
             self._arrivals.wait(took_files=False, at_most=self._due_in)
@@ -255,6 +297,10 @@ class Service:
         self._speaker.waiting(outage, met.lasted, retry_in=met.pause, log=met.log)
         until = self._lifetime.now() + met.pause
         while self._goes_on and (left := until - self._lifetime.now()) > 0:
-            if self._arrivals.withdrawal_asked() or self._lifetime.take_retry():
+            if self._arrivals.withdrawal_asked() or self._lifetime.retrying:
                 return
             self._lifetime.wait(min(left, _LOOK_SECONDS))
+
+    def _met(self, outage: Outage) -> Met:
+        chance = random.uniform(0.5, 1.0)  # noqa: S311  (spreads attempts, no secret)
+        return self._outage.met(outage, self._lifetime.now(), chance)

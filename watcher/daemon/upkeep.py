@@ -1,4 +1,4 @@
-"""What is due once a day: what is old goes, and a disk that is nearly full is logged."""
+"""What is due by the clock: once a day what is old goes, and a disk that is nearly full is logged."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import structlog
 
 from watcher.actions.prune import Ages, aged, remove
+from watcher.daemon.asking import Asking
 from watcher.disk.hanging import FolderCalls
 from watcher.disk.room import nearly_full_disks
 from watcher.events.catalogue import Event
@@ -18,10 +19,20 @@ _DAY_SECONDS = 86400.0
 
 
 class Upkeep:
-    """Does what is due, and nothing more often than once a day."""
+    """Does what is due, and nothing on disks more often than once a day.
+
+    Attributes:
+        asking: knows when ConnectWise is to be asked.
+    """
 
     def __init__(
-        self, published: Published, history: History, ages: Ages, calls: FolderCalls, lifetime: Lifetime
+        self,
+        published: Published,
+        history: History,
+        ages: Ages,
+        calls: FolderCalls,
+        lifetime: Lifetime,
+        asking: Asking,
     ) -> None:
         """Take what the work is done with.
 
@@ -31,7 +42,9 @@ class Upkeep:
             ages: after how long published files and the journal's rows go.
             calls: makes calls on folders.
             lifetime: knows what time it is.
+            asking: knows when ConnectWise is to be asked.
         """
+        self.asking = asking
         self._published = published
         self._history = history
         self._ages = ages

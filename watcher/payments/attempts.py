@@ -87,6 +87,10 @@ class Attempts:
             self.new_files_at = now + _NEW_FILES_SECONDS
         return True
 
+    def hasten(self) -> None:
+        """End the pause, though nothing has gone well."""
+        self.resumes_at = self.new_files_at = 0.0
+
     def refused(self, demand_id: DemandId) -> None:
         """Take in that a payment was refused for which nothing but an outage may be to blame."""
         self._refused.add(demand_id)

@@ -44,6 +44,7 @@ class Refusal:
         at: when the last of these was.
         met: which event the first trouble was.
         begun, before, latest: which events the first, the last but one and the last refusal of its call were.
+        is_hastened: True if a person has asked to try it now.
     """
 
     error: Refused
@@ -60,10 +61,13 @@ class Refusal:
     begun: int = 0
     before: int = 0
     latest: int = 0
+    is_hastened: bool = False
 
     @property
     def due(self) -> float:
         """When the payment is tried again (monotonic seconds)."""
+        if self.is_hastened:
+            return 0.0
         if self.tries <= len(_TRIES):
             return self.first_at + _TRIES[self.tries - 1]
         pause = _FIRST_PAUSE * (1 << min(self.tries - len(_TRIES) - 1, 10))
@@ -120,6 +124,7 @@ class Refusals:
         known = self._known.setdefault(demand.id, Refusal(error, demand.key, now, now))
         known.error, known.last_at = error, now
         known.tries += 1
+        known.is_hastened = False
         self._events += 1
         known.met = known.met or self._events
         if action is None:
@@ -147,6 +152,11 @@ class Refusals:
                 each.first_at, each.last_at, each.tries = now, now, 1
         self._events += 1
         self._went_well = self._events
+
+    def hasten(self) -> None:
+        """Let each payment have its next turn now. That makes no refusal count for more."""
+        for each in self._known.values():
+            each.is_hastened = True
 
     def unchanged(self) -> None:
         """Take in that a payment needed no call."""

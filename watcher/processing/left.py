@@ -222,7 +222,16 @@ class Left:
         """Let every claim have its turn now if what may have been about all payments is over."""
         if self._had_cause and self.cause is None:
             self._had_cause = False
-            self.claims = {claim_id: replace(claim, due=0.0) for claim_id, claim in self.claims.items()}
+            self._take_turns_now()
+
+    def hasten(self) -> None:
+        """Let every claim have its turn now, and try each of its payments: a person has asked for it."""
+        self._take_turns_now()
+        self._attempts.hasten()
+        self._refusals.hasten()
+
+    def _take_turns_now(self) -> None:
+        self.claims = {claim_id: replace(claim, due=0.0) for claim_id, claim in self.claims.items()}
 
 
 def holding_up(error: Refused, demands: Sequence[Demand], *, others_went_on: bool = False) -> Outage:

@@ -152,3 +152,17 @@ def test_what_is_over_is_forgotten():
     assert refusals.of(THIS.id) is None
     refusals.keep_only([])
     assert refusals.keys() == set()
+
+
+def test_a_payment_whose_try_was_hastened_is_rejected_no_sooner():
+    """A person who asks for a try again and again makes no refusal count for more: a minute has to pass."""
+    refusals = Refusals()
+    refusals.refused(THIS, Action.CREATE, server_error(), 0.0)
+    for now in range(1, 50):
+        refusals.hasten()
+        assert refusals.of(THIS.id).due == 0.0
+        refusals.refused(THIS, Action.CREATE, server_error(), float(now))
+        assert refusals.of(THIS.id).due > now
+        assert not refusals.is_often_enough(THIS.id)
+    refusals.refused(THIS, Action.CREATE, server_error(), 61.0)
+    assert refusals.is_often_enough(THIS.id)
