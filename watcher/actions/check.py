@@ -30,6 +30,7 @@ from watcher.proving import proved
 
 if TYPE_CHECKING:
     from watcher.events.courier import Send
+    from watcher.events.heartbeat import Beat
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +219,24 @@ def check_connectwise(client: ConnectWise, state: Path) -> Iterator[Finding]:
     except PaymentWatcherError as error:
         mend = "Give the API member's role Inquire on Finance > Invoicing."
         yield Finding("connectwise rights", fault=Fault("connectwise rights", str(error), mend), cause=error)
+
+
+def check_heartbeat(beat: Beat, seconds: float, *, send: bool) -> Iterator[Finding]:
+    """Say how often heartbeats are sent.
+
+    Args:
+        beat: sends one.
+        seconds: the time from one to the next.
+        send: send one now.
+    """
+    key, often = "notify.heartbeat_url", f"a heartbeat is sent every {seconds:g} seconds while the daemon runs"
+    if not send:
+        yield Finding(key, good=f"{often}; check --notify sends one now")
+    elif (fault := beat()) is None:
+        yield Finding(key, good=f"{often}; one was sent now, and it was taken")
+    else:
+        mend = "Compare the address with the one that the monitoring service shows."
+        yield Finding(key, fault=Fault(key, f"a heartbeat was not taken: {fault}", mend))
 
 
 def check_services(senders: Sequence[tuple[str, Send]]) -> Iterator[Finding]:

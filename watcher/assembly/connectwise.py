@@ -9,6 +9,7 @@ from watcher.connectwise.client import ConnectWise
 from watcher.connectwise.http import Account, Gateway
 from watcher.connectwise.pace import Pace
 from watcher.connectwise.workers import Workers
+from watcher.events import heartbeat
 from watcher.lifetime import Lifetime
 
 
@@ -38,6 +39,7 @@ def secrets_of(settings: Settings) -> tuple[str, ...]:
         *account_of(settings).secrets,
         *proxies.secrets(),
         *(url.get_secret_value() for url in settings.notify.urls),
+        *(heartbeat.secrets(beat.get_secret_value()) if (beat := settings.notify.heartbeat_url) else ()),
     )
 
 

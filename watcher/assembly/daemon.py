@@ -23,6 +23,8 @@ from watcher.daemon.tenure import Tenure
 from watcher.daemon.upkeep import Upkeep
 from watcher.disk.hanging import FolderCalls
 from watcher.errors import ConfigurationError, Fault
+from watcher.events import heartbeat
+from watcher.events.heartbeat import Heartbeat
 from watcher.events.log import Hears
 from watcher.folders.outboxes import Outboxes
 from watcher.folders.published import Published
@@ -199,7 +201,7 @@ def service_of(settings: Settings, lifetime: Lifetime, client: ConnectWise | Non
 
 @contextmanager
 def hearers_of(settings: Settings) -> Iterator[list[Hears]]:
-    """Start those who hear the daemon's events: the figures that are served, and the messenger.
+    """Start those who hear the daemon's events: the figures that are served, the messenger, and the heartbeat.
 
     Raises:
         ConfigurationError: the figures cannot be served at the address.
@@ -221,6 +223,11 @@ def hearers_of(settings: Settings) -> Iterator[list[Hears]]:
             hears.append(metrics.hear)
         if settings.notify.urls:
             hears.append(stack.enter_context(_messenger_of(settings)))
+        if settings.notify.heartbeat_url is not None:
+            beat = heartbeat.beat_of(settings.notify.heartbeat_url.get_secret_value())
+            beating = Heartbeat(beat, settings.notify.heartbeat_seconds, settings.inbox.scan_seconds)
+            stack.callback(beating.close)
+            hears.append(beating.hear)
         yield hears
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from watcher.actions.check import Finding, check_connectwise, check_folders, check_services
+from watcher.actions.check import Finding, check_connectwise, check_folders, check_heartbeat, check_services
 from watcher.assembly.connectwise import client_of, secrets_of
 from watcher.assembly.local import documents_of, folders_of
 from watcher.cli import identity
 from watcher.config import load as config
-from watcher.events import log
+from watcher.events import heartbeat, log
 from watcher.lifetime import Lifetime
 
 
@@ -18,7 +18,7 @@ def findings(config_file: Path | None, *, notify: bool) -> list[Finding]:
 
     Args:
         config_file: the configuration file that was named; None if none was.
-        notify: also send a test message to each service of ``[notify]``.
+        notify: also send a test message to each service of ``[notify]``, and a heartbeat.
 
     Raises:
         ConfigurationError: the settings cannot be used, so nothing else was tried.
@@ -34,8 +34,12 @@ def findings(config_file: Path | None, *, notify: bool) -> list[Finding]:
     found += check_folders(folders_of(settings), settings.journal.url, default_journal=default_journal)
     client, _ = client_of(settings, Lifetime())
     found += check_connectwise(client, settings.journal.path.parent)
-    if notify:
+    chosen = settings.notify
+    if chosen.heartbeat_url is not None:
+        beat = heartbeat.beat_of(chosen.heartbeat_url.get_secret_value())
+        found += check_heartbeat(beat, chosen.heartbeat_seconds, send=notify)
+    if notify and (chosen.urls or chosen.heartbeat_url is None):
         from watcher.events.messenger import sender
 
-        found += check_services([sender(url.get_secret_value()) for url in settings.notify.urls])
+        found += check_services([sender(url.get_secret_value()) for url in chosen.urls])
     return found

@@ -176,7 +176,9 @@ def try_out(
 def check(
     company: Company = None,
     config_file: ConfigOption = None,
-    notify: Annotated[bool, typer.Option("--notify", help="Also send a test message to each of notify.urls.")] = False,
+    notify: Annotated[
+        bool, typer.Option("--notify", help="Also send a test message to each of notify.urls, and a heartbeat.")
+    ] = False,
 ) -> None:
     """Check configuration, folders, sign-in and rights; print every fault with its mend."""
     from watcher.cli import check, console

@@ -19,7 +19,7 @@ from pydantic_settings import (
 )
 
 from watcher.config.section import Section
-from watcher.config.values import Address, Codebase, Days, JournalUrl, ServiceUrl, Site, WholePath
+from watcher.config.values import Address, Codebase, Days, HeartbeatUrl, JournalUrl, ServiceUrl, Site, WholePath
 
 if TYPE_CHECKING:
     from watcher.config.table import CsvSection
@@ -279,6 +279,15 @@ class NotifySection(Section):
     )
     warnings: bool = Field(
         True, description="Payments that are set with a warning get a message, too: an overage, an amount replaced."
+    )
+    heartbeat_url: HeartbeatUrl | None = Field(
+        None,
+        description="An address that is asked for while the daemon runs, such as one of Healthchecks or Uptime Kuma: "
+        "it raises an alarm when nothing comes.",
+        examples=["https://hc-ping.com/00000000-0000-0000-0000-000000000000"],
+    )
+    heartbeat_seconds: float = Field(
+        300, ge=10, le=86400, description="The time from one heartbeat to the next (seconds)."
     )
 
 

@@ -65,10 +65,28 @@ def _service(url: SecretStr) -> SecretStr:
     return url
 
 
+def _heartbeat(url: SecretStr) -> SecretStr:
+    text = url.get_secret_value()
+    try:
+        parts = urlsplit(text)
+        # Reading the port checks it.
+        is_address = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError as error:
+        raise ValueError("has a host or a port that cannot be") from error
+    if not is_address:
+        raise ValueError("is no address that begins with https:// or http://")
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("has a blank in it, or a character that no address has")
+    if "@" in parts.netloc:
+        raise ValueError("has a user name in it, which is not sent: name an address that needs none")
+    return url
+
+
 Site = Annotated[str, AfterValidator(_site)]
 WholePath = Annotated[Path, AfterValidator(_whole_path)]
 Codebase = Annotated[str, AfterValidator(_codebase)]
 JournalUrl = Annotated[str, AfterValidator(_journal_url)]
 Address = Annotated[str, AfterValidator(_address)]
 ServiceUrl = Annotated[SecretStr, AfterValidator(_service)]
+HeartbeatUrl = Annotated[SecretStr, AfterValidator(_heartbeat)]
 Days = Annotated[int, Field(ge=30, le=36500)]

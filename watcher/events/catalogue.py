@@ -136,6 +136,12 @@ class Event(StrEnum):
         "a service of `[notify]` did not take a message; it gets it again every 5 minutes, until it is given up",
         "service reason notices",
     )
+    HEARTBEAT_FAILED = (
+        "heartbeat.failed",
+        "`notify.heartbeat_url` did not take a heartbeat; logged once, until it takes one again",
+        "reason",
+    )
+    HEARTBEAT_SENT = "heartbeat.sent", "`notify.heartbeat_url` takes heartbeats again", ""
     RELOADED = (
         "service.reloaded",
         "the daemon has read its configuration anew and works by it",

@@ -158,6 +158,7 @@ def test_unknown_key_is_a_fault_with_a_suggestion(faults, text, key, mend):
         ("payments", "zero_amount", ('"reject"', '"remove"'), ('"keep"', "0")),
         ("logging", "level", ('"debug"', '"info"', '"warning"', '"error"'), ('"trace"',)),
         ("logging", "format", ('"auto"', '"json"', '"console"'), ('"xml"',)),
+        ("notify", "heartbeat_seconds", (10, 86400), (9, 86401, "nan")),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -247,6 +248,32 @@ def test_no_secret_is_shown_by_a_fault_or_by_the_settings(load, faults):
     shown += "".join(f"{fault!r}{fault}" for fault in faults(wrong).values())
     for secret in ("secret-client-id", "secret-public-key", "secret-private-key"):
         assert secret not in shown
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://hc-ping.com/0d338dcc-a054-11ec-b909-0242ac120002",
+        "http://kuma:3001/api/push/abc?status=up&msg=OK&ping=",
+    ],
+)
+def test_address_of_a_heartbeat_stays_as_it_is_written_and_is_a_secret(load, url):
+    """Whoever knows it could pretend that the daemon lives."""
+    section = load(f'{WHOLE}\n[notify]\nheartbeat_url = "{url}"\n').notify
+    assert section.heartbeat_url.get_secret_value() == url
+    assert url not in repr(section)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "hc-ping.com/secret", "file:///etc/passwd", "ftp://example.com/secret", "https://", "https://a b.com/secret",
+     "https://example.com:99999/secret", "https://user:secret@example.com/", "https://[::1/secret", "https://é.com/secret"],
+)  # fmt: skip
+def test_address_of_a_heartbeat_that_cannot_be_asked_is_a_fault(faults, url):
+    """What is wrong with it is said without showing it."""
+    found = faults(f'{WHOLE}\n[notify]\nheartbeat_url = "{url}"\n')
+    assert set(found) == {"notify.heartbeat_url"}
+    assert "secret" not in str(found["notify.heartbeat_url"])
 
 
 # --- site ------------------------------------------------------------------------------------------------------
