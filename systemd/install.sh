@@ -51,10 +51,11 @@ install_program() {
         mv -T "$program/bin.new" "$program/bin"
     fi
     ln -sfn "$program/bin/payment-watcher" /usr/local/bin/payment-watcher
-    if ! cmp --silent systemd/payment-watcher@.service "$units/payment-watcher@.service"; then
-        install -m 644 systemd/payment-watcher@.service "$units/"
-        systemctl daemon-reload
-    fi
+    local unit reload=
+    for unit in payment-watcher@.service payment-watcher-failed@.service; do
+        cmp --silent "systemd/$unit" "$units/$unit" || { install -m 644 "systemd/$unit" "$units/" && reload=yes; }
+    done
+    [ -z "$reload" ] || systemctl daemon-reload
 }
 
 # Services that run are restarted if they run another release, or have a new right.
@@ -157,6 +158,8 @@ PYTHON
 
 uninstall_company() {
     systemctl disable --now "payment-watcher@$1.service"
+    # An older version has no such unit.
+    systemctl stop "payment-watcher-failed@$1.service" 2>/dev/null || true
     rm -rf "$units/payment-watcher@$1.service.d"
     systemctl daemon-reload
     printf '%s\n' "Kept: $settings/$1.toml, /var/lib/payment-watcher/$1, /var/log/payment-watcher/$1," \
@@ -168,7 +171,7 @@ uninstall_program() {
     for file in "$settings"/*.toml; do
         [ ! -e "$file" ] || uninstall_company "$(basename "$file" .toml)"
     done
-    rm -rf "$program" "$units/payment-watcher@.service"
+    rm -rf "$program" "$units/payment-watcher@.service" "$units/payment-watcher-failed@.service"
     rm -f /usr/local/bin/payment-watcher
     systemctl daemon-reload
 }

@@ -12,7 +12,8 @@ from machine import PROJECT, Machine, Unbootable, impossible
 from support.documents import document
 from support.needs import missing
 from support.network import free_port
-from support.program import END_SECONDS, until
+from support.posts import web
+from support.program import END_SECONDS, PATIENCE, until
 
 from watcher.sandbox import SignIn
 
@@ -395,6 +396,37 @@ def test_what_needs_a_person_is_not_tried_again(machine, globex, edit, said):
         machine.do(f"systemctl reset-failed {unit(globex)} && systemctl start {unit(globex)}")
 
 
+def test_people_are_told_of_a_service_that_has_failed_for_good(machine, globex):
+    """It does not run, so it cannot tell them itself; what is wrong with its configuration does not matter."""
+    file = CONFIG.format(globex)
+    machine.do(f"systemctl stop {unit(globex)} && cp -p {file} {file}.right")
+    try:
+        with web() as (address, posts):
+            sign_in(machine, globex, urls=[address])
+            machine.do(f"sed -i 's|^settle_seconds = .*|settle_secs = 1|' {file}")
+            machine.tell(f"systemctl start {unit(globex)}")
+            post = posts.get(timeout=PATIENCE)
+        assert (
+            post["title"]
+            == f"payment-watcher has failed: no payment is made ({unit(globex)} on {machine.do('hostname')})"
+        )
+        assert "its configuration cannot be used" in post["message"]
+        assert machine.show(unit(globex), "ActiveState") == "failed"
+        failed = unit(globex).replace("@", "-failed@")
+        until(lambda: machine.show(failed, "ActiveState") == "inactive")
+        assert machine.show(failed, "Result") == "success"
+        # The marks of the priorities have come as what they are.
+        shown = machine.do(f"journalctl --unit={unit('acme')} --no-pager --output=json --lines=all")
+        lines = [json.loads(line) for line in shown.splitlines()]
+        told = {json.loads(line["MESSAGE"])["level"]: line["PRIORITY"] for line in lines if line["MESSAGE"][:1] == "{"}
+        assert told["info"] == "6"
+        assert not [line for line in lines if line["MESSAGE"][:1] == "<"]
+    finally:
+        machine.do(f"mv {file}.right {file}")
+        machine.tell(f"systemctl reset-failed {unit(globex)}")
+        machine.do(f"systemctl start {unit(globex)}")
+
+
 @pytest.mark.parametrize("how", ["LoadCredential", "LoadCredentialEncrypted"])
 def test_the_private_key_comes_as_a_credential(machine, globex, how):
     """With the key in a file that only root reads, plain or encrypted, and not in the configuration, payments go on."""
@@ -516,7 +548,12 @@ def test_uninstalling_leaves_the_records(machine):
     """Asked to, the installer stops and removes services, unit and program; what money was moved stays on record."""
     machine.do("systemd/install.sh --uninstall")
     assert machine.tell("systemctl list-units --all --plain --no-legend 'payment-watcher@*'") == ""
-    for gone in ("opt/payment-watcher", "usr/local/bin/payment-watcher", "etc/systemd/system/payment-watcher@.service"):
+    units = ("payment-watcher@.service", "payment-watcher-failed@.service")
+    for gone in (
+        "opt/payment-watcher",
+        "usr/local/bin/payment-watcher",
+        *(f"etc/systemd/system/{name}" for name in units),
+    ):
         assert not (machine.root / gone).exists()
     for kept in (
         CONFIG.format("acme").lstrip("/"),

@@ -16,13 +16,19 @@ from support.program import END_SECONDS
 from watcher.cli import commands as cli
 
 UNIT = Path(__file__).parents[2] / "systemd" / "payment-watcher@.service"
+FAILED = UNIT.with_name("payment-watcher-failed@.service")
 
 
 @pytest.fixture
 def unit():
     """The unit's directives: name to all its values."""
+    return directives_of(UNIT)
+
+
+def directives_of(file):
+    """Return the directives of a unit."""
     directives = defaultdict(list)
-    for line in UNIT.read_text(encoding="utf-8").splitlines():
+    for line in file.read_text(encoding="utf-8").splitlines():
         name, equals, value = line.partition("=")
         if equals and not line.startswith("#"):
             directives[name].append(value)
@@ -34,8 +40,8 @@ def verify(tmp_path):
     """Let systemd judge a unit's text, and return all it says."""
     tool = needs("systemd-analyze")
 
-    def verify(text):
-        file = tmp_path / UNIT.name
+    def verify(text, name=UNIT.name):
+        file = tmp_path / name
         file.write_text(text, encoding="utf-8")
         judged = subprocess.run([tool, "verify", str(file)], capture_output=True, encoding="utf-8", check=False)
         return f"{judged.stdout}{judged.stderr}{judged.returncode or ''}"
@@ -46,12 +52,30 @@ def verify(tmp_path):
 @pytest.fixture
 def runnable():
     """The unit's text with a program that exists."""
-    return re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", UNIT.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return made_runnable(UNIT)
 
 
-def test_systemd_finds_no_fault_in_the_unit(verify, runnable):
+def made_runnable(file):
+    """Return a unit's text with a program that exists."""
+    return re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("file", [UNIT, FAILED], ids=lambda file: file.stem)
+def test_systemd_finds_no_fault_in_the_units(verify, file):
     """Not a word, not even a warning, comes from systemd-analyze."""
-    assert verify(runnable) == ""
+    assert verify(made_runnable(file), file.name) == ""
+
+
+def test_the_message_that_the_service_has_failed_is_fenced_as_the_service_is(unit):
+    """It runs as the same user, and may do nothing that the service may not."""
+    failed = directives_of(FAILED)
+    assert unit["OnFailure"] == [FAILED.name.replace("@.", "@%i.")]
+    assert failed["User"] == unit["User"]
+    start = unit["ExecStart"][0].replace(" run ", " notify-failure ")
+    assert failed["ExecStart"] == [start]
+    text = UNIT.read_text(encoding="utf-8")
+    fences = [line for line in text[text.index("--- hardening") :].splitlines() if re.match(r"[A-Z]\w+=", line)]
+    assert set(fences) - {"WantedBy=multi-user.target"} <= set(FAILED.read_text(encoding="utf-8").splitlines())
 
 
 def test_a_misspelt_directive_would_be_noticed(verify, runnable):

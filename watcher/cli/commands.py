@@ -353,6 +353,17 @@ def retry(company: Company = None, config_file: ConfigOption = None) -> None:
         raise typer.Exit(SOME_FAILED)
 
 
+@app.command(name="notify-failure")
+def notify_failure(config_file: ConfigOption = None) -> None:
+    """Tell the services of notify.urls that the daemon has failed for good; systemd calls it (OnFailure=)."""
+    from watcher.cli import console, failure
+
+    said, told = failure.tell(config_file)
+    console.show_sentences(said)
+    if not told:
+        raise typer.Exit(SOME_FAILED)
+
+
 @app.command()
 def prune(
     company: Company = None,

@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import SettingsError
 
 from watcher.config.section import Section
-from watcher.config.settings import SECTIONS, TABLES, FoldersSection, Settings
+from watcher.config.settings import SECTIONS, TABLES, FoldersSection, NotifySection, Settings
 from watcher.documents import sheets
 from watcher.errors import ConfigurationError, Fault
 
@@ -114,6 +114,23 @@ def load(path: Path | None, *, folders: bool, account: bool = True) -> Settings:
     if settings is None or faults:
         raise ConfigurationError((*([] if path else [_no_file()]), *faults))
     return settings
+
+
+def notify_alone(path: Path | None) -> NotifySection:
+    """Read and check ``[notify]`` alone: what else is wrong with the configuration may be what people are told of.
+
+    Args:
+        path: the TOML file, or None for the environment alone.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or this section cannot be used.
+    """
+    content = _read_toml(path) if path else {}
+    nobody = {"site": "localhost", "company": "nobody"} | dict.fromkeys(_KEYS, "not needed")
+    settings, faults = _checked({"connectwise": nobody, "notify": content.get("notify", {})})
+    if settings is None:
+        raise ConfigurationError(tuple(faults))
+    return settings.notify
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
