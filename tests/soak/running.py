@@ -52,7 +52,8 @@ def longest_pick_up() -> float:
         installed(server.url, inbox=inbox, logging={"level": "debug"}) as (folders, config),
         Daemon(config) as daemon,
     ):
-        daemon.tells("READY=1")
+        # The look at the start is not about a file.
+        daemon.event("connectwise.request")
         for ordinal, invoice in enumerate(invoices):
             content = pays([invoice])
             with (folders.inbox / f"{ordinal}.xml").open("wb") as file:

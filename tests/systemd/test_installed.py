@@ -415,6 +415,9 @@ def test_people_are_told_of_a_service_that_has_failed_for_good(machine, globex):
         failed = unit(globex).replace("@", "-failed@")
         until(lambda: machine.show(failed, "ActiveState") == "inactive")
         assert machine.show(failed, "Result") == "success"
+        # Root's command finds the daemon as its user.
+        said = machine.do("payment-watcher retry acme")
+        assert f"(process {machine.show(unit('acme'), 'MainPID')}) tries now" in said
         # The marks of the priorities have come as what they are.
         shown = machine.do(f"journalctl --unit={unit('acme')} --no-pager --output=json --lines=all")
         lines = [json.loads(line) for line in shown.splitlines()]

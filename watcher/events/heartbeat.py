@@ -24,6 +24,8 @@ from watcher.events.catalogue import Event
 # How long one step of a request may take, and the whole request (seconds).
 _STEP_SECONDS = 10.0
 _WHOLE_SECONDS = 20.0
+# How long the first one may still take when the program ends (seconds).
+_LAST_SECONDS = 1.0
 # After a heartbeat that was not taken, the next one comes at the latest after so long (seconds).
 _AGAIN_SECONDS = 60.0
 # A daemon that has not looked through the inbox for longer is not well (seconds). In an outage of ConnectWise it pauses
@@ -109,7 +111,8 @@ class Heartbeat:
         self._under_way: threading.Thread | None = None
         self._failed = False
         self._log = structlog.get_logger()
-        threading.Thread(target=self._run, name="heartbeat", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+        self._thread.start()
 
     def hear(self, event: str, _keys: Mapping[str, Any]) -> None:
         """Take in an event."""
@@ -118,17 +121,19 @@ class Heartbeat:
             self._scanned.set()
 
     def close(self) -> None:
-        """Send no further one."""
+        """Send no further one. A run that looked through the inbox just once has sent one by then."""
         self._closing.set()
         self._scanned.set()
+        self._thread.join(_LAST_SECONDS)
 
     def _run(self) -> None:
         self._scanned.wait()
-        pause = 0.0
-        while not self._closing.wait(pause):
+        while math.isfinite(self._scanned_at):
             pause = self._seconds
             if time.monotonic() - self._scanned_at <= self._silence and not self._send():
                 pause = min(pause, _AGAIN_SECONDS)
+            if self._closing.wait(pause):
+                return
 
     def _send(self) -> bool:
         """Send one; return True if it was taken. What goes wrong is logged once, until one is taken again."""

@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from structlog.testing import capture_logs
+from support.documents import document, drop
 from support.network import free_port
 from support.program import PATIENCE, Daemon, command, configure, until
 
@@ -170,8 +171,6 @@ def test_one_that_takes_too_long_is_left_alone_and_no_second_one_joins_it():
 
 def test_the_daemon_is_heard_of_and_pays_though_the_service_hangs(folders, sandbox):
     """Payments are made and the end is in order while a heartbeat waits for its answer; no log shows the address."""
-    from support.documents import document, drop
-
     with closing(socket.create_server(("127.0.0.1", 0))) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}{PATH}"
         config = configure(folders, sandbox.url, notify={"heartbeat_url": url}, logging={"level": "debug"})
@@ -184,6 +183,14 @@ def test_the_daemon_is_heard_of_and_pays_though_the_service_hangs(folders, sandb
                 assert daemon.event("file.finished")["outcome"] == "succeeded"
                 assert daemon.end() == 0
         assert "4Gdp9cHeNu7" not in str(daemon.log)
+
+
+def test_a_run_of_a_single_time_sends_one(folders, sandbox):
+    """Whoever lets cron call the program learns that it was not called."""
+    with service() as (address, came, _):
+        config = configure(folders, sandbox.url, notify={"heartbeat_url": f"{address}{PATH}"})
+        assert command("run", "--once", "--config", config).code == 0
+        assert came.qsize() == 1
 
 
 def test_it_is_sent_in_an_outage_of_connectwise_too(folders, sandbox):
