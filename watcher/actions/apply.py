@@ -16,9 +16,9 @@ from watcher.payments.demands import demands_of, lacks_number, numbered, timely
 from watcher.payments.model import Plan, Record, Rules
 from watcher.payments.outcomes import Outcome, Result
 from watcher.processing.claimed import Unnumbered
+from watcher.processing.left import unnumbered
 from watcher.processing.look_up import LookUp
 from watcher.processing.news import News, Outcomes, Planned
-from watcher.processing.opening import unnumbered
 from watcher.processing.rounds import Rounds
 
 if TYPE_CHECKING:

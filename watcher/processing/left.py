@@ -273,3 +273,15 @@ def not_found(trouble: Outage, payments: Sequence[tuple[str, Payment]]) -> Outag
 
 def _stuck(demand: Demand) -> Stuck:
     return Stuck(demand.claim_id, demand.invoice_number, demand.parts[0].line)
+
+
+def unnumbered(claim_id: str, payments: Sequence[Payment], troubles: Mapping[int, Outage]) -> Unnumbered:
+    """Return why some payments of a claim wait.
+
+    Args:
+        claim_id: its id.
+        payments: those whose invoices cannot be looked up by their ids.
+        troubles: why, by id.
+    """
+    ids = [payment.invoice_id or 0 for payment in payments]
+    return Unnumbered(not_found(troubles[ids[0]], [(claim_id, each) for each in payments]), frozenset(ids))

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from watcher.claim import Claim
 from watcher.documents.formats import PaymentDocuments, records
-from watcher.errors import DocumentError, Outage
+from watcher.errors import DocumentError
 from watcher.journal.claims import Claims, Copy
 from watcher.journal.earlier import Earlier
 from watcher.journal.ledger import Known, Ledger, Opened
@@ -21,7 +21,7 @@ from watcher.lifetime import Lifetime
 from watcher.payments.demands import lacks_number, numbered, timely, unrepeated
 from watcher.payments.model import Payment, Record
 from watcher.processing.claimed import Asking, Unnumbered
-from watcher.processing.left import not_found
+from watcher.processing.left import unnumbered
 from watcher.processing.look_up import LookUp
 
 
@@ -194,18 +194,6 @@ def _looked_up(file: _Read) -> Iterable[Record]:
     """
     decided = file.known.decided if file.known and file.known.unnumbered else ()
     return (record for record in file.records if record.position not in decided)
-
-
-def unnumbered(claim_id: str, payments: Sequence[Payment], troubles: Mapping[int, Outage]) -> Unnumbered:
-    """Return why some payments of a claim wait.
-
-    Args:
-        claim_id: its id.
-        payments: those whose invoices cannot be looked up by their ids.
-        troubles: why, by id.
-    """
-    ids = [payment.invoice_id or 0 for payment in payments]
-    return Unnumbered(not_found(troubles[ids[0]], [(claim_id, each) for each in payments]), frozenset(ids))
 
 
 def _external_ids(records: Sequence[Record]) -> list[str]:
