@@ -130,6 +130,11 @@ def claims_in(name: str) -> list[str]:
     return _BORNE.findall(name)
 
 
+def claimless(text: str) -> str:
+    """Return a text without the ids of claims: what is said of two claims may be the same otherwise."""
+    return _IS_ID.sub("", text)
+
+
 def without_claim(name: str) -> str:
     """Return a published file's name as it was in the inbox."""
     return _BEFORE_SUFFIX.sub("", name)

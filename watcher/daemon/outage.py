@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from watcher.claim import claimless
 from watcher.errors import FolderTrouble, JournalTrouble, Outage
 
 # The first pause and the longest one (seconds); each is twice as long as the one before.
@@ -52,8 +53,9 @@ class OutageState:
             chance: from 0.5 to 1; shortens the pause, so that many hosts do not come back at once.
         """
         local = isinstance(outage, FolderTrouble | JournalTrouble)
-        # Two folders are two outages. A sign-in refused in other words is the same one.
-        kind = (type(outage), str(outage) if local else outage.mend)
+        # Two folders are two outages. A sign-in refused in other words is the same one, and so is one full disk at the
+        # claim of each scan.
+        kind = (type(outage), claimless(str(outage)) if local else outage.mend)
         if self._since is None:
             self._since, self._logged_at, self._pause = now, now - _REMIND_SECONDS, _FIRST_PAUSE
         pause = chance * self._pause

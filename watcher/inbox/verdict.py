@@ -68,8 +68,8 @@ def judge(inbox: Inbox, name: str, now: float) -> Verdict | None:
         if missing is not None:
             minutes = terms.stalled_after_seconds / 60
             return Verdict(
-                f"It is not whole yet: {missing}. Its last change was {age:.0f} s ago; after {minutes:.0f} minutes "
-                "without one it goes to the fail outbox.",
+                f"It is not whole yet: {missing}. Its last change was {age:.0f} s ago. It goes to the fail outbox "
+                f"once the daemon has seen no change of it for {minutes:.0f} minutes.",
                 name=name,
             )
     return Verdict("It is ready to be taken.", ready=True, name=name)

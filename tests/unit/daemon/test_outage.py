@@ -50,8 +50,13 @@ def test_lasting_outage_is_logged_again_after_an_hour():
         (AWAY, SignInRefused("401", "Check the keys"), True),
         (SignInRefused("401: no", "Check the keys"), SignInRefused("401: never", "Check the keys"), False),
         (FolderTrouble("/a: full", "Make room"), FolderTrouble("/b: full", "Make room"), True),
+        (
+            FolderTrouble("/a/20260922T093015Z_1f2e3d4c: full", "Make room"),
+            FolderTrouble("/a/20260922T093025Z_1f2e3d4d: full", "Make room"),
+            False,
+        ),
     ],
-    ids=["other words", "another owner", "a sign-in in other words", "another folder"],
+    ids=["other words", "another owner", "a sign-in in other words", "another folder", "another claim"],
 )
 def test_another_outage_is_logged_at_once(first, then, another):
     """It may take another person to mend it; it still counts from the first one."""

@@ -63,8 +63,8 @@ def test_unfinished_file_waits(folder):
     """What is missing is said, and when it is given up."""
     (folder / "pay.xml").write_bytes(WHOLE[:100])
     assert verdict(folder, stalled_after_seconds=1200) == Verdict(
-        "It is not whole yet: no closing </ArrayOfUpdateInvoicePayment> yet. Its last change was 60 s ago; "
-        "after 20 minutes without one it goes to the fail outbox."
+        "It is not whole yet: no closing </ArrayOfUpdateInvoicePayment> yet. Its last change was 60 s ago. "
+        "It goes to the fail outbox once the daemon has seen no change of it for 20 minutes."
     )
 
 
