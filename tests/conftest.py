@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from sqlalchemy import Engine
 from support.connectwise import account, invoice
 from support.needs import skipped
 from support.network import free_port
@@ -20,12 +21,33 @@ from watcher.connectwise.http import Gateway
 from watcher.connectwise.pace import Pace
 from watcher.disk import naming
 from watcher.folders.layout import Folders
+from watcher.journal import sqlite
 from watcher.lifetime import Lifetime
 from watcher.sandbox import InvoiceSeed, Sandbox
 
 # How long an example takes says how busy the machine is, and nothing of the program.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _statements_are_compiled_once() -> Iterator[None]:
+    """Let all journals share what SQLAlchemy has compiled: a process of tests opens thousands, a program a few."""
+    engine_of, first = sqlite.engine_of, sqlite.engine_of("sqlite://")
+    # What the driver can do is asked at the first connection.
+    first.connect().close()
+    compiled: dict[object, object] = {}
+
+    def sharing(url: str) -> Engine:
+        engine = engine_of(url)
+        # The compiled statements are kept by dialect.
+        engine.dialect = first.dialect
+        engine.update_execution_options(compiled_cache=compiled)
+        return engine
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sqlite, "engine_of", sharing)
+        yield
 
 
 @pytest.fixture(autouse=True)

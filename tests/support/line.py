@@ -174,7 +174,8 @@ class Line:
     def again(self, **sections: dict[str, Any]) -> Self:
         """Return the parts of another start over the same folders, journal and client, with some settings changed."""
         other = copy.copy(self)
-        other.settings = settings_of(self.folders, self._site, **sections)
+        if sections:
+            other.settings = settings_of(self.folders, self._site, **sections)
         other.waiting = waiting_of(other.settings, self.database)
         other.publisher = publisher_of(other.settings, self.database, other.waiting, self._calls, self.lifetime)
         other.taker = taker_of(other.settings, self.database, other.publisher, self._calls, self.lifetime)
