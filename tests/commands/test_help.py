@@ -113,13 +113,14 @@ def test_what_is_imported_later_is_there_when_it_is_used(tmp_path):
     """A library that got a stand-in for asyncio finds in it what asyncio has, and misses what it has not."""
     script = (
         "from watcher.cli import lean\n"
-        "with lean.asyncio_later():\n    lean.import_lean()\n"
+        "with lean.importing():\n    pass\n"
         "import structlog, asyncio\n"
         "stand_in = structlog.stdlib.asyncio\n"
         "assert stand_in is not asyncio and stand_in.get_running_loop is asyncio.get_running_loop\n"
         "assert not hasattr(stand_in, 'no_such_name')\n"
-        "with lean.asyncio_later():\n    import asyncio as again\n"
-        "assert again is asyncio"
+        "with lean.importing():\n    import asyncio as again\n"
+        "assert again is asyncio\n"
+        "import gc\nassert gc.isenabled()"
     )
     subprocess.run(
         [sys.executable, "-c", script], cwd=tmp_path, env=environment(tmp_path), timeout=PATIENCE, check=True

@@ -116,7 +116,7 @@ def test_a_damaged_journal_ends_the_daemon_and_without_it_the_work_goes_on(folde
     drop(folders.inbox, "second.xml", document(("CW-1", "100.00"), ("CW-2", "50.00")))
     refused = command("run", "--once", "--config", config)
     assert refused.code == 78
-    for said in (str(journal), "malformed", "move a damaged journal away", "nothing is paid twice"):
+    for said in (str(journal), "malformed", "Move a damaged journal away", "nothing is paid twice"):
         assert said in refused.err
     assert files(folders.inbox) == [folders.inbox / "second.xml"]
     journal.rename(tmp_path / "damaged.db")

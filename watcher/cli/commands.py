@@ -108,8 +108,7 @@ def run(
     """Watch the inbox: the daemon, in the foreground."""
     from watcher.cli import lean
 
-    with lean.asyncio_later():
-        lean.import_lean()
+    with lean.importing():
         from watcher.cli import run
 
     tally = run.run(config_file, once=once)
@@ -150,8 +149,7 @@ def apply(
         raise typer.BadParameter("name a file, give the XML itself, or send it to standard input", param_hint="INPUT")
     from watcher.cli import lean
 
-    with lean.asyncio_later():
-        lean.import_lean()
+    with lean.importing():
         from watcher.cli import apply
 
     outputs = None if dry_run else apply.Outputs(success_file, fail_file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import inspect
 import sys
@@ -27,7 +28,22 @@ class _Later(types.ModuleType):
 
 
 @contextmanager
-def asyncio_later() -> Iterator[None]:
+def importing() -> Iterator[None]:
+    """Import the program without what nobody uses here, and without a search for garbage: what is imported stays.
+
+    The searches would be a tenth of a start.
+    """
+    gc.disable()
+    try:
+        with _asyncio_later():
+            _import_lean()
+            yield
+    finally:
+        gc.enable()
+
+
+@contextmanager
+def _asyncio_later() -> Iterator[None]:
     """Import libraries without asyncio: it comes when it is first used.
 
     structlog, SQLAlchemy, filelock and tenacity import it for their asynchronous halves, which nobody uses here. It is
@@ -47,7 +63,7 @@ def asyncio_later() -> Iterator[None]:
         del sys.modules[name]
 
 
-def import_lean() -> None:
+def _import_lean() -> None:
     """Import structlog and requests as if what they do not need were not installed.
 
     Call it before anything else imports them. What is left out can still be imported afterwards.
