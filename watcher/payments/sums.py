@@ -15,8 +15,8 @@ ever accepted for it, or as much of the sum as the invoice can take.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -174,7 +174,8 @@ def add(demand: Demand, invoice_id: int | None, before: Before, rules: Rules) ->
     """Tell which records of a file are new payments of an invoice, and add them to what was accepted before.
 
     If the sum would be below zero, or would become zero where that is rejected, no record that takes something off is
-    accepted: nobody can tell which of them is meant.
+    accepted: nobody can tell which of them is meant. Records that take back another one of the file are accepted, if
+    the sum is right with them.
 
     Args:
         demand: the records, each with an externalId.
@@ -208,9 +209,31 @@ def add(demand: Demand, invoice_id: int | None, before: Before, rules: Rules) ->
     if fault is None:
         return adding
     off = {part.external_id for part in new if part.amount < ZERO}
-    faults |= {part.position: fault for part in demand.parts if part.external_id in off}
-    kept = tuple(part for part in new if part.external_id not in off)
-    return Adding(so_far, kept, frozenset(repeated - faults.keys()), frozenset(accepted), faults)
+    kept = _without(off - _taking_back(demand, faults), adding)
+    if kept.new and (other := _too_little(kept, rules)):
+        fault = other
+        kept = _without(off, adding)
+    gone = {part.external_id for part in new} - {part.external_id for part in kept.new}
+    faults |= {part.position: fault for part in demand.parts if part.external_id in gone}
+    return replace(kept, repeated=frozenset(repeated - faults.keys()), faults=faults)
+
+
+def _without(ids: Collection[str], adding: Adding) -> Adding:
+    """Return what is added without the payments of some externalIds."""
+    return replace(adding, new=tuple(part for part in adding.new if part.external_id not in ids))
+
+
+def _taking_back(demand: Demand, faults: Mapping[int, str]) -> set[str]:
+    """Return the externalIds of the records that take back exactly another record of the same demand.
+
+    Such a record has the other one's externalId, and a word after a slash: a payment that was deleted comes as both.
+    """
+    amounts = {part.external_id: part.amount for part in demand.parts if part.position not in faults}
+    return {
+        external_id
+        for external_id, amount in amounts.items()
+        if amount < ZERO and amounts.get(external_id.rpartition("/")[0]) == -amount
+    }
 
 
 def _too_little(adding: Adding, rules: Rules) -> str | None:

@@ -92,6 +92,20 @@ def test_a_sum_does_not_fall_below_zero(rules, total, amounts, taken):
     assert set(adding.faults) == set(range(len(amounts))) - set(taken)
 
 
+def test_a_deleted_payment_is_taken_back_beside_an_amount_that_takes_too_much_off():
+    """The record that takes back exactly a payment of the file, or one accepted before, is not what is wrong."""
+    deleted = (part(0, "100.00", "P"), part(1, "-100.00", "P/deleted"))
+    other = part(2, "-30.00", "B")
+    adding = add(demand(*deleted, other), INVOICE, before(), REMOVE)
+    assert ([one.position for one in adding.new], list(adding.faults)) == ([0, 1], [2])
+    known = before("100.00", accepted=[accepted("P", "100.00")])
+    adding = add(demand(*deleted, other), INVOICE, known, REMOVE)
+    assert ([one.position for one in adding.new], adding.amount, list(adding.faults)) == ([1], 0, [2])
+    # What was accepted has been taken off already, by a record of its own.
+    adding = add(demand(*deleted, other), INVOICE, before("0.00", accepted=[accepted("P", "100.00")]), REMOVE)
+    assert (adding.new, sorted(adding.faults)) == ((), [1, 2])
+
+
 def test_an_external_id_of_several_meanings_is_no_id():
     """Each of its records is rejected. The same record twice has one meaning."""
     parts = [part(0, "1", "A"), part(1, "1.00", "A", number="cw-1"), part(2, "1", "B"), part(3, "2", "B")]
