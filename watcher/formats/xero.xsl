@@ -12,6 +12,8 @@
   </f:format>
   <xsl:variable name="small" select="'abcdefghijklmnopqrstuvwxyz'"/>
   <xsl:variable name="large" select="'ABCDEFGHIJKLMNOPQRSTUVWXYZ'"/>
+  <!-- Payments of bills, and refunds of credit notes, prepayments and overpayments. -->
+  <xsl:variable name="other-payments" select="'|accpaypayment|accountspayable|arcreditpayment|apcreditpayment|arprepaymentpayment|apprepaymentpayment|aroverpaymentpayment|apoverpaymentpayment|'"/>
   <xsl:template match="/">
     <InvoicePayments>
       <xsl:variable name="invoices" select="*[local-name() = 'ArrayOfXeroInvoice' or local-name() = 'ArrayOfInvoice' or local-name() = 'Invoices'] | *[local-name() = 'Response']/*[local-name() = 'Invoices']"/>
@@ -55,12 +57,12 @@
         </xsl:if>
       </xsl:for-each>
       <!-- The Status of the invoice in a payment of Zynk is always Draft, and says nothing. -->
-      <xsl:for-each select="$payments/*[*[local-name() = 'Invoice']]
-          [not(*[local-name() = 'PaymentType']) or *[local-name() = 'PaymentType'] = 'ACCRECPAYMENT']
-          [not(*[local-name() = 'Type']) or *[local-name() = 'Type'][. = 'ACCRECPAYMENT' or . = 'AccountsReceivable' or . = 'AccountsRecievable']]
-          [not(*[local-name() = 'Invoice']/*[local-name() = 'Type'][. != 'ACCREC' and . != 'AccountsReceivable' and . != 'AccountsRecievable'])]
-          [*[local-name() = 'PaymentType' or local-name() = 'Type'] or *[local-name() = 'Invoice']/*[local-name() = 'Type']]">
+      <xsl:for-each select="$payments/*[*[local-name() = 'Invoice'] or not(*[local-name() = 'CreditNote' or local-name() = 'Prepayment' or local-name() = 'Overpayment'])]
+          [not(*[local-name() = 'PaymentType' or local-name() = 'Type'][contains($other-payments, concat('|', translate(normalize-space(), $large, $small), '|'))])]
+          [not(*[local-name() = 'Invoice']/*[local-name() = 'Type'][. = 'ACCPAY' or . = 'AccountsPayable'])]">
         <xsl:variable name="invoice" select="*[local-name() = 'Invoice']"/>
+        <xsl:variable name="types" select="*[local-name() = 'PaymentType' or local-name() = 'Type'] | $invoice/*[local-name() = 'Type']"/>
+        <xsl:variable name="strange" select="$types[not(contains('|ACCRECPAYMENT|ACCREC|AccountsReceivable|AccountsRecievable|', concat('|', normalize-space(), '|')))]"/>
         <xsl:variable name="id" select="normalize-space(*[local-name() = 'PaymentID' or local-name() = 'Id'][1])"/>
         <xsl:variable name="number" select="$invoice/*[local-name() = 'InvoiceNumber' or local-name() = 'Number'][1]"/>
         <xsl:variable name="deleted" select="translate(*[local-name() = 'Status'], 'delt', 'DELT') = 'DELETED'"/>
@@ -71,9 +73,15 @@
             <xsl:with-param name="amount" select="*[local-name() = 'Amount']"/>
             <xsl:with-param name="date" select="*[local-name() = 'Date']"/>
             <xsl:with-param name="currency" select="$invoice/*[local-name() = 'CurrencyCode']"/>
+            <xsl:with-param name="reject">
+              <xsl:choose>
+                <xsl:when test="$strange"><xsl:value-of select="concat('Nobody can tell whether this pays a sales invoice: its ', local-name($strange), ' is &quot;', normalize-space($strange), '&quot;. Set it in ConnectWise by hand if it does')"/></xsl:when>
+                <xsl:when test="not($types)">Nobody can tell whether this pays a sales invoice: it has no PaymentType. Set it in ConnectWise by hand if it does</xsl:when>
+              </xsl:choose>
+            </xsl:with-param>
           </xsl:call-template>
           <!-- It may have been set before, or never. Both records together come to nothing, whichever of them is known. -->
-          <xsl:if test="$deleted and $id != ''">
+          <xsl:if test="$deleted and $id != '' and $types and not($strange)">
             <xsl:call-template name="record">
               <xsl:with-param name="id" select="$id"/>
               <xsl:with-param name="back" select="'/deleted'"/>
