@@ -4,8 +4,8 @@ A stylesheet is a program: it may loop, or grow without end, and the file may be
 never applies a stylesheet itself. ``stylesheet`` starts this module with ``python -m``. The process limits its own time
 and memory, can open no file and no connection, and reads stylesheet and file from its standard input.
 
-A stylesheet is XSLT 1.0, with the functions of EXSLT's date and string modules. One that names anything else is refused
-before it is applied.
+A stylesheet is XSLT 1.0, with the functions of EXSLT's common, date and string modules. One that names anything else is
+refused before it is applied.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _UNKNOWN = "unknown error"
 _LONGEST_WORDS = 300
 
 _XSL = "{http://www.w3.org/1999/XSL/Transform}"
-_FUNCTIONS = ("http://exslt.org/dates-and-times", "http://exslt.org/strings")
+_FUNCTIONS = ("http://exslt.org/common", "http://exslt.org/dates-and-times", "http://exslt.org/strings")
 # A call of a function, with its prefix if there is one. A step such as child::text() is no call.
 _CALL = re.compile(r"(?<![\w.:-])(?:([\w.-]+):(?!:))?([\w.-]+)\s*\(")
 # A quoted text in an expression; what looks like a call in it is none.
@@ -79,7 +79,7 @@ def _check_element(element: etree._Element) -> None:
                 called = f"{prefix}:{function}" if prefix else function
                 raise DocumentError(
                     f"It calls {called}(). Only the functions of XSLT 1.0, except document(), and those of EXSLT's "
-                    f"modules {' and '.join(_FUNCTIONS)} may be called.",
+                    f"modules {', '.join(_FUNCTIONS)} may be called.",
                     line_of(element),
                 )
 

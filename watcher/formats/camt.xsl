@@ -1,4 +1,4 @@
-<xsl:stylesheet version="1.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform" xmlns:f="urn:payment-watcher:format" xmlns:str="http://exslt.org/strings" exclude-result-prefixes="f str">
+<xsl:stylesheet version="1.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform" xmlns:f="urn:payment-watcher:format" xmlns:str="http://exslt.org/strings" xmlns:exsl="http://exslt.org/common" exclude-result-prefixes="f str exsl">
   <f:format title="Bank statements: camt.052, camt.053 and camt.054, of any version" kind="event">
     <f:step>Let your bank write its statements (camt.053) or its notifications of credits (camt.054) into the inbox. Take one of both alone, if you can.</f:step>
     <f:step>Set prefix in [transform] to how your invoice numbers begin, such as CW-. They are then found in the texts of transfers, too.</f:step>
@@ -18,81 +18,95 @@
   <!-- What banks and payers write where they have no reference. -->
   <xsl:variable name="no-references" select="'||NONREF|NOREF|NOTPROVIDED|NOT PROVIDED|NONE|N/A|UNKNOWN|'"/>
   <xsl:key name="named" match="*[local-name() = 'Strd']" use="concat(generate-id(..), ' ', normalize-space(*[local-name() = 'RfrdDocInf']/*[local-name() = 'Nb']))"/>
+  <xsl:key name="known" match="InvoicePayment" use="externalId[. != '']"/>
   <xsl:template match="/">
     <InvoicePayments>
       <xsl:if test="not(//*[starts-with(local-name(), 'BkToCstmr')])"><xsl:call-template name="unknown"><xsl:with-param name="expected" select="'&lt;Document> with a statement of camt.052, camt.053 or camt.054'"/></xsl:call-template></xsl:if>
-      <!-- A reversal is a debit if it takes a credit back. A reversal that is a credit takes back what was paid to others. -->
-      <xsl:for-each select="//*[local-name() = 'Ntry']
-          [not(contains('|PDNG|INFO|FUTR|', concat('|', normalize-space(*[local-name() = 'Sts']), '|'))) or normalize-space(*[local-name() = 'Sts']) = '']
-          [(*[local-name() = 'CdtDbtInd'] = 'CRDT' and not(*[local-name() = 'RvslInd'][. = 'true' or . = '1']))
-           or (*[local-name() = 'CdtDbtInd'] = 'DBIT' and (*[local-name() = 'RvslInd'][. = 'true' or . = '1'] or *[local-name() = 'NtryDtls']/*[local-name() = 'TxDtls']/*[local-name() = 'RtrInf']))]">
-        <xsl:variable name="back"><xsl:if test="*[local-name() = 'CdtDbtInd'] = 'DBIT'">/returned</xsl:if></xsl:variable>
-        <xsl:variable name="reversal" select="boolean(*[local-name() = 'RvslInd'][. = 'true' or . = '1'])"/>
-        <!-- Not in the loop: an entry may hold thousands of transfers, and this looks through all that stands in it. -->
-        <xsl:variable name="status" select="normalize-space(*[local-name() = 'Sts'])"/>
-        <!-- A statement (camt.053) holds what is booked, and some banks say no more. -->
-        <xsl:variable name="doubt">
-          <xsl:if test="$status != 'BOOK' and not($status = '' and ancestor::*[local-name() = 'BkToCstmrStmt'])">
-            <xsl:choose>
-              <xsl:when test="$status = ''">The entry has no status (Sts)</xsl:when>
-              <xsl:otherwise><xsl:value-of select="concat('The status of the entry (Sts) is ', $status)"/></xsl:otherwise>
-            </xsl:choose>
-            <xsl:text>, so nobody can tell whether the bank has booked it. If it has, set it in ConnectWise by hand</xsl:text>
-          </xsl:if>
-        </xsl:variable>
-        <xsl:variable name="booked" select="normalize-space(*[local-name() = 'AcctSvcrRef'][not(contains($no-references, concat('|', translate(normalize-space(translate(., '0', '')), $small, $large), '|')))])"/>
-        <xsl:variable name="day" select="string((*[local-name() = 'ValDt']/* | self::*[not(*[local-name() = 'ValDt'])]/*[local-name() = 'BookgDt']/*)[1])"/>
-        <xsl:variable name="amount" select="*[local-name() = 'Amt']"/>
-        <xsl:variable name="charges" select="*[local-name() = 'Chrgs']"/>
-        <xsl:variable name="words" select="string(*[local-name() = 'AddtlNtryInf'])"/>
-        <xsl:variable name="details" select="*[local-name() = 'NtryDtls']"/>
-        <xsl:variable name="single" select="$details/*[local-name() = 'TxDtls']"/>
-        <xsl:variable name="many" select="$details/*[local-name() = 'Btch']/*[local-name() = 'NbOfTxs'][number(.) > 1]"/>
-        <xsl:variable name="alone" select="count($single) &lt; 2 and not($many)"/>
-        <xsl:choose>
-          <xsl:when test="$single">
-            <xsl:for-each select="$single">
-              <xsl:if test="($back = '' and not(*[local-name() = 'CdtDbtInd'] = 'DBIT') and not(*[local-name() = 'RtrInf']))
-                  or ($back != '' and not(*[local-name() = 'CdtDbtInd'] = 'CRDT') and ($reversal or *[local-name() = 'RtrInf']))">
-                <xsl:call-template name="transfer">
-                  <xsl:with-param name="alone" select="$alone"/>
-                  <xsl:with-param name="position" select="position()"/>
-                  <xsl:with-param name="doubt" select="string($doubt)"/>
-                  <xsl:with-param name="booked" select="$booked"/>
-                  <xsl:with-param name="day" select="$day"/>
-                  <xsl:with-param name="amount" select="$amount"/>
-                  <xsl:with-param name="charges" select="$charges"/>
-                  <xsl:with-param name="words" select="$words"/>
-                  <xsl:with-param name="back" select="string($back)"/>
-                </xsl:call-template>
-              </xsl:if>
-            </xsl:for-each>
-          </xsl:when>
-          <xsl:when test="$many or $details/*[local-name() = 'Btch'][not(*[local-name() = 'NbOfTxs'])]">
-            <xsl:call-template name="record">
-              <xsl:with-param name="id" select="$booked"/>
-              <xsl:with-param name="back" select="string($back)"/>
-              <xsl:with-param name="amount" select="$amount"/>
-              <xsl:with-param name="date" select="$day"/>
-              <xsl:with-param name="reject" select="'The bank booked several payments as one entry, and the file does not hold them. Ask the bank for camt.054 with single payments, or set them in ConnectWise by hand'"/>
-            </xsl:call-template>
-          </xsl:when>
-          <xsl:otherwise>
-            <xsl:call-template name="transfer">
-              <xsl:with-param name="alone" select="true()"/>
-              <xsl:with-param name="position" select="1"/>
-              <xsl:with-param name="doubt" select="string($doubt)"/>
-              <xsl:with-param name="booked" select="$booked"/>
-              <xsl:with-param name="day" select="$day"/>
-              <xsl:with-param name="amount" select="$amount"/>
-              <xsl:with-param name="charges" select="$charges"/>
-              <xsl:with-param name="words" select="$words"/>
-              <xsl:with-param name="back" select="string($back)"/>
-            </xsl:call-template>
-          </xsl:otherwise>
-        </xsl:choose>
+      <!-- The same payment may stand in several reports of one file, and counts once. In one of them it stands once. -->
+      <xsl:for-each select="//*[local-name() = 'Ntry']/..">
+        <xsl:variable name="made"><xsl:call-template name="entries"/></xsl:variable>
+        <xsl:for-each select="exsl:node-set($made)/InvoicePayment">
+          <xsl:copy>
+            <xsl:copy-of select="*"/>
+            <xsl:if test="not(Reject) and key('known', externalId)[2]"><Reject>The bank gives several transfers of this statement the same reference, so nobody can tell them apart. Set them in ConnectWise by hand</Reject></xsl:if>
+          </xsl:copy>
+        </xsl:for-each>
       </xsl:for-each>
     </InvoicePayments>
+  </xsl:template>
+  <!-- The entries of one statement, report or notification, which is the current node. -->
+  <xsl:template name="entries">
+    <!-- A reversal is a debit if it takes a credit back. A reversal that is a credit takes back what was paid to others. -->
+    <xsl:for-each select="*[local-name() = 'Ntry']
+        [not(contains('|PDNG|INFO|FUTR|', concat('|', normalize-space(*[local-name() = 'Sts']), '|'))) or normalize-space(*[local-name() = 'Sts']) = '']
+        [(*[local-name() = 'CdtDbtInd'] = 'CRDT' and not(*[local-name() = 'RvslInd'][. = 'true' or . = '1']))
+         or (*[local-name() = 'CdtDbtInd'] = 'DBIT' and (*[local-name() = 'RvslInd'][. = 'true' or . = '1'] or *[local-name() = 'NtryDtls']/*[local-name() = 'TxDtls']/*[local-name() = 'RtrInf']))]">
+      <xsl:variable name="back"><xsl:if test="*[local-name() = 'CdtDbtInd'] = 'DBIT'">/returned</xsl:if></xsl:variable>
+      <xsl:variable name="reversal" select="boolean(*[local-name() = 'RvslInd'][. = 'true' or . = '1'])"/>
+      <!-- Not in the loop: an entry may hold thousands of transfers, and this looks through all that stands in it. -->
+      <xsl:variable name="status" select="normalize-space(*[local-name() = 'Sts'])"/>
+      <!-- A statement (camt.053) holds what is booked, and some banks say no more. -->
+      <xsl:variable name="doubt">
+        <xsl:if test="$status != 'BOOK' and not($status = '' and ancestor::*[local-name() = 'BkToCstmrStmt'])">
+          <xsl:choose>
+            <xsl:when test="$status = ''">The entry has no status (Sts)</xsl:when>
+            <xsl:otherwise><xsl:value-of select="concat('The status of the entry (Sts) is ', $status)"/></xsl:otherwise>
+          </xsl:choose>
+          <xsl:text>, so nobody can tell whether the bank has booked it. If it has, set it in ConnectWise by hand</xsl:text>
+        </xsl:if>
+      </xsl:variable>
+      <xsl:variable name="booked" select="normalize-space(*[local-name() = 'AcctSvcrRef'][not(contains($no-references, concat('|', translate(normalize-space(translate(., '0', '')), $small, $large), '|')))])"/>
+      <xsl:variable name="day" select="string((*[local-name() = 'ValDt']/* | self::*[not(*[local-name() = 'ValDt'])]/*[local-name() = 'BookgDt']/*)[1])"/>
+      <xsl:variable name="amount" select="*[local-name() = 'Amt']"/>
+      <xsl:variable name="charges" select="*[local-name() = 'Chrgs']"/>
+      <xsl:variable name="words" select="string(*[local-name() = 'AddtlNtryInf'])"/>
+      <xsl:variable name="details" select="*[local-name() = 'NtryDtls']"/>
+      <xsl:variable name="single" select="$details/*[local-name() = 'TxDtls']"/>
+      <xsl:variable name="many" select="$details/*[local-name() = 'Btch']/*[local-name() = 'NbOfTxs'][number(.) > 1]"/>
+      <xsl:variable name="alone" select="count($single) &lt; 2 and not($many)"/>
+      <xsl:choose>
+        <xsl:when test="$single">
+          <xsl:for-each select="$single">
+            <xsl:if test="($back = '' and not(*[local-name() = 'CdtDbtInd'] = 'DBIT') and not(*[local-name() = 'RtrInf']))
+                or ($back != '' and not(*[local-name() = 'CdtDbtInd'] = 'CRDT') and ($reversal or *[local-name() = 'RtrInf']))">
+              <xsl:call-template name="transfer">
+                <xsl:with-param name="alone" select="$alone"/>
+                <xsl:with-param name="position" select="position()"/>
+                <xsl:with-param name="doubt" select="string($doubt)"/>
+                <xsl:with-param name="booked" select="$booked"/>
+                <xsl:with-param name="day" select="$day"/>
+                <xsl:with-param name="amount" select="$amount"/>
+                <xsl:with-param name="charges" select="$charges"/>
+                <xsl:with-param name="words" select="$words"/>
+                <xsl:with-param name="back" select="string($back)"/>
+              </xsl:call-template>
+            </xsl:if>
+          </xsl:for-each>
+        </xsl:when>
+        <xsl:when test="$many or $details/*[local-name() = 'Btch'][not(*[local-name() = 'NbOfTxs'])]">
+          <xsl:call-template name="record">
+            <xsl:with-param name="id" select="$booked"/>
+            <xsl:with-param name="back" select="string($back)"/>
+            <xsl:with-param name="amount" select="$amount"/>
+            <xsl:with-param name="date" select="$day"/>
+            <xsl:with-param name="reject" select="'The bank booked several payments as one entry, and the file does not hold them. Ask the bank for camt.054 with single payments, or set them in ConnectWise by hand'"/>
+          </xsl:call-template>
+        </xsl:when>
+        <xsl:otherwise>
+          <xsl:call-template name="transfer">
+            <xsl:with-param name="alone" select="true()"/>
+            <xsl:with-param name="position" select="1"/>
+            <xsl:with-param name="doubt" select="string($doubt)"/>
+            <xsl:with-param name="booked" select="$booked"/>
+            <xsl:with-param name="day" select="$day"/>
+            <xsl:with-param name="amount" select="$amount"/>
+            <xsl:with-param name="charges" select="$charges"/>
+            <xsl:with-param name="words" select="$words"/>
+            <xsl:with-param name="back" select="string($back)"/>
+          </xsl:call-template>
+        </xsl:otherwise>
+      </xsl:choose>
+    </xsl:for-each>
   </xsl:template>
   <!-- One transfer. The current node is its TxDtls, or the entry if it has none. The parameters are the entry's. -->
   <xsl:template name="transfer">

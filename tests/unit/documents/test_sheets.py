@@ -239,6 +239,62 @@ def test_entry_without_a_status_counts_in_a_statement_alone(version):
     assert version == "053" or "has no status (Sts)" in record.fault
 
 
+def test_transfers_of_one_statement_with_the_same_reference_are_rejected():
+    """Nobody can tell them apart. The same transfer in two reports of one file is one payment."""
+    sample = DATA / "camt" / "same-entry-in-053-each.xml"
+    text = sample.read_bytes()
+    (entry,) = re.findall(rb"<Ntry>.*?</Ntry>", text, re.DOTALL)
+    other = entry.replace(b"CW-1<", b"CW-2<")
+
+    *same, good = read(transformed(sample, text.replace(entry, entry * 2 + other)))
+    assert ["the same reference" in record.fault for record in same] == [True, True]
+    assert line_of(good).startswith("CW-2 100.00")
+
+    (report,) = re.findall(rb"<Stmt>.*?</Stmt>", text, re.DOTALL)
+    assert len({line_of(record) for record in read(transformed(sample, text.replace(report, report * 2)))}) == 1
+
+    transfer = b"<TxDtls><Refs><AcctSvcrRef>R1</AcctSvcrRef><EndToEndId>E</EndToEndId></Refs><Amt Ccy='EUR'>50.00</Amt>"
+    batch = b"<NtryDtls>" + 2 * (transfer + b"<RmtInf><Ustrd>CW-1</Ustrd></RmtInf></TxDtls>") + b"</NtryDtls>"
+    content = re.sub(rb"<NtryDtls>.*?</NtryDtls>", batch, text)
+    assert ["the same reference" in record.fault for record in read(transformed(sample, content))] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("<PaymentType>ACCRECPAYMENT<", "<PaymentType>ACCRECPAYMENTBATCH<", 'its PaymentType is "ACCRECPAYMENTBATCH"'),
+        ("<Type>ACCREC<", "<Type>ACCRECNEW<", 'its Type is "ACCRECNEW"'),
+        ("<PaymentType>ACCRECPAYMENT</PaymentType>", "", None),
+        ("<PaymentType>ACCRECPAYMENT</PaymentType>", "<PaymentType/>", 'its PaymentType is ""'),
+        ("<PaymentType>ACCRECPAYMENT<", "<PaymentType>accpaypayment<", ""),
+    ],
+)
+def test_payment_in_xero_of_an_unknown_kind_is_rejected(old, new, said):
+    """It is not left out in silence. Payments of bills and refunds of credits are known, and left out."""
+    sample = DATA / "xero" / "payments-each.xml"
+    content = sample.read_bytes().replace(old.encode(), new.encode(), 1)
+
+    found = [line_of(record) for record in read(transformed(sample, content), signed=True)]
+
+    expected = sample.with_suffix(".txt").read_text(encoding="utf-8").splitlines()
+    assert found[-3:] == expected[-3:]
+    assert len(found) == len(expected) - (said == "")
+    assert not said or said in found[0]
+    assert (found[0] == expected[0]) == (said is None)
+
+
+def test_payment_in_xero_without_its_invoice_is_rejected():
+    """Money on no invoice is for a person, unless it is known to be none."""
+    sample = DATA / "xero" / "payments-each.xml"
+    content = re.sub(rb"<Invoice>.*?</Invoice>", b"", sample.read_bytes(), count=1)
+
+    first, *_ = read(transformed(sample, content), signed=True)
+
+    assert "Nothing says which invoice" in line_of(first)
+    kinds = re.sub(rb"<(Payment)?Type>\w+</(Payment)?Type>", b"", sample.read_bytes())
+    assert "it has no PaymentType" in line_of(read(transformed(sample, kinds), signed=True)[0])
+
+
 def test_currency_goes_along():
     """It is compared with the invoice's."""
     for sample in (DATA / "xero" / "invoices-total.xml", DATA / "camt" / "statement-of-version-2-each.xml"):
