@@ -117,12 +117,13 @@ def _show_faults(tried: Tried) -> None:
     if not tried.faults:
         return
     _say("Would fail:", "red")
-    lines = {record.position: record.line for record in tried.records}
+    records = {record.position: record for record in tried.records}
     for position, message in sorted(tried.faults.items())[:_MOST_FAULTS]:
-        line = lines[position]
-        said = message.replace(f" (line {line})", "", 1)
-        place = f"row {line}: " if line else ""
-        _say(f"  {said}" if said.startswith(f"row {line}") else f"  {place}{said}")
+        record = records[position]
+        where = f"{record.unit} {record.line}"
+        said = message.replace(f" ({where})", "", 1)
+        place = f"{where}: " if record.line else ""
+        _say(f"  {said}" if said.startswith(where) else f"  {place}{said}")
     if len(tried.faults) > _MOST_FAULTS:
         _say(f"  ... and {len(tried.faults) - _MOST_FAULTS:,} more (--json lists all).")
 

@@ -20,6 +20,8 @@ from watcher.payments.model import ZERO, Misfit, Payment, Record, money
 
 # As in documents.reading.
 _MOST_RECORDS = 500_000
+# What messages call a line of a table.
+UNIT = "row"
 
 
 class Reader:
@@ -54,7 +56,7 @@ class Reader:
                 continue
             if position == _MOST_RECORDS:
                 problem = f"The file holds more than {_MOST_RECORDS:,} payments. Split it."
-                raise DocumentError(problem, row.line, unit="row")
+                raise DocumentError(problem, row.line, unit=UNIT)
             yield self._record(position, row)
             position += 1
 
@@ -74,14 +76,14 @@ class Reader:
                 f'"{shown(found[1])}"; the first and the last day of the period must stand there, like 20160101 and '
                 "20161231.",
                 1,
-                unit="row",
+                unit=UNIT,
             )
         if (last - first).days > 365:
             raise DocumentError(
                 f"The period from {first} to {last} is longer than a year, so a date without a year can mean two days. "
                 "Export a shorter period.",
                 1,
-                unit="row",
+                unit=UNIT,
             )
         self._dates.period = (first, last)
 
@@ -99,7 +101,7 @@ class Reader:
             fault = (
                 f"row {row.line}: it has {cells} {'cell' if cells == 1 else 'cells'} where {_expected(layout)}; {hint}"
             )
-            return Misfit(position, row.line, shown(number), None, fault)
+            return Misfit(position, row.line, shown(number), None, fault, unit=UNIT)
         faults: list[str] = []
         number = self._number(row, faults)
         amount = self._amount(row, faults)
@@ -108,8 +110,9 @@ class Reader:
         in_file = shown(written) if written != number else ""
         if faults or amount is None or day is None:
             as_written = shown(self._value(row, columns.amount)) if amount is None else ""
-            fault = f"row {row.line}, {'; '.join(faults)}"
-            return Misfit(position, row.line, shown(number), amount, fault, as_written, in_file)
+            hint = self._sum_hint(written + self._value(row, columns.date), amount)
+            fault = f"row {row.line}, {'; '.join(faults)}{hint}"
+            return Misfit(position, row.line, shown(number), amount, fault, as_written, in_file, UNIT)
         return Payment(
             position,
             row.line,
@@ -119,6 +122,7 @@ class Reader:
             external_id=self._external_id(row),
             currency="" if columns.currency is None else self._value(row, columns.currency),
             number_in_file=in_file,
+            unit=UNIT,
         )
 
     def _value(self, row: Row, column: Column) -> str:
@@ -200,6 +204,15 @@ class Reader:
         if text:
             count, first, line = self.contradictions.get(setting, (0, shown(text), row.line))
             self.contradictions[setting] = (count + 1, first, line)
+
+    def _sum_hint(self, named: str, amount: Decimal | None) -> str:
+        """Return what to set if a row that failed seems to hold the sum of the file; else empty.
+
+        Such a row names no invoice and no day. Which word stands there instead differs with the language.
+        """
+        if amount is None or self._table.terms.form.totals or any(letter.isdigit() for letter in named):
+            return ""
+        return ". If this is no payment but the sum of all rows above it, set csv.totals = true"
 
     def _external_id(self, row: Row) -> str:
         parts = [self._value(row, column) for column in self._columns.external_id]

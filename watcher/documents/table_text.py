@@ -21,6 +21,8 @@ _MOST_ROWS = 1_000_000
 # The longest row (characters), and how much is decoded at once (bytes).
 _LONGEST_ROW = 1 << 20
 _CHUNK = 1 << 16
+# Programs of DOS write it at the end of a text, some of them as often as fills the last block.
+_CTRL_Z = "\x1a"
 # In this order: UTF-32's mark begins with that of UTF-16.
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -194,8 +196,12 @@ class Rows:
                 self._grow(len(line))
                 yield line + end
             self._grow(len(rest), stays=True)
+        if rest.endswith(_CTRL_Z):
+            # It says that nothing follows, as a line break at the end does.
+            rest = rest.rstrip(_CTRL_Z)
+            rest += end if rest else ""
         if rest:
-            self.is_ended = False
+            self.is_ended = rest.endswith(end)
             self._grow(len(rest))
             yield rest
 

@@ -82,6 +82,8 @@ class Amounts:
         notation = self._notation
         if long := too_long(text):
             return long
+        if text.startswith("+") and self._read(text[1:]) is not None:
+            return "it has a plus sign; write the amount without it"
         bare = text.lstrip("-")
         others = re.sub(r"[0-9.,' \u00a0\u202f\u2019-]", "", text)
         if others and (odd := odd_character(others[:1])) and unicodedata.category(others[0]) != "Sc":

@@ -73,7 +73,7 @@ def _added_up(claim_id: str, records: Sequence[Record], rules: Rules) -> tuple[l
         fault = _own_fault(record, rules) or repeated.get(record.position)
         if isinstance(record, Payment) and fault is None and not record.external_id:
             fault = (
-                f'externalId is missing{_place(record.line)}: with payments.amounts = "each" every payment needs one, '
+                f'externalId is missing{_place(record)}: with payments.amounts = "each" every payment needs one, '
                 "by which it is known if it comes again"
             )
         if fault is not None or isinstance(record, Misfit):
@@ -160,14 +160,14 @@ def unrepeated(records: Sequence[Record], earlier: Mapping[str, Claim]) -> tuple
     Returns:
         The records in order.
     """
-    lines: dict[str, list[int]] = defaultdict(list)
+    using: dict[str, list[Record]] = defaultdict(list)
     for record in records:
         if isinstance(record, Payment) and record.external_id:
-            lines[record.external_id].append(record.line)
+            using[record.external_id].append(record)
     faults = {
         external_id: fault
-        for external_id, places in lines.items()
-        if (fault := _repeats(external_id, places, earlier.get(external_id)))
+        for external_id, group in using.items()
+        if (fault := _repeats(external_id, group, earlier.get(external_id)))
     }
     return tuple(
         misfit(record, faults[record.external_id])
@@ -177,7 +177,7 @@ def unrepeated(records: Sequence[Record], earlier: Mapping[str, Claim]) -> tuple
     )
 
 
-def _repeats(external_id: str, lines: Sequence[int], earlier: Claim | None) -> str:
+def _repeats(external_id: str, group: Sequence[Record], earlier: Claim | None) -> str:
     """Return why the payments with an externalId are rejected; empty if they are not."""
     shown = plain(external_id, _LONGEST_QUOTE)
     if earlier is not None:
@@ -186,9 +186,9 @@ def _repeats(external_id: str, lines: Sequence[int], earlier: Claim | None) -> s
             f"{earlier.claimed_at:%Y-%m-%d at %H:%M} UTC (claim {earlier.id}), "
             "and payments.prevent_reprocessing is set"
         )
-    if len(lines) > 1:
+    if len(group) > 1:
         return (
-            f"externalId {shown} stands {len(lines)} times in this file{_places(lines)}, "
+            f"externalId {shown} stands {len(group)} times in this file{_places(group)}, "
             "and payments.prevent_reprocessing is set"
         )
     return ""
@@ -201,24 +201,25 @@ def misfit(payment: Payment, fault: str) -> Misfit:
         payment: the payment.
         fault: the reason, in words for the payer, without the line.
     """
-    place = _place(payment.line)
     return Misfit(
         payment.position,
         payment.line,
         payment.invoice_number,
         payment.amount,
-        f"{fault}{place}",
+        f"{fault}{_place(payment)}",
         number_in_file=payment.number_in_file,
+        unit=payment.unit,
     )
 
 
-def _place(line: int) -> str:
-    return f" (line {line})" if line else ""
+def _place(record: Record) -> str:
+    return f" ({record.unit} {record.line})" if record.line else ""
 
 
-def _places(lines: Sequence[int]) -> str:
+def _places(group: Sequence[Record]) -> str:
     """Return the lines in words, the first ten by their numbers; empty if one of them is not known."""
-    return f" (lines {listed(lines)})" if all(lines) else ""
+    lines = [record.line for record in group]
+    return f" ({group[0].unit}s {listed(lines)})" if all(lines) else ""
 
 
 def _group_faults(group: Sequence[Record], rules: Rules) -> dict[int, str]:
@@ -226,7 +227,7 @@ def _group_faults(group: Sequence[Record], rules: Rules) -> dict[int, str]:
     own = {record.position: fault for record in group if (fault := _own_fault(record, rules))}
     if len(group) == 1 or (rules.sum_duplicates and not own):
         return own
-    lines = _places([record.line for record in group])
+    lines = _places(group)
     number = group[0].invoice_number
     if rules.sum_duplicates:
         shared = (
@@ -245,10 +246,10 @@ def _own_fault(record: Record, rules: Rules) -> str | None:
     if isinstance(record, Misfit):
         return record.fault
     if record.amount == ZERO and not rules.remove_on_zero and rules.add_up:
-        return f"The amount is zero{_place(record.line)}: it adds nothing to what is paid"
+        return f"The amount is zero{_place(record)}: it adds nothing to what is paid"
     if record.amount == ZERO and not rules.remove_on_zero:
         return (
-            f"The amount is zero{_place(record.line)}: nothing to pay. "
+            f"The amount is zero{_place(record)}: nothing to pay. "
             'To take a payment off an invoice with a zero, set zero_amount = "remove" in the configuration'
         )
     return None

@@ -58,6 +58,7 @@ class Payment:
         external_id: the accounting system's own id of the payment; empty if there is none.
         currency: the currency as written; empty if the record gives none.
         number_in_file: the number as the file has it, if a prefix makes it another one; else empty.
+        unit: what its line is called: a table has rows.
     """
 
     position: int
@@ -69,6 +70,7 @@ class Payment:
     external_id: str = ""
     currency: str = ""
     number_in_file: str = ""
+    unit: str = "line"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ class Misfit:
         fault: what is wrong, and what is accepted, in words for the payer.
         amount_as_written: the amount as it stands in the document, if it cannot be read; else empty.
         number_in_file: the number as the file has it, if a prefix makes it another one; else empty.
+        unit: what its line is called: a table has rows.
     """
 
     position: int
@@ -92,6 +95,7 @@ class Misfit:
     fault: str
     amount_as_written: str = ""
     number_in_file: str = ""
+    unit: str = "line"
 
 
 Record = Payment | Misfit

@@ -304,6 +304,17 @@ def test_amount_that_cannot_be_read_is_none_and_not_zero():
     assert misfit.amount is None
 
 
+@pytest.mark.parametrize("row", ["Summe,346.34,", "Total,346.34,Total", ",346.34,Saldo", ",346.34,"])
+def test_row_that_may_be_the_sum_of_the_file_names_the_setting_for_it(row):
+    """It names no invoice and no day; a payment whose day is missing does, and the setting may be there already."""
+    *_, wrong = records(table(GOOD, row))
+    assert "set csv.totals = true" in wrong.fault
+    *_, payment = records(table(GOOD, "CW-2,5.00,"))
+    assert "csv.totals" not in payment.fault
+    _, subtotal = records(table(GOOD, "Zwischensumme,346.34,", "Summe,692.68,"), form={"totals": True})
+    assert "csv.totals" not in subtotal.fault
+
+
 # --- whole or not ----------------------------------------------------------------------------------------------------
 
 WAITING = {
@@ -333,6 +344,17 @@ def test_table_that_is_whole_or_broken_does_not_wait():
     assert unfinished(table(GOOD), terms()) is None
     for name in ("broken-quoting", "nul", "heading-missing", "excel-workbook"):
         assert unfinished((DATA / f"{name}.csv").read_bytes(), terms()) is None
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize("end", ["\x1a", "\r\n\x1a", "\r\n\x1a\x1a\x1a"])
+def test_end_mark_of_old_programs_ends_a_table(end, encoding):
+    """Ctrl+Z says that nothing follows, also where the last line has no line break; elsewhere it is no end."""
+    content = (table(GOOD, "CW-2,5.00,2016-09-22", end="\r\n").decode().strip() + end).encode(encoding)
+    assert unfinished(content, terms()) is None
+    assert [one.amount for one in records(content)] == [Decimal("346.34"), 5]
+    wrong, _ = records(table(f"{GOOD}\x1a", "CW-2,5.00,2016-09-22"))
+    assert "Ctrl+Z" in wrong.fault
 
 
 def test_program_that_never_ends_its_last_line_can_be_declared():

@@ -10,8 +10,10 @@ import pytest
 from support.documents import document
 from support.effort import effort
 from support.money import RULES, demand, invoice, payment
+from support.tables import table, terms
 
 from watcher.claim import Claim
+from watcher.documents import formats, table_terms
 from watcher.documents.reading import read
 from watcher.payments.demands import demands_of, first_of_each, timely, unrepeated
 from watcher.payments.model import (
@@ -48,6 +50,18 @@ def test_a_payment_that_may_have_been_made_is_not_judged_by_a_clock_again():
     """A clock that was set back rejects nothing that may be in ConnectWise."""
     late = payment(day=date(2061, 9, 22))
     assert timely([late], TODAY, begun={0}) == (late,)
+
+
+# --- places ------------------------------------------------------------------------------------------------------
+
+
+def test_messages_of_tables_name_rows_and_those_of_documents_lines():
+    """One word for one thing: what else is said of a table names rows."""
+    rows = formats.read(table_terms.packed(terms(), table("CW-1,1.00,2016-09-22", "CW-1,2.00,2016-09-22")))
+    assert "(rows 2, 3)" in demands_of("claim", rows, RULES)[1][0].message
+    assert "(row 2)" in timely(rows, date(2000, 1, 1))[0].fault
+    lines = read(document(("CW-1", "1"), ("CW-1", "2")))
+    assert f"(lines {lines[0].line}, {lines[1].line})" in demands_of("claim", lines, RULES)[1][0].message
 
 
 # --- zero --------------------------------------------------------------------------------------------------------
