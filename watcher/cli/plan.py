@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from watcher.cli.console import out
-from watcher.payments.model import Change, Create, Keep, Plan, Record, Reject, Remove, money
+from watcher.payments.model import Change, Create, Keep, Payment, Plan, Record, Reject, Remove, money
 from watcher.payments.outcomes import Result
 from watcher.plain import plain
 
@@ -47,7 +47,7 @@ def show(records: Sequence[Record], rejected: Sequence[Result], plans: Sequence[
         as_json: print it as JSON.
     """
     steps = {result.position: _Step("reject", "reject", result.message or "") for result in rejected}
-    steps |= {part.position: _step_of(plan, part.position) for plan in plans for part in plan.demand.parts}
+    steps |= {part.position: _step_of(plan, part) for plan in plans for part in plan.demand.parts}
     # The numbers of records that give an invoice's id alone.
     numbers = {part.position: part.invoice_number for plan in plans for part in plan.demand.parts}
     if as_json:
@@ -103,15 +103,18 @@ def _as_written(record: Record) -> str:
     return getattr(record, "amount_as_written", "")
 
 
-def _step_of(plan: Plan, position: int) -> _Step:
+def _step_of(plan: Plan, part: Payment) -> _Step:
     """Return what would be done about one record of a plan."""
+    position = part.position
     step, adding = _step(plan), plan.adding
     if adding is None:
         return step
     if (fault := adding.faults.get(position)) is not None:
         return _Step("reject", "reject", fault)
     if position in adding.repeated and not (plan.rejects and position not in adding.accepted_before):
-        return _Step("keep", "keep as it is", "; ".join(filter(None, ("accepted before", step.note))))
+        return _Step(
+            "keep", "keep as it is", "; ".join(filter(None, (adding.note(part) or "accepted before", step.note)))
+        )
     if plan.rejects:
         return step
     note = "; ".join(filter(None, (adding.in_words, step.note)))

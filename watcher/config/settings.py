@@ -174,8 +174,8 @@ class TransformSection(Section):
 
     prefix: str | None = Field(
         None,
-        description="Only invoice numbers that begin so count; others are left out. In bank statements it finds the "
-        "numbers in texts.",
+        description="Only invoice numbers that begin so count, in capital or small letters; others are left out. "
+        "In bank statements it finds the numbers in texts.",
         examples=["CW-"],
     )
     add_prefix: str | None = Field(

@@ -18,6 +18,7 @@ from watcher.payments.model import Misfit, Payment, Record, listed
 from watcher.plain import plain as one_line
 
 _NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
+_TAG = f"<{REJECT}>"
 # ConnectWise's ids are int32 in OpenAPI.
 _ID = re.compile(r"[0-9]{1,10}")
 _LARGEST_ID = 2**31 - 1
@@ -60,7 +61,8 @@ def read_record(position: int, element: etree._Element, shape: Shape, names: Nam
     in_file = shown(_text(children.get(NUMBER_IN_FILE)))
     if REJECT in children:
         # Whoever made the record knows better than its values what is wrong with it.
-        faults = [_reason(children[REJECT])]
+        reason = _reason(children[REJECT])
+        faults = [reason if _TAG in reason else f"{reason}. To send this record corrected, remove {_TAG} from it, too"]
     if faults or amount is None or day is None:
         place = f" (line {line})" if line else ""
         as_written = shown(amount_text) if amount is None else ""

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from watcher.documents.encoding import CutOff
 from watcher.documents.letters import quoted, shown
-from watcher.documents.table_layout import Layout, folded
+from watcher.documents.table_layout import Layout, has_one
 from watcher.documents.table_rows import Kind, Row, Table
 from watcher.documents.table_terms import Column, Terms, packed
 from watcher.documents.table_values import Amounts, Dates
@@ -39,10 +39,7 @@ class Reader:
         self._amounts = Amounts(self._notation)
         self._dates = Dates(self._notation.date_format)
         self.contradictions: dict[str, tuple[int, str, int]] = {}
-        self._negative = [
-            (table.layout.columns[column], {folded(value) for value in values})
-            for column, values in self._columns.negative.items()
-        ]
+        self._negative = table.layout.wanted(self._columns.negative)
 
     def records(self) -> Iterator[Record]:
         """Read the table record by record, as the function ``records`` does."""
@@ -78,7 +75,7 @@ class Reader:
                 1,
                 unit=UNIT,
             )
-        if (last - first).days > 365:
+        if last.year - first.year > ((last.month, last.day) < (first.month, first.day)):
             raise DocumentError(
                 f"The period from {first} to {last} is longer than a year, so a date without a year can mean two days. "
                 "Export a shorter period.",
@@ -119,7 +116,7 @@ class Reader:
             number,
             amount,
             day,
-            external_id=self._external_id(row),
+            external_id=self._external_id(row, amount, day),
             currency="" if columns.currency is None else self._value(row, columns.currency),
             number_in_file=in_file,
             unit=UNIT,
@@ -139,9 +136,9 @@ class Reader:
             faults.append(self._fault(column, "the invoice number is missing"))
             return ""
         written = number
-        if terms.remove_prefix:
-            number = number.removeprefix(terms.remove_prefix)
-        if terms.add_prefix and not folded(number).startswith(folded(terms.add_prefix)):
+        if _begins(number, terms.remove_prefix):
+            number = number[len(terms.remove_prefix) :]
+        if not _begins(number, terms.add_prefix):
             number = terms.add_prefix + number
         if spreadsheet_habit(written) is not None:
             faults.append(self._fault(column, why_no_number(written)))
@@ -166,9 +163,19 @@ class Reader:
                 )
             )
             return None
+        is_below_zero = amount < ZERO
         if self._notation.reverse:
             amount = ZERO - amount
-        if any(folded(row.cells[place]) in wanted for place, wanted in self._negative):
+        if has_one(row.cells, self._negative):
+            if is_below_zero:
+                faults.append(
+                    self._fault(
+                        column,
+                        f"{quoted(text)} is below zero, and csv.negative makes it negative, too. Take csv.negative out "
+                        "of the configuration if amounts have signs of their own",
+                    )
+                )
+                return None
             amount = ZERO - amount
         if amount < 0 and not self._notation.negative_amounts:
             faults.append(
@@ -189,7 +196,7 @@ class Reader:
         # Another column may have three digits, too. One without a heading has none.
         is_bare = not layout.headings[place].strip() if layout.headings else notation.thousands == ","
         decimals = notation.decimal == "," and _DECIMALS.fullmatch(rest)
-        return rest if decimals or (is_bare and _GROUP.fullmatch(rest)) else None
+        return rest if decimals or (is_bare and _BARE.fullmatch(rest)) else None
 
     def _day(self, row: Row, faults: list[str]) -> date | None:
         column = self._columns.date
@@ -214,15 +221,26 @@ class Reader:
             return ""
         return ". If this is no payment but the sum of all rows above it, set csv.totals = true"
 
-    def _external_id(self, row: Row) -> str:
-        parts = [self._value(row, column) for column in self._columns.external_id]
+    def _external_id(self, row: Row, amount: Decimal, day: date) -> str:
+        columns = self._columns
+        # A spreadsheet writes them anew in its own way, and a day may have no year.
+        known = {columns.amount: money(amount), columns.date: day.isoformat()}
+        parts = [known.get(column) or self._value(row, column) for column in columns.external_id]
+        if len(parts) > 1:
+            parts = [_BETWEEN.sub(r"/\1", part) for part in parts]
         # An id that lacks a part could be the same for two payments.
         return bounded_id(" / ".join(parts)) if all(parts) else ""
 
 
-# What a comma cuts off an amount that has no quotation marks: its decimals, or a group of thousands.
+# What a comma cuts off an amount that has no quotation marks: its decimals, or groups of thousands.
 _DECIMALS = re.compile("[0-9]{2}")
-_GROUP = re.compile(r"[0-9]{3}(?:[.,][0-9]{1,2})?")
+_BARE = re.compile("[0-9]+(?:[.,][0-9]+)?")
+# What stands between the parts of an externalId; a part may hold it, too.
+_BETWEEN = re.compile("(?<= )(/+)(?= )")
+
+
+def _begins(number: str, prefix: str) -> bool:
+    return number[: len(prefix)].casefold() == prefix.casefold()
 
 
 def _expected(layout: Layout) -> str:

@@ -10,7 +10,7 @@ from itertools import islice
 
 from watcher.documents.encoding import CutOff
 from watcher.documents.letters import shown
-from watcher.documents.table_terms import Column, Terms
+from watcher.documents.table_terms import Column, Terms, Values
 from watcher.documents.table_text import Rows, Script, beginning_of
 from watcher.errors import DocumentError
 
@@ -54,6 +54,10 @@ class Layout:
             return shown(self.headings[self.columns[column]].strip())
         return str(column)
 
+    def wanted(self, values: Values) -> list[tuple[int, frozenset[str]]]:
+        """Return where values are asked for: the index of each column, and the values as they are compared."""
+        return [(self.columns[column], frozenset(map(folded, each))) for column, each in values.items()]
+
     def theirs(self, cells: list[str]) -> list[str]:
         """Return the cells of a row as they came, without what results have added."""
         may_be_marked = self.messages or not self.headings or len(cells) != self.width
@@ -84,6 +88,11 @@ def folded(text: str) -> str:
     """Return a heading or value as it is compared: without blanks around it, letter case does not count."""
     # A letter with an accent may be written as one character or as two.
     return unicodedata.normalize("NFC", " ".join(text.split())).casefold()
+
+
+def has_one(cells: Sequence[str], wanted: Sequence[tuple[int, frozenset[str]]]) -> bool:
+    """Return True if a row has one of the values that ``Layout.wanted`` returned."""
+    return any(place < len(cells) and folded(cells[place]) in values for place, values in wanted)
 
 
 def _seen(text: str) -> str:
@@ -132,7 +141,7 @@ def layout_of(data: bytes, script: Script, terms: Terms) -> Layout:
         is_ended = is_ended and rows.is_ended
     if len(broken) == len(candidates):
         raise _likeliest(broken)
-    missing = _missing(closest, headings, columns)
+    missing = _missing(closest, headings, columns, script)
     if not is_ended:
         # The rest of the headings may still be written.
         raise CutOff(missing.problem, missing.line, unit="row")
@@ -207,7 +216,7 @@ def _checked(position: int, width: int, setting: str, row: int) -> int:
     return position - 1
 
 
-def _missing(closest: _Closest, headings: Sequence[str], columns: dict[Column, str]) -> DocumentError:
+def _missing(closest: _Closest, headings: Sequence[str], columns: dict[Column, str], script: Script) -> DocumentError:
     cells = closest.cells
     if not cells:
         return CutOff("The file has no row yet.")
@@ -218,6 +227,8 @@ def _missing(closest: _Closest, headings: Sequence[str], columns: dict[Column, s
     more = f" and {len(seen) - _MOST_NAMED} more" if len(seen) > _MOST_NAMED else ""
     listed = ", ".join(seen[:_MOST_NAMED])
     alike = "".join(_odd_one(heading, cells) for heading in absent)
+    if not script.is_sure and not "".join(cells).isascii():
+        alike += f" If letters in them are wrong: the file was read as {script.name}; csv.encoding can name another."
     return DocumentError(
         f"The {'heading is' if len(absent) == 1 else 'headings are'} missing: {named}. All headings must stand in one "
         f"of the first {_MOST_TITLES} rows; the one that comes closest has {listed}{more}.{alike} "

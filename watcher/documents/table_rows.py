@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from watcher.documents.encoding import CutOff
 from watcher.documents.letters import shown
-from watcher.documents.table_layout import Layout, folded, layout_of
+from watcher.documents.table_layout import Layout, folded, has_one, layout_of
 from watcher.documents.table_terms import Column, Terms, unpacked
 from watcher.documents.table_text import Rows, script_of
 from watcher.documents.table_values import Amounts
@@ -89,7 +89,7 @@ class Table:
             DocumentError: it cannot be read.
         """
         rows = Rows(self._content, self.script, self.layout.delimiter)
-        sums = _Sums(self.terms) if self.terms.form.totals and not self.layout.is_result else None
+        sums = _Sums(self.terms, self.layout) if self.terms.form.totals and not self.layout.is_result else None
         chosen = _Chosen(self.terms, self.layout)
         counted = 0
         held: Row | None = None
@@ -101,7 +101,7 @@ class Table:
                 continue
             # The last row is none of the payments: each row waits until another one follows.
             if held is not None:
-                sums.add(held.line, self._cell(held.cells, self.terms.columns.amount))
+                sums.add(held, self._cell(held.cells, self.terms.columns.amount))
                 counted += self._count(held)
                 yield held
             held = row
@@ -237,20 +237,25 @@ class _Chosen:
 
 
 class _Sums:
-    """Adds up a table whose last row holds the sum (``csv.totals``)."""
+    """Adds up a table whose last row holds the sum (``csv.totals``).
 
-    def __init__(self, terms: Terms) -> None:
+    With ``csv.negative``, a spreadsheet adds up the amounts as they stand, and a bookkeeping program those that count.
+    """
+
+    def __init__(self, terms: Terms, layout: Layout) -> None:
         self._amounts = Amounts(terms.notation)
-        self._sum = ZERO
+        self._negative = layout.wanted(terms.columns.negative)
+        self._sum = self._counting = ZERO
         self._unreadable: list[int] = []
 
-    def add(self, line: int, text: str) -> None:
+    def add(self, row: Row, text: str) -> None:
         """Take in the amount of a row."""
         amount = self._amounts.amount(text) if text else ZERO
         if amount is None:
-            self._unreadable.append(line)
-        else:
-            self._sum += amount
+            self._unreadable.append(row.line)
+            return
+        self._sum += amount
+        self._counting += -amount if has_one(row.cells, self._negative) else amount
 
     def check(self, line: int, text: str, is_ended: bool) -> None:
         """Make sure that the last row holds the sum of the others.
@@ -259,16 +264,17 @@ class _Sums:
             CutOff: it does not.
         """
         said = self._amounts.amount(text)
-        if said is not None and said == self._sum and not self._unreadable:
+        if said is not None and said in (self._sum, self._counting) and not self._unreadable:
             return
         holds = f"{money(said)}" if said is not None else f'"{shown(text)}", which is no amount'
         lacks = (
             f" without the amounts that cannot be read (rows {listed(self._unreadable)})" if self._unreadable else ""
         )
+        counting = f", or {money(self._counting)} by csv.negative" if self._counting != self._sum else ""
         end = "" if is_ended else " Its last line has no line break either."
         raise CutOff(
             "The file is cut off or altered: the last row must hold the sum of all rows above it (csv.totals). "
-            f"It holds {holds}; they add up to {money(self._sum)}{lacks}.{end} Export it again.",
+            f"It holds {holds}; they add up to {money(self._sum)}{counting}{lacks}.{end} Export it again.",
             line,
             unit="row",
         )

@@ -56,6 +56,11 @@ class Script:
     newline: str
 
     @property
+    def is_sure(self) -> bool:
+        """True if the bytes themselves show the encoding."""
+        return bool(self.mark) or self.encoding == "utf-8"
+
+    @property
     def name(self) -> str:
         """The encoding as people write it."""
         name = {"utf-16-le": "UTF-16", "utf-16-be": "UTF-16", "utf-8": "UTF-8"}.get(self.encoding, self.encoding)

@@ -89,8 +89,11 @@ class Amounts:
         if others and (odd := odd_character(others[:1])) and unicodedata.category(others[0]) != "Sc":
             place = text.index(others[0]) + 1
             return odd.replace("its 1st character", f"its {ordinal(place)} character")
+        if '"' in others:
+            return "a quotation mark that does not stand directly after the delimiter is a part of the value"
         if others:
-            return f"{quoted(others)} is not accepted; csv.currency_sign can declare a currency sign"
+            declare = "; csv.currency_sign can declare a currency sign" if _may_be_currency(others) else ""
+            return f"{quoted(others)} is not accepted{declare}"
         for separator in ".,' \u00a0\u202f\u2019":
             if separator in bare and separator not in (notation.decimal, *self._thousands):
                 return f'{quoted(separator)} is neither csv.decimal ("{notation.decimal}") nor csv.thousands'
@@ -99,6 +102,11 @@ class Amounts:
         if (odd := odd_character(text)) is not None:
             return odd
         return "digits with at most two decimals are accepted"
+
+
+def _may_be_currency(text: str) -> bool:
+    letters = "".join(letter for letter in text if unicodedata.category(letter) != "Sc")
+    return len(letters) <= 3 and len(text) <= 4 and (letters.isalpha() or not letters)
 
 
 class Dates:
@@ -170,8 +178,9 @@ class Dates:
         if not self._has_year and self.period and self._pattern and self._pattern.fullmatch(text):
             return f"no such day lies between {self.period[0]} and {self.period[1]}, the period of the file"
         timed = _TIME.fullmatch(text[:_LONGEST])
-        if timed and self._pattern is not None and self._pattern.fullmatch(timed[1]):
-            return f'a time stands after it; "{self._format} %H:%M:%S" would declare one'
+        if timed and (day_of(timed[1]) if self._pattern is None else self._pattern.fullmatch(timed[1])):
+            form = "%Y-%m-%d" if self._pattern is None else self._format
+            return f'a time stands after it; "{form} %H:%M:%S" would declare one'
         if self._pattern is None or not self._pattern.fullmatch(text):
             return "it is not written in this form"
         return f"there is no such day in the years {YEARS.start} to {YEARS.stop - 1}; are day and month in this order?"

@@ -55,7 +55,7 @@ xmlport 50100 "Paid Invoices"
         <xsl:variable name="foreign" select="$fields[translate(local-name(), 'ABCDEFGHIJKLMNOPQRSTUVWXYZ_', 'abcdefghijklmnopqrstuvwxyz') = 'documenttype'][translate(normalize-space(), '0123456789', '') != '' and not(contains($document-types, concat('|', substring-before(concat(normalize-space(), ' '), ' '), '|')))]
           | $details/*[translate(local-name(), 'ABCDEFGHIJKLMNOPQRSTUVWXYZ_', 'abcdefghijklmnopqrstuvwxyz') = 'entrytype'][translate(normalize-space(), '0123456789', '') != '' and not(contains($entry-types, concat('|', substring-before(concat(normalize-space(), ' '), ' '), '|')))]
           | $details/*[translate(local-name(), 'ABCDEFGHIJKLMNOPQRSTUVWXYZ_', 'abcdefghijklmnopqrstuvwxyz') = 'documenttype'][translate(normalize-space(), '0123456789', '') != '' and not(contains($document-types, concat('|', substring-before(concat(normalize-space(), ' '), ' '), '|')))]"/>
-        <xsl:if test="($type = 'Invoice' or $type = '2' or $type = '' or $foreign) and ($number = '' or starts-with($number, $prefix))">
+        <xsl:if test="($type = 'Invoice' or $type = '2' or $type = '' or $foreign) and ($number = '' or starts-with(translate($number, $small, $large), $begins))">
           <!-- What was applied to the invoice (2) and came from a payment (1). -->
           <xsl:variable name="paid" select="$details[*[translate(local-name(), 'ABCDEFGHIJKLMNOPQRSTUVWXYZ_', 'abcdefghijklmnopqrstuvwxyz') = 'entrytype'][. = 'Application' or . = '2']][*[translate(local-name(), 'ABCDEFGHIJKLMNOPQRSTUVWXYZ_', 'abcdefghijklmnopqrstuvwxyz') = 'documenttype'][. = 'Payment' or . = '1']]"/>
           <!-- What is applied to an invoice has a minus. Doubles keep sums of cents exactly enough: format-number rounds to the cent. -->

@@ -9,9 +9,6 @@
     <f:unsure>Amounts are what the bank credited: charges that it kept are missing, unless the transfer names its invoices with amounts.</f:unsure>
     <f:unsure>A payment is known by the bank's reference (AcctSvcrRef). A bank may give it another one in camt.054 than in camt.053. Placeholders such as NONREF are no references.</f:unsure>
   </f:format>
-  <xsl:variable name="small" select="'abcdefghijklmnopqrstuvwxyz'"/>
-  <xsl:variable name="large" select="'ABCDEFGHIJKLMNOPQRSTUVWXYZ'"/>
-  <xsl:variable name="begins" select="translate($prefix, $small, $large)"/>
   <!-- A SCOR reference has letters and digits alone (ISO 11649). -->
   <xsl:variable name="letters" select="translate($begins, '-_./# ', '')"/>
   <xsl:variable name="ends" select="' ,;:()[]{}+&amp;!?*=|&quot;&#9;&#10;&#13;'"/>

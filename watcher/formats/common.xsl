@@ -4,6 +4,10 @@
   <xsl:param name="prefix"/>
   <xsl:param name="add_prefix"/>
   <xsl:param name="remove_prefix"/>
+  <xsl:variable name="small" select="'abcdefghijklmnopqrstuvwxyz'"/>
+  <xsl:variable name="large" select="'ABCDEFGHIJKLMNOPQRSTUVWXYZ'"/>
+  <!-- Letter case does not count in prefixes, nor in ConnectWise's numbers. -->
+  <xsl:variable name="begins" select="translate($prefix, $small, $large)"/>
   <xsl:template name="record">
     <xsl:param name="id"/>
     <xsl:param name="number"/>
@@ -16,14 +20,14 @@
     <xsl:variable name="given" select="normalize-space($number)"/>
     <xsl:variable name="short">
       <xsl:choose>
-        <xsl:when test="$remove_prefix != '' and starts-with($given, $remove_prefix)">
+        <xsl:when test="$remove_prefix != '' and starts-with(translate($given, $small, $large), translate($remove_prefix, $small, $large))">
           <xsl:value-of select="substring($given, string-length($remove_prefix) + 1)"/>
         </xsl:when>
         <xsl:otherwise><xsl:value-of select="$given"/></xsl:otherwise>
       </xsl:choose>
     </xsl:variable>
     <xsl:variable name="asked">
-      <xsl:if test="$given != '' and not(starts-with($short, $add_prefix))"><xsl:value-of select="$add_prefix"/></xsl:if>
+      <xsl:if test="$given != '' and not(starts-with(translate($short, $small, $large), translate($add_prefix, $small, $large)))"><xsl:value-of select="$add_prefix"/></xsl:if>
       <xsl:value-of select="$short"/>
     </xsl:variable>
     <InvoicePayment>

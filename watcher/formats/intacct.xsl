@@ -25,7 +25,7 @@
         <xsl:variable name="number" select="normalize-space(key('field', concat($here, 'RECORDID')))"/>
         <xsl:variable name="paid" select="key('field', concat($here, 'TRX_TOTALPAID'))"/>
         <xsl:variable name="state" select="translate(normalize-space(key('field', concat($here, 'STATE'))), 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz')"/>
-        <xsl:if test="not(number($paid) = 0) and not(contains('|draft|reversed|reversal|voided|void|deleted|submitted|declined|', concat('|', $state, '|')) and $state != '') and ($number = '' or starts-with($number, $prefix))">
+        <xsl:if test="not(number($paid) = 0) and not(contains('|draft|reversed|reversal|voided|void|deleted|submitted|declined|', concat('|', $state, '|')) and $state != '') and ($number = '' or starts-with(translate($number, $small, $large), $begins))">
           <xsl:variable name="when" select="key('field', concat($here, 'WHENPAID'))[normalize-space() != '']"/>
           <xsl:call-template name="record">
             <xsl:with-param name="id" select="key('field', concat($here, 'RECORDNO'))"/>

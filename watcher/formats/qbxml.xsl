@@ -20,7 +20,7 @@
       <xsl:if test="$answers[local-name() = 'ReceivePaymentQueryRs']"><xsl:call-template name="needs"><xsl:with-param name="wanted" select="'each'"/></xsl:call-template></xsl:if>
       <xsl:if test="$answers[local-name() = 'InvoiceQueryRs']"><xsl:call-template name="needs"><xsl:with-param name="wanted" select="'total'"/></xsl:call-template></xsl:if>
       <xsl:for-each select="$answers[local-name() = 'InvoiceQueryRs']/*[local-name() = 'InvoiceRet'][not(*[local-name() = 'IsPending'] = 'true')]
-          [normalize-space(*[local-name() = 'RefNumber']) = '' or starts-with(normalize-space(*[local-name() = 'RefNumber']), $prefix)]">
+          [normalize-space(*[local-name() = 'RefNumber']) = '' or starts-with(translate(normalize-space(*[local-name() = 'RefNumber']), $small, $large), $begins)]">
         <xsl:variable name="linked" select="*[local-name() = 'LinkedTxn'][*[local-name() = 'TxnType'] = 'ReceivePayment']"/>
         <!-- What is linked to an invoice has a minus. Doubles keep sums of cents exactly enough: format-number rounds to the cent. -->
         <xsl:variable name="cents" select="format-number(-sum($linked/*[local-name() = 'Amount']), '0.00')"/>
@@ -50,7 +50,7 @@
         <xsl:variable name="day" select="string(*[local-name() = 'TxnDate'])"/>
         <xsl:for-each select="*[local-name() = 'AppliedToTxnRet'][*[local-name() = 'TxnType'] = 'Invoice' or not(*[local-name() = 'TxnType'])]
             [not(number(*[local-name() = 'Amount']) = 0)]
-            [normalize-space(*[local-name() = 'RefNumber']) = '' or starts-with(normalize-space(*[local-name() = 'RefNumber']), $prefix)]">
+            [normalize-space(*[local-name() = 'RefNumber']) = '' or starts-with(translate(normalize-space(*[local-name() = 'RefNumber']), $small, $large), $begins)]">
           <xsl:call-template name="record">
             <!-- One receipt pays several invoices, and an invoice keeps its TxnID when its number is changed. -->
             <xsl:with-param name="id" select="concat($receipt, '/', *[local-name() = 'TxnID'])"/>

@@ -16,7 +16,7 @@
       </xsl:if>
       <xsl:for-each select="(*[local-name() = 'Transactions'] | *[local-name() = 'Company']/*[local-name() = 'Transactions'])/*
           [*[local-name() = 'TransactionType'][normalize-space() = 'SalesReceipt' or normalize-space() = 'SR']]
-          [normalize-space(*[local-name() = 'Reference']) = '' or starts-with(normalize-space(*[local-name() = 'Reference']), $prefix)]">
+          [normalize-space(*[local-name() = 'Reference']) = '' or starts-with(translate(normalize-space(*[local-name() = 'Reference']), $small, $large), $begins)]">
         <xsl:call-template name="record">
           <xsl:with-param name="id">
             <xsl:choose>

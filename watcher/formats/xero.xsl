@@ -10,8 +10,6 @@
     <f:unsure>The documentation of Xero and of Zynk, and not a real export, shows how the documents look.</f:unsure>
     <f:unsure>An invoice that is partly paid may come without its payments. Its date is then the day of its last change (UpdatedDateUTC).</f:unsure>
   </f:format>
-  <xsl:variable name="small" select="'abcdefghijklmnopqrstuvwxyz'"/>
-  <xsl:variable name="large" select="'ABCDEFGHIJKLMNOPQRSTUVWXYZ'"/>
   <!-- Payments of bills, and refunds of credit notes, prepayments and overpayments. -->
   <xsl:variable name="other-payments" select="'|accpaypayment|accountspayable|arcreditpayment|apcreditpayment|arprepaymentpayment|apprepaymentpayment|aroverpaymentpayment|apoverpaymentpayment|'"/>
   <xsl:template match="/">
@@ -32,7 +30,7 @@
         <xsl:variable name="type" select="normalize-space(*[local-name() = 'Type'])"/>
         <xsl:variable name="status" select="normalize-space(*[local-name() = 'Status'])"/>
         <xsl:variable name="number" select="*[local-name() = 'InvoiceNumber' or local-name() = 'Number'][1]"/>
-        <xsl:if test="normalize-space($number) = '' or starts-with(normalize-space($number), $prefix)">
+        <xsl:if test="normalize-space($number) = '' or starts-with(translate(normalize-space($number), $small, $large), $begins)">
           <xsl:call-template name="record">
             <xsl:with-param name="id" select="*[local-name() = 'InvoiceID' or local-name() = 'Id'][1]"/>
             <xsl:with-param name="number" select="$number"/>
@@ -66,7 +64,7 @@
         <xsl:variable name="id" select="normalize-space(*[local-name() = 'PaymentID' or local-name() = 'Id'][1])"/>
         <xsl:variable name="number" select="$invoice/*[local-name() = 'InvoiceNumber' or local-name() = 'Number'][1]"/>
         <xsl:variable name="deleted" select="translate(*[local-name() = 'Status'], 'delt', 'DELT') = 'DELETED'"/>
-        <xsl:if test="(normalize-space($number) = '' and not($deleted)) or (normalize-space($number) != '' and starts-with(normalize-space($number), $prefix))">
+        <xsl:if test="(normalize-space($number) = '' and not($deleted)) or (normalize-space($number) != '' and starts-with(translate(normalize-space($number), $small, $large), $begins))">
           <xsl:call-template name="record">
             <xsl:with-param name="id" select="$id"/>
             <xsl:with-param name="number" select="$number"/>

@@ -209,7 +209,7 @@ def _finish_added(decided: Plan, adding: Adding, outcome: Outcome, payment_id: i
                 Outcome.UNCHANGED if repeated else outcome,
                 part.amount,
                 part.amount if repeated else shares[part.position],
-                warning="; ".join(decided.warnings) or None,
+                warning="; ".join(filter(None, (adding.note(part), *decided.warnings))) or None,
                 invoice_id=decided.step.invoice_id,
                 payment_id=payment_id,
             )

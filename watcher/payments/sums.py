@@ -122,6 +122,15 @@ class Adding:
         more = f" and {len(self.new) - 10:,} more" if len(self.new) > 10 else ""
         return f"accepted before {money(self.before.total)}{added}{more} = {money(self.amount)}"
 
+    def note(self, part: Payment) -> str | None:
+        """Return what the payer should know of a record that stands in its file before; None if it does not."""
+        if part.position not in self.repeated - self.accepted_before:
+            return None
+        return (
+            f"externalId {plain(part.external_id, _LONGEST_QUOTE)} stands several times in this file, and the payment "
+            "counts once. If these are several payments, give each an externalId of its own"
+        )
+
     def shares(self, room: Decimal | None) -> dict[int, Decimal]:
         """Return by how much each new record changes what the invoice's payment is, by position.
 

@@ -167,6 +167,9 @@ def test_prefixes_are_put_before_numbers_and_taken_off():
     assert numbers(add_prefix="CW-") == ["CW-1", "CW-2", "CW-3"]
     assert numbers(remove_prefix="CW-", add_prefix="IN/") == ["IN/1", "IN/2", "IN/3"]
     assert numbers(prefix="CW-2") == ["CW-2", ""]
+    assert numbers(prefix="cw-2") == ["CW-2", ""]
+    assert numbers(add_prefix="cw-") == ["CW-1", "CW-2", "CW-3"]
+    assert numbers(remove_prefix="cw-") == ["1", "2", "3"]
     assert numbers(add_prefix="'\"")[0] == "'\"CW-1"
 
     # The number in the file is kept, and shows the line.
@@ -361,7 +364,12 @@ def test_record_is_rejected_with_the_reason_of_its_stylesheet(record):
         assert found.amount == Decimal(1)
         return found.fault
 
-    assert rejected(" it is a\n deposit. ") == "it is a deposit (line 1)"
+    assert rejected(" it is a\n deposit. ") == (
+        "it is a deposit. To send this record corrected, remove <Reject> from it, too (line 1)"
+    )
+    assert (
+        rejected("a deposit: remove &lt;Reject&gt; if it counts") == "a deposit: remove <Reject> if it counts (line 1)"
+    )
     assert "without a reason" in rejected("")
     assert len(rejected("\u202e" * 10_000)) < 600
     assert "\u202e" not in rejected("\u202e")

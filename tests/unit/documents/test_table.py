@@ -91,6 +91,15 @@ def test_encoding_that_is_declared_as_utf_8_has_no_other():
         records(table("M\u00fc,1,2016-09-22", encoding="cp1252"), form={"encoding": "utf-8"})
 
 
+def test_heading_in_an_encoding_that_is_not_declared_names_the_setting():
+    """Its letters are other ones then. Where the bytes themselves show the encoding, it is not the reason."""
+    for encoding, is_said in (("mac-roman", True), ("utf-8", False)):
+        content = table("CW-1,1,2016-09-22", headings="N\u00famero,Paid,Date", encoding=encoding)
+        with pytest.raises(DocumentError) as caught:
+            records(content, columns={"number": "Invoice N\u00famero"})
+        assert ("csv.encoding can name another" in str(caught.value)) == is_said
+
+
 # --- oddities --------------------------------------------------------------------------------------------------------
 
 READ = {
@@ -192,6 +201,8 @@ def test_letters_with_accents_are_the_same_as_one_character_and_as_two():
         ({"thousands": ","}, "Invoice,Date,Paid,Days", "CW-1,2016-09-22,1,346", False),
         ({}, "Invoice,Date,Paid,", "CW-1,2016-09-22,1,346.34", True),
         ({}, "Invoice;Date;Paid;", "CW-1;2016-09-22;1;346.34", False),
+        ({"decimal": ","}, "Invoice,Date,Paid,", "CW-1,2016-09-22,12,5", True),
+        ({"decimal": ","}, "Invoice,Date,Paid,Days", "CW-1,2016-09-22,12,5", False),
     ],
 )
 def test_amount_that_the_delimiter_may_have_cut_in_two_is_rejected(notation, headings, row, is_cut):
@@ -224,6 +235,22 @@ def test_external_id_is_made_of_its_parts():
     assert [one.external_id for one in found] == ["R1 / CW-1", ""]
 
 
+def test_external_id_does_not_change_with_the_way_its_values_are_written():
+    """A spreadsheet writes days and amounts in its own way, and the payment would count again."""
+    columns = {"external_id": ("Date", "Invoice", "Paid")}
+    notation = {"date_format": "%d/%m/%Y", "thousands": ","}
+    content = table('CW-1,"1,346.34",03/10/2016', "CW-1,1346.3400,3/10/2016")
+    assert {one.external_id for one in records(content, columns=columns, notation=notation)} == {
+        "2016-10-03 / CW-1 / 1346.34"
+    }
+
+
+def test_different_parts_make_different_external_ids():
+    """A part may hold what stands between parts."""
+    content = table(f"{GOOD},a / b,c", f"{GOOD},a,b / c", f"{GOOD},a // b,c", headings="Invoice,Paid,Date,A,B")
+    assert len({one.external_id for one in records(content, columns={"external_id": ("A", "B")})}) == 3
+
+
 def test_currency_is_kept():
     """It stands on the payment, to be compared with the invoice's."""
     (payment,) = records(table(f"{GOOD},EUR", headings="Invoice,Paid,Date,Cur"), columns={"currency": "Cur"})
@@ -232,9 +259,11 @@ def test_currency_is_kept():
 
 def test_prefixes_are_put_before_numbers_and_taken_off():
     """Accounting has INV-1 or 1 where ConnectWise has CW-1; one that is right already stays."""
-    content = table("INV-1,1,2016-09-22", "2,1,2016-09-22", "CW-3,1,2016-09-22")
+    content = table(
+        "INV-1,1,2016-09-22", "2,1,2016-09-22", "CW-3,1,2016-09-22", "inv-4,1,2016-09-22", "cw-5,1,2016-09-22"
+    )
     found = records(content, add_prefix="CW-", remove_prefix="INV-")
-    assert [one.invoice_number for one in found] == ["CW-1", "CW-2", "CW-3"]
+    assert [one.invoice_number for one in found] == ["CW-1", "CW-2", "CW-3", "CW-4", "cw-5"]
 
 
 def test_amounts_are_turned_as_declared():
@@ -250,6 +279,13 @@ def test_amounts_are_turned_as_declared():
     assert [one.amount for one in found] == [Decimal("-5.00")] * 2
 
 
+def test_amount_that_is_negative_twice_is_rejected():
+    """Nobody can know if it is a payment or a reversal."""
+    content = table("CW-1,-5.00,2016-09-22,H", headings="Invoice,Paid,Date,Side")
+    (found,) = records(content, notation={"negative_amounts": True}, columns={"negative": {"Side": ("H",)}})
+    assert "csv.negative makes it negative, too" in found.fault
+
+
 def test_year_of_a_date_without_one_is_that_of_the_period():
     """DATEV writes DDMM, and the period of the file in its first row; a leading zero may have been lost."""
     header = '"EXTF";700;21;20151001;20160930\n'
@@ -258,7 +294,7 @@ def test_year_of_a_date_without_one_is_that_of_the_period():
     *found, wrong = records((header + rows).encode(), notation=notation)
     assert [one.date_paid for one in found] == [date(2015, 12, 1), date(2016, 5, 1), date(2016, 2, 29)]
     assert isinstance(wrong, Misfit)
-    for bad in ("20151001;20170930", "20161001;20160930", "x;y"):
+    for bad in ("20151001;20170930", "20151001;20161001", "20161001;20160930", "x;y"):
         with pytest.raises(DocumentError, match=r"^row 1: "):
             records(f'"EXTF";700;21;{bad}\n{rows}'.encode(), notation=notation)
 
@@ -370,6 +406,17 @@ def test_table_with_its_sum_is_whole_when_the_sum_is_right():
     changes = {"form": {"totals": True}, "columns": {"only": {"Type": ("a",)}}}
     assert len(records(content, **changes)) == 1
     assert unfinished(content[:-1], terms(**changes)) is None
+
+
+@pytest.mark.parametrize("total", ["6.00", "14.00"])
+def test_sum_is_right_with_the_signs_of_csv_negative_or_without(total):
+    """A bookkeeping program takes refunds off, and a spreadsheet adds up what stands there."""
+    rows = ("CW-1,10.00,2016-09-22,C", "CW-1,4.00,2016-09-23,D")
+    content = table(*rows, f"Total,{total},,", headings="Invoice,Paid,Date,Side")
+    changes = {"form": {"totals": True}, "columns": {"negative": {"Side": ("D",)}}}
+    assert len(records(content, notation={"negative_amounts": True}, **changes)) == 2
+    with pytest.raises(DocumentError, match=r"add up to 14\.00, or 6\.00 by csv\.negative"):
+        records(content.replace(f"Total,{total}".encode(), b"Total,7.00"), **changes)
 
 
 @pytest.mark.parametrize(

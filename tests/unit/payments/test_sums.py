@@ -106,6 +106,19 @@ def test_a_deleted_payment_is_taken_back_beside_an_amount_that_takes_too_much_of
     assert (adding.new, sorted(adding.faults)) == ((), [1, 2])
 
 
+def test_a_payment_that_stands_in_its_file_twice_counts_once_and_says_so():
+    """They may be two payments to which the system gives no ids of their own. What another file had says nothing."""
+    twice = demand(part(0, "10.00", "A"), part(1, "10.00", "A"))
+    first, second = finish(decide(twice, invoice(), before(), REMOVE), Outcome.APPLIED, 11)
+    assert first.warning is None
+    assert "externalId A stands several times in this file, and the payment counts once" in second.warning
+    known = before("10.00", accepted=[accepted("A", "10.00")])
+    assert [one.warning for one in finish(decide(twice, invoice("10.00"), known, REMOVE), Outcome.UNCHANGED, 11)] == [
+        None,
+        None,
+    ]
+
+
 def test_an_external_id_of_several_meanings_is_no_id():
     """Each of its records is rejected. The same record twice has one meaning."""
     parts = [part(0, "1", "A"), part(1, "1.00", "A", number="cw-1"), part(2, "1", "B"), part(3, "2", "B")]
