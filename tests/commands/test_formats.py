@@ -56,3 +56,4 @@ def test_try_shows_how_an_export_is_read_after_init(tmp_path, name):
     for line in expected.splitlines():
         if not line.startswith("rejected: "):
             assert line.split(" ")[0] in shown
+    assert "Left out on purpose, if the file holds any:" in shown

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from watcher.documents import sheets
 from watcher.documents.formats import PaymentDocuments, records
 from watcher.documents.table import Reader
 from watcher.documents.table_rows import Table
@@ -31,6 +32,7 @@ class Tried:
         faults: why records would fail, by their positions.
         left_out: how many rows do not count, by the reason.
         contradictions: what contradicts a setting, in sentences.
+        leaves_out: what the format leaves out on purpose, in sentences; nobody counts how much of it the file holds.
     """
 
     kind: str
@@ -40,6 +42,7 @@ class Tried:
     faults: dict[int, str] = field(default_factory=dict)
     left_out: dict[str, int] = field(default_factory=dict)
     contradictions: list[str] = field(default_factory=list)
+    leaves_out: tuple[str, ...] = ()
 
     @property
     def unreadable(self) -> int:
@@ -77,6 +80,7 @@ class Tried:
                 for record in self.records
             ],
             "left_out": self.left_out,
+            "leaves_out": self.leaves_out,
             "contradictions": self.contradictions,
             "count": len(self.records),
             "would_fail": len(self.faults),
@@ -86,13 +90,14 @@ class Tried:
         }
 
 
-def try_out(data: bytes, documents: PaymentDocuments, rules: Rules) -> Tried:
+def try_out(data: bytes, documents: PaymentDocuments, rules: Rules, transform: str) -> Tried:
     """Read a file as it would be read if it were dropped.
 
     Args:
         data: the file's bytes.
         documents: makes a payment document of it.
         rules: the operator's choices about money.
+        transform: the name of a format, or what else stands in inbox.transform.
 
     Raises:
         Outage: the stylesheet's process cannot be started.
@@ -107,6 +112,8 @@ def try_out(data: bytes, documents: PaymentDocuments, rules: Rules) -> Tried:
         else:
             if document is not data:
                 tried.kind = "a document that becomes a payment document by inbox.transform"
+                if transform in sheets.names():
+                    tried.leaves_out = sheets.description(transform).leaves_out
             tried.records = tuple(records(document, signed=rules.add_up))
     except DocumentError as error:
         tried.refusal = str(error)

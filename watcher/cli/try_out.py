@@ -42,7 +42,7 @@ def show(config_file: Path | None, source: str, *, as_json: bool) -> int:
     """
     settings = config.load(identity.configuration(config_file), folders=False, account=False)
     data = read_input(source, settings.inbox.max_file_bytes)
-    tried = try_out(data, documents_of(settings, Lifetime()), rules_of(settings))
+    tried = try_out(data, documents_of(settings, Lifetime()), rules_of(settings), str(settings.inbox.transform))
     name = Path(source).name
     if source != "-" and not fnmatch(name.lower(), settings.inbox.pattern.lower()):
         tried.contradictions.append(
@@ -66,10 +66,7 @@ def _show(name: str, tried: Tried) -> None:
         _say("Nothing of it would be read.")
     elif tried.records:
         _show_records(tried)
-    if tried.left_out:
-        _say("Left out:")
-        for reason, count in tried.left_out.items():
-            _say(f"  {count:,} {'row' if count == 1 else 'rows'}: {reason}")
+    _show_left_out(tried)
     if tried.contradictions:
         _say("Contradicts a setting:", "yellow")
         for sentence in tried.contradictions:
@@ -111,6 +108,17 @@ def _show_records(tried: Tried) -> None:
         ]
         table.add_row(*(Text(plain(cell)) for cell in cells))
     out.print(table)
+
+
+def _show_left_out(tried: Tried) -> None:
+    if tried.left_out:
+        _say("Left out:")
+        for reason, count in tried.left_out.items():
+            _say(f"  {count:,} {'row' if count == 1 else 'rows'}: {reason}")
+    if tried.leaves_out:
+        _say("Left out on purpose, if the file holds any:")
+        for sentence in tried.leaves_out:
+            _say(f"  {sentence}")
 
 
 def _show_faults(tried: Tried) -> None:

@@ -15,7 +15,7 @@ from watcher.documents.encoding import CutOff
 from watcher.documents.letters import shown
 from watcher.documents.table_layout import Layout, folded, has_one, layout_of
 from watcher.documents.table_terms import Column, Terms, unpacked
-from watcher.documents.table_text import Rows, script_of
+from watcher.documents.table_text import CTRL_Z, Rows, script_of
 from watcher.documents.table_values import Amounts
 from watcher.errors import DocumentError
 from watcher.payments.model import ZERO, listed, money
@@ -281,4 +281,5 @@ class _Sums:
 
 
 def _is_blank(cells: list[str]) -> bool:
-    return not "".join(cells).strip()
+    # An editor may have put a line break after the end mark of an old program.
+    return not "".join(cells).strip().strip(CTRL_Z)

@@ -22,7 +22,7 @@ _MOST_ROWS = 1_000_000
 _LONGEST_ROW = 1 << 20
 _CHUNK = 1 << 16
 # Programs of DOS write it at the end of a text, some of them as often as fills the last block.
-_CTRL_Z = "\x1a"
+CTRL_Z = "\x1a"
 # In this order: UTF-32's mark begins with that of UTF-16.
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -201,9 +201,9 @@ class Rows:
                 self._grow(len(line))
                 yield line + end
             self._grow(len(rest), stays=True)
-        if rest.endswith(_CTRL_Z):
+        if rest.endswith(CTRL_Z):
             # It says that nothing follows, as a line break at the end does.
-            rest = rest.rstrip(_CTRL_Z)
+            rest = rest.rstrip(CTRL_Z)
             rest += end if rest else ""
         if rest:
             self.is_ended = rest.endswith(end)

@@ -85,15 +85,11 @@ class Amounts:
         if text.startswith("+") and self._read(text[1:]) is not None:
             return "it has a plus sign; write the amount without it"
         bare = text.lstrip("-")
-        others = re.sub(r"[0-9.,' \u00a0\u202f\u2019-]", "", text)
-        if others and (odd := odd_character(others[:1])) and unicodedata.category(others[0]) != "Sc":
-            place = text.index(others[0]) + 1
-            return odd.replace("its 1st character", f"its {ordinal(place)} character")
-        if '"' in others:
-            return "a quotation mark that does not stand directly after the delimiter is a part of the value"
+        if notation.currency_sign:
+            bare = bare.replace(notation.currency_sign, "", 1).strip()
+        others = re.sub(r"[0-9.,' \u00a0\u202f\u2019-]", "", bare)
         if others:
-            declare = "; csv.currency_sign can declare a currency sign" if _may_be_currency(others) else ""
-            return f"{quoted(others)} is not accepted{declare}"
+            return _not_of_an_amount(others, text)
         for separator in ".,' \u00a0\u202f\u2019":
             if separator in bare and separator not in (notation.decimal, *self._thousands):
                 return f'{quoted(separator)} is neither csv.decimal ("{notation.decimal}") nor csv.thousands'
@@ -102,6 +98,17 @@ class Amounts:
         if (odd := odd_character(text)) is not None:
             return odd
         return "digits with at most two decimals are accepted"
+
+
+def _not_of_an_amount(others: str, text: str) -> str:
+    """Return in words which characters of a text no amount has."""
+    odd = odd_character(others[:1])
+    if odd and unicodedata.category(others[0]) != "Sc":
+        return odd.replace("its 1st character", f"its {ordinal(text.index(others[0]) + 1)} character")
+    if '"' in others:
+        return "a quotation mark that does not stand directly after the delimiter is a part of the value"
+    declare = "; csv.currency_sign can declare a currency sign" if _may_be_currency(others) else ""
+    return f"{quoted(others)} is not accepted{declare}"
 
 
 def _may_be_currency(text: str) -> bool:

@@ -383,7 +383,7 @@ def test_table_that_is_whole_or_broken_does_not_wait():
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
-@pytest.mark.parametrize("end", ["\x1a", "\r\n\x1a", "\r\n\x1a\x1a\x1a"])
+@pytest.mark.parametrize("end", ["\x1a", "\r\n\x1a", "\r\n\x1a\x1a\x1a", "\r\n\x1a\r\n"])
 def test_end_mark_of_old_programs_ends_a_table(end, encoding):
     """Ctrl+Z says that nothing follows, also where the last line has no line break; elsewhere it is no end."""
     content = (table(GOOD, "CW-2,5.00,2016-09-22", end="\r\n").decode().strip() + end).encode(encoding)

@@ -71,6 +71,8 @@ def test_amount_in_its_notation_is_read(notation, text, amount):
         ({}, "US$5", "csv.currency_sign can declare"),
         ({}, "--5", "at most two decimals"),
         ({}, "\u00a35", "csv.currency_sign"),
+        ({"currency_sign": "\u20ac"}, "1 346.34 \u20ac", '" " is neither csv.decimal'),
+        ({"currency_sign": "\u20ac"}, "5.00 \u20ac \u20ac", "is not accepted"),
         ({}, "NaN", "is not accepted"),
         ({}, "1 346.34", '" " is neither csv.decimal'),
         ({}, "1234567890123456", "more than 15 digits"),
