@@ -143,8 +143,8 @@ def test_trouble_is_logged_once_until_it_is_over():
     beats = Beats("it answered 500", "it answered 500", "it answered 502", None, None, "it answered 500")
     with capture_logs() as logs, closing(Heartbeat(beats, 0.01, 10)) as beating:
         beating.hear(Event.SCANNED, {})
-        until(lambda: len(logs) == 3)
-    assert [(line["event"], line.get("reason")) for line in logs] == [
+        until(lambda: len(logs) >= 3)
+    assert [(line["event"], line.get("reason")) for line in logs[:3]] == [
         ("heartbeat.failed", "it answered 500"),
         ("heartbeat.sent", None),
         ("heartbeat.failed", "it answered 500"),
