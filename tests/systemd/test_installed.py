@@ -444,6 +444,10 @@ def test_the_private_key_comes_as_a_credential(machine, globex, how):
     try:
         drop(machine, globex, f"{how}.xml", document((number(3), "1.00")))
         until(lambda: results(machine, globex, "success", how))
+        # Root's check has the key, too.
+        told = machine.do(f"payment-watcher check {globex}")
+        assert "the keys are accepted" in told
+        assert "FAULT" not in told
     finally:
         machine.do(f"rm {drop_in} && systemctl daemon-reload")
         machine.do(f"sed -i '/^public_key/a private_key = \"{SignIn().private_key}\"' {CONFIG.format(globex)}")

@@ -179,8 +179,11 @@ def check(
     ] = False,
 ) -> None:
     """Check configuration, folders, sign-in and rights; print every fault with its mend."""
-    from watcher.cli import check, console
+    from watcher.cli import check, console, credentials
 
+    code = credentials.check(config_file or company, ["--notify"] if notify else [])
+    if code is not None:
+        raise typer.Exit(code)
     findings = check.findings(config_file or company, notify=notify)
     for finding in findings:
         console.show_finding(finding)
