@@ -263,7 +263,10 @@ MORE = {
     "overage": Staged(_OVERAGE, quick=()),
     "batches": Staged(_BATCHES, quick=()),
     "elsewhere": Staged(MIXED, elsewhere=True),
-    "requeue": Staged(_BESIDE, before=acts.fail_first, asked=acts.requeue, between=acts.requeue),
+    # The file comes back while a run is under way, and the next one takes it.
+    "requeue": Staged(
+        _BESIDE, then=(("run", "--once"),), before=acts.fail_first, asked=acts.requeue, between=acts.requeue
+    ),
     "requeue struck": Staged(
         _BESIDE,
         command=_REQUEUE,
