@@ -23,9 +23,9 @@ def moment(time: datetime | None) -> str:
 
 
 def span(seconds: float) -> str:
-    """Return how long something lasts, in the unit that is best to read: ``90 seconds``, ``3 hours``."""
+    """Return how long something lasts, in the unit that is best to read: ``90 seconds``, ``72 hours``."""
     whole = max(0, int(seconds))
-    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
+    for unit, length in (("hour", 3600), ("minute", 60)):
         if whole >= 2 * length:
             return f"{whole // length} {unit}s"
     return f"{whole} second{'' if whole == 1 else 's'}"

@@ -26,7 +26,7 @@ def check(named: Path | None, arguments: Sequence[str]) -> int | None:
         arguments: further arguments of the command.
 
     Returns:
-        The exit code; None if there are no such credentials, or if this is not root's to do.
+        The exit code; None if the caller is not root, or if the unit has no such credentials.
     """
     path = config.find(named)
     if os.geteuid() != 0 or path is None or path.parent != config.COMPANIES or "CREDENTIALS_DIRECTORY" in os.environ:

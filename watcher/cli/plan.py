@@ -86,7 +86,7 @@ def _show_table(records: Sequence[Record], steps: Mapping[int, _Step], numbers: 
     table.columns[-3].justify = "right"
     for record in records:
         step, number = steps[record.position], numbers.get(record.position, record.invoice_number)
-        asked = _as_written(record) if record.amount is None else money(record.amount)
+        asked = record.amount_as_written if record.amount is None else money(record.amount)
         cells = (
             str(record.line or ""),
             *[record.number_in_file or number] * changed,
@@ -97,10 +97,6 @@ def _show_table(records: Sequence[Record], steps: Mapping[int, _Step], numbers: 
         )
         table.add_row(*(Text(plain(cell)) for cell in cells))
     out.print(table)
-
-
-def _as_written(record: Record) -> str:
-    return getattr(record, "amount_as_written", "")
 
 
 def _step_of(plan: Plan, part: Payment) -> _Step:

@@ -32,11 +32,13 @@ def find(given: Path | None) -> Path | None:
     For root, a file of the working directory counts only if nobody else can have put it there.
 
     Args:
-        given: a file, or a company's name; None if nothing was given.
+        given: a file, or a company's name; None if nothing was given. A bare word is a company if there is one. For
+            root, it is never a file that somebody else can have put into the working directory.
     """
     if given is not None:
-        named_company = COMPANIES / f"{given}.toml"
-        return named_company if given.name == str(given) and not _is_file(given) and _is_file(named_company) else given
+        company = COMPANIES / f"{given}.toml"
+        bare = given.name == str(given) and not given.suffix
+        return company if bare and (_is_file(company) or distrust(given)) else given
     named = os.environ.get("PAYMENT_WATCHER_CONFIG")
     if named:
         return Path(named)

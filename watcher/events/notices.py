@@ -11,6 +11,7 @@ from watcher.claim import Claim
 from watcher.events import throttling
 from watcher.events.catalogue import Event
 from watcher.plain import plain
+from watcher.times import span
 
 # An outage that lasts is reported again after so long (seconds).
 _DAY = 86400.0
@@ -126,7 +127,7 @@ class Reporter:
         lasting = "still wait" if outage.reported is not None else "wait"
         outage.reported = now
         nothing = "Nothing is lost and nothing fails for it; the work goes on by itself once it is over."
-        why = f"For {_span(now - outage.since)} now: {outage.reason}. {outage.mend}."
+        why = f"For {span(now - outage.since)} now: {outage.reason}. {outage.mend}."
         return _notice(f"Payments {lasting}: {outage.reason}", f"{why}\n{nothing}")
 
     def _remember(self, kept: dict[str, list[str]], keys: Mapping[str, Any]) -> None:
@@ -188,7 +189,7 @@ class Reporter:
         outage, self._outage = self._outage, None
         if outage is None or outage.reported is None:
             return None
-        return _notice("Payments go on", f"After {_span(now - outage.since)}: {outage.reason}. It is over.")
+        return _notice("Payments go on", f"After {span(now - outage.since)}: {outage.reason}. It is over.")
 
 
 def digest(notices: Sequence[Notice]) -> Notice:
@@ -271,10 +272,3 @@ def _name(keys: Mapping[str, Any]) -> str:
 
 def _value(text: object) -> str:
     return plain(str(text), _LONGEST_VALUE)
-
-
-def _span(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} seconds"
-    minutes = seconds / 60
-    return f"{minutes:.0f} minutes" if minutes < 120 else f"{minutes / 60:.0f} hours"

@@ -118,7 +118,7 @@ class Ledger:
                         "line": record.line,
                         "invoice_number": record.invoice_number,
                         "asked": record.amount,
-                        "asked_as_written": record.amount_as_written if isinstance(record, Misfit) else "",
+                        "asked_as_written": record.amount_as_written,
                         "day": Dated(record.date_paid) if isinstance(record, Payment) else None,
                         "external_id": _external_id(record),
                     }

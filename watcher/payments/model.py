@@ -72,6 +72,11 @@ class Payment:
     number_in_file: str = ""
     unit: str = "line"
 
+    @property
+    def amount_as_written(self) -> str:
+        """Empty: its amount can be read."""
+        return ""
+
 
 @dataclass(frozen=True, slots=True)
 class Misfit:

@@ -12,7 +12,6 @@ from watcher.payments.model import (
     ZERO,
     Intent,
     Keep,
-    Misfit,
     Plan,
     Record,
     Reject,
@@ -290,5 +289,5 @@ def reject(record: Record, message: str, invoice_id: int | None = None) -> Resul
         record.amount,
         message=message,
         invoice_id=invoice_id,
-        asked_as_written=record.amount_as_written if isinstance(record, Misfit) else "",
+        asked_as_written=record.amount_as_written,
     )

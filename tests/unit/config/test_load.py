@@ -223,7 +223,7 @@ def test_without_any_file_the_faults_say_where_one_was_looked_for():
 
 
 def test_a_company_is_named_by_its_configuration(tmp_path, monkeypatch):
-    """A file of that name here counts first. The only company needs no name; of several, the fault lists them."""
+    """It counts before a file of that name here. The only company needs no name; of several, the fault lists them."""
     monkeypatch.setattr(config, "COMPANIES", tmp_path / "etc")
     monkeypatch.chdir(tmp_path)
     assert config.find(Path("acme")) == Path("acme")
@@ -233,12 +233,23 @@ def test_a_company_is_named_by_its_configuration(tmp_path, monkeypatch):
     assert (config.find(Path("acme")), config.find(None)) == (acme, acme)
     assert config.find(Path("etc/acme")) == Path("etc/acme")
     (tmp_path / "acme").touch()
-    assert config.find(Path("acme")) == Path("acme")
+    assert config.find(Path("acme")) == acme
+    assert config.find(Path("./other.toml")) == Path("other.toml")
     acme.with_name("beta.toml").touch()
     assert config.find(None) is None
     with pytest.raises(ConfigurationError) as caught:
         config.load(None, folders=True)
     assert "acme, beta" in caught.value.faults[0].problem
+
+
+def test_root_takes_no_file_that_others_put_in_the_place_of_a_company(tmp_path, monkeypatch):
+    """Root asks for a company in a folder where others drop files, and mistypes its name."""
+    monkeypatch.setattr(config, "COMPANIES", tmp_path / "etc")
+    monkeypatch.setattr(config.os, "geteuid", lambda: 0)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "acne").touch()
+    (tmp_path / "acne").chmod(0o666)
+    assert config.find(Path("acne")) == tmp_path / "etc" / "acne.toml"
 
 
 def test_no_secret_is_shown_by_a_fault_or_by_the_settings(load, faults):
