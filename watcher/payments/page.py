@@ -75,12 +75,13 @@ def page(
 def _to_do(published_name: str, *, rejected: bool) -> str:
     if rejected:
         return (
-            f"These payments were not made. What to do: correct them in the file {published_name} beside this page, "
-            "and put that file into the inbox. If one of them is not to be made at all, take it out of the file."
+            f"These payments failed. The last column says why. What to do: copy the file {published_name} beside this "
+            "page, correct the payments in the copy, and put the copy into the inbox. If one of them is not to be made "
+            "at all, take it out of the copy."
         )
     return (
-        f"These payments were made, and there is something that you should know about each. All payments that "
-        f"ConnectWise has are in the file {published_name} beside this page. It need not be put into the inbox again."
+        f"ConnectWise has these payments, and there is something that you should know about each. There is nothing to "
+        f"do with the file {published_name} beside this page: it holds all payments that ConnectWise has."
     )
 
 
