@@ -16,6 +16,8 @@ def test_the_demo_shows_what_landed_where_and_ends_by_itself(tmp_path):
     (tmp_path / "temporary").mkdir()
     shown = program("demo", folder=tmp_path, TMPDIR=str(tmp_path / "temporary"))
     assert (shown.code, shown.err) == (0, "")
+    assert "2 amounts cannot be read, and are in none of these sums." in shown.out
+    assert "│ CW-40006 │ 1,346.34 " in shown.out
     for folder, file in (
         ("inbox", r"\(empty\)"),
         (r"\.work", r"\(empty\)"),

@@ -22,6 +22,7 @@ from rich.text import Text
 
 from watcher.cli.console import err, out
 from watcher.config.writing import toml
+from watcher.payments.outcomes import in_none_of_the_sums
 from watcher.sandbox import InvoiceSeed, PaymentSeed, Sandbox, SignIn
 
 _LATENCY_SECONDS = 0.02
@@ -116,7 +117,9 @@ def _summary(receipt: dict[str, Any]) -> str:
         return f"refused: {receipt['refused']}"
     totals = receipt["totals"]
     parts = " + ".join(f"{part} {totals[part]}" for part in ("applied", "unchanged", "discarded", "failed"))
-    return f"{totals['succeeded']} of {totals['records']} succeeded; asked {totals['asked']} = {parts}"
+    unreadable = totals.get("unreadable_amounts", 0)
+    lacking = f". {in_none_of_the_sums(unreadable)}" if unreadable else ""
+    return f"{totals['succeeded']} of {totals['records']} succeeded; asked {totals['asked']} = {parts}{lacking}"
 
 
 def _show_landed(folder: Path) -> None:
@@ -138,8 +141,9 @@ def _show_records(receipt: dict[str, Any]) -> None:
         title_justify="left",
     )  # fmt: skip
     for record in receipt["records"]:
-        cells = ("invoice_number", "asked", "applied", "outcome", "message")
-        table.add_row(*(Text(record[cell] or "") for cell in cells))
+        asked = record["asked_as_written"] if record["asked"] is None else record["asked"]
+        others = (record[cell] or "" for cell in ("applied", "outcome", "message"))
+        table.add_row(*map(Text, (record["invoice_number"], asked, *others)))
     out.print(table)
 
 
