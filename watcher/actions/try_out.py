@@ -72,6 +72,7 @@ class Tried:
                     "invoice_number": record.invoice_number,
                     "number_in_file": record.number_in_file or None,
                     "amount": None if record.amount is None else money(record.amount),
+                    **({"amount_as_written": record.amount_as_written} if record.amount is None else {}),
                     "date": record.date_paid.isoformat() if isinstance(record, Payment) else None,
                     "external_id": record.external_id if isinstance(record, Payment) else "",
                     "currency": record.currency if isinstance(record, Payment) else "",

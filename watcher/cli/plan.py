@@ -68,6 +68,7 @@ def _as_json(
             "invoice_number": numbers.get(record.position, record.invoice_number),
             "number_in_file": record.number_in_file or None,
             "asked": None if record.amount is None else money(record.amount),
+            **({"asked_as_written": record.amount_as_written} if record.amount is None else {}),
             "would": step.what,
             "amount": None if step.amount is None else money(step.amount),
             "date": step.day and step.day.isoformat(),

@@ -98,7 +98,7 @@ def _show_records(tried: Tried) -> None:
     table.columns[2 + changed].justify = "right"
     for record in shown:
         payment = record if isinstance(record, Payment) else None
-        amount = "unreadable" if record.amount is None else money(record.amount)
+        amount = (record.amount_as_written or "missing") if record.amount is None else money(record.amount)
         cells = [
             *(str(record.line or ""), *[record.number_in_file or record.invoice_number] * changed),
             *(record.invoice_number, amount, str(payment.date_paid) if payment else ""),
